@@ -1,0 +1,94 @@
+# `make` alone lists what there is. Everything is made in ignored folders of this one.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+MAKEFLAGS += --no-print-directory
+
+node := node_modules/.bin/node
+node_test := $(node) --test --test-timeout=300000
+wasm := cargo run --quiet --locked --manifest-path tools/wasm/Cargo.toml --
+target := $(or $(CARGO_TARGET_DIR),target)
+export CLAVIGER_BIN ?= $(abspath $(target)/debug/claviger)
+
+# A line that tells the steps apart in a long log.
+heading = @printf '\n== %s\n' '$(1)'
+
+.PHONY: help
+help: ## list the commands
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-13s %s\n' "$$name" "$$text"; done
+
+.PHONY: dev
+dev: build cli ## everything on this machine, for trying it out
+	@exec $(node) tools/dev/dev.mjs
+
+.PHONY: run
+run: ## serve on the bare runtime: PORT, STATE and the variables of the README
+	@$(MAKE) build >&2
+	@exec tools/run
+
+.PHONY: build
+build: tools node_modules/.package-lock.json ## compile to build/
+	@$(wasm) --out build
+
+.PHONY: test
+test: format lint unit live browser deploy-check ## everything that the continuous integration checks
+
+.PHONY: deploy-check
+deploy-check: build ## what a deployment would upload, and whether it is small enough
+	$(call heading,deploy-check: a dry run and the sizes)
+	@tools/deploy-check
+
+.PHONY: clean
+clean: ## remove what was made; state and secrets stay
+	rm -rf target build build-faults dist node_modules .wrangler
+
+# The steps of `test`. Each also runs alone.
+
+.PHONY: format
+format: tools
+	$(call heading,format: cargo fmt)
+	@cargo fmt --check
+	@cargo fmt --check --manifest-path tools/wasm/Cargo.toml
+
+.PHONY: lint
+lint: tools
+	$(call heading,lint: clippy for this machine)
+	@cargo clippy --quiet --all-targets --locked -- -D warnings
+	$(call heading,lint: clippy for the edge)
+	@cargo clippy --quiet --lib --locked --target wasm32-unknown-unknown -- -D warnings
+
+.PHONY: unit
+unit: tools
+	$(call heading,unit: cargo test)
+	@cargo test --quiet --locked
+
+.PHONY: live
+live: build build-faults cli
+	$(call heading,live: against the running worker)
+	@$(node_test) 'tests/live/**/*.test.mjs'
+
+.PHONY: browser
+browser: build cli
+	$(call heading,browser: in Chromium)
+	@CHROMIUM=$$(tools/chromium) && export CHROMIUM && $(node_test) 'tests/browser/**/*.test.mjs'
+
+# What the steps stand on.
+
+.PHONY: build-faults
+build-faults: build
+	@$(wasm) --features faults --out build-faults
+
+.PHONY: cli
+cli: tools
+	@cargo build --quiet --locked --bin claviger
+
+.PHONY: tools
+tools:
+	@tools/need cargo cc npm rustfmt clippy wasm32
+
+node_modules/.package-lock.json: package-lock.json
+	@npm ci --loglevel=error --no-progress >/dev/null
+	@tools/need node
+	@touch $@

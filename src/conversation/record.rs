@@ -1,0 +1,89 @@
+//! What is known of a conversation itself: who may still come in, and what its workspace is told.
+
+use super::{Open, Party};
+use crate::{
+    error::Reason,
+    machine::Turn,
+    registry::workspace::{self, ConversationNote, Workspace},
+    time::Timestamp,
+    wire,
+};
+
+/// The row of the conversation itself.
+pub const RECORD: &str = "record";
+
+/// What is known of the conversation itself.
+pub struct Record {
+    /// How it began.
+    pub open: Open,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// The generation of the secret that lives.
+    pub generation: u64,
+    /// When that secret ends.
+    pub expires_at: Timestamp,
+    /// When it was last rotated.
+    pub rotated_at: Option<Timestamp>,
+    /// Whether the secret of `generation` was seen: then no older one may repeat the rotation.
+    pub used: bool,
+    /// When it ended, and how: `closed` or `expired`.
+    pub ended: Option<(Timestamp, String)>,
+    /// How many messages there are.
+    pub messages: u64,
+    /// When the workspace's list last heard of it.
+    pub noted_at: Timestamp,
+    /// Grows with every note to that list.
+    pub version: u64,
+}
+
+wire!(Record { open, created_at, generation, expires_at, rotated_at, used, ended, messages, noted_at, version });
+
+impl Record {
+    /// Whether it is over, also where no alarm has said so yet.
+    pub fn is_over(&self, at: Timestamp) -> bool {
+        self.ended.is_some() || self.expires_at <= at
+    }
+
+    /// Whether this party may still come in.
+    pub fn admits(&self, by: Party, at: Timestamp) -> Result<(), Reason> {
+        let Party::Visitor(generation) = by else {
+            return Ok(());
+        };
+        match &self.ended {
+            Some((_, status)) if status == "expired" => Err(Reason::CredentialExpired),
+            Some(_) => Err(Reason::CredentialRevoked),
+            None if generation != self.generation => Err(Reason::CredentialRevoked),
+            None if self.expires_at <= at => Err(Reason::CredentialExpired),
+            None => Ok(()),
+        }
+    }
+
+    /// The first use of a rotated secret ends the older one's right to repeat the rotation.
+    pub fn note_use(mut self, by: Party, turn: &mut Turn) -> Result<(), Reason> {
+        if !self.used && by == Party::Visitor(self.generation) && self.rotated_at.is_some() {
+            self.used = true;
+            turn.put(RECORD, &self);
+        }
+        Ok(())
+    }
+
+    /// Tells the workspace's list.
+    pub fn note(&mut self, turn: &mut Turn) -> Result<(), Reason> {
+        self.version += 1;
+        self.noted_at = turn.at();
+        let note = ConversationNote {
+            id: self.open.id.clone(),
+            environment: self.open.environment,
+            status: self.ended.as_ref().map_or_else(|| "open".to_owned(), |(_, status)| status.clone()),
+            verified: false,
+            created_at: self.created_at,
+            expires_at: self.expires_at,
+            last_message_at: (self.messages > 0).then(|| turn.at()),
+            version: self.version,
+        };
+        if let Some(workspace) = self.open.id.workspace() {
+            turn.send::<Workspace>(workspace.as_str(), &workspace::Command::NoteConversation(note))?;
+        }
+        Ok(())
+    }
+}

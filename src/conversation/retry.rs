@@ -1,0 +1,73 @@
+//! Requests that come twice: an `Idempotency-Key` stands for the message that its first request stored.
+
+use crate::{
+    error::Reason,
+    machine::{Range, Turn},
+    time::Timestamp,
+    wire,
+};
+
+const RETRIES: &str = "retry/";
+const RETRIES_BY_TIME: &str = "retry-at/";
+
+/// Idempotency keys are remembered for a day.
+const RETRY_SECONDS: u64 = 86_400;
+
+/// Expired idempotency rows that one append clears away.
+const SWEEP_ROWS: usize = 8;
+
+/// What tells a repeated request from a new one.
+pub struct RetryKey {
+    /// SHA-256 of the `Idempotency-Key` with all that scopes it.
+    pub key: [u8; 32],
+    /// SHA-256 of the body.
+    pub body: [u8; 32],
+}
+
+wire!(RetryKey { key, body });
+
+/// What an `Idempotency-Key` stands for.
+struct Retry {
+    body: [u8; 32],
+    sequence: u64,
+    at: Timestamp,
+}
+
+wire!(Retry { body, sequence, at });
+
+/// The message that an earlier request with this key stored; refused where its body was another.
+pub fn find(retry: &RetryKey, turn: &Turn) -> Result<Option<u64>, Reason> {
+    match turn.get::<Retry>(&retry_key(&retry.key))? {
+        Some(known) if turn.at() >= known.at.plus_seconds(RETRY_SECONDS) => Ok(None),
+        Some(known) if known.body != retry.body => Err(Reason::IdempotencyKeyReused),
+        Some(known) => Ok(Some(known.sequence)),
+        None => Ok(None),
+    }
+}
+
+/// Remembers what this key stands for.
+pub fn remember(retry: &RetryKey, sequence: u64, turn: &mut Turn) -> Result<(), Reason> {
+    forget(turn)?;
+    let key = retry_key(&retry.key);
+    turn.put(format!("{RETRIES_BY_TIME}{:015}/{}", turn.at().0, hex(&retry.key)), &key);
+    turn.put(key, &Retry { body: retry.body, sequence, at: turn.at() });
+    Ok(())
+}
+
+fn forget(turn: &mut Turn) -> Result<(), Reason> {
+    let range = Range { prefix: RETRIES_BY_TIME, after: None, reverse: false, limit: SWEEP_ROWS };
+    let end = format!("{RETRIES_BY_TIME}{:015}", turn.at().0.saturating_sub(RETRY_SECONDS * 1_000));
+    for (row, key) in turn.list::<String>(&range)?.into_iter().take_while(|(row, _)| *row < end) {
+        turn.delete(key);
+        turn.delete(row);
+    }
+    Ok(())
+}
+
+fn retry_key(key: &[u8; 32]) -> String {
+    format!("{RETRIES}{}", hex(key))
+}
+
+fn hex(bytes: &[u8; 32]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

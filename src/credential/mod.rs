@@ -1,0 +1,148 @@
+//! Who is asking. One file per kind of credential, each with the same shape: [`Kind`].
+
+mod deploy_key;
+mod history_secret;
+mod signed;
+mod widget_key;
+
+pub use deploy_key::{DeployKey, MAX_LIFE_SECONDS};
+pub use history_secret::HistorySecret;
+pub use widget_key::WidgetKey;
+
+use crate::{error::Reason, id::Environment, keyring::KeyRing, machine::World, secret::Secret};
+
+/// The shape of every kind. `Self` is the credential with its tag verified, and nothing known of its life yet.
+pub trait Kind: Sized {
+    /// `None`: the text is of another kind. `Some(Err)`: of this kind, and broken or forged. Touches no storage.
+    fn verify(text: &str, brand: &str, ring: &KeyRing) -> Option<Result<Self, Reason>>;
+
+    /// The text that its holder sees once.
+    fn issue(&self, brand: &str, ring: &KeyRing) -> Result<Secret, Reason>;
+}
+
+/// What the kinds are called on the wire.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum CredentialKind {
+    /// Administration of one stage.
+    DeployKey,
+    /// One conversation.
+    HistorySecret,
+    /// The widget of one workspace.
+    WidgetKey,
+}
+
+impl CredentialKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::DeployKey, Self::HistorySecret, Self::WidgetKey];
+
+    /// The name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::DeployKey => "deploy_key",
+            Self::HistorySecret => "history_secret",
+            Self::WidgetKey => "widget_key",
+        }
+    }
+}
+
+/// A credential whose tag is genuine. The set is closed on purpose.
+#[derive(Debug)]
+pub enum Verified {
+    /// Administration of one stage.
+    DeployKey(DeployKey),
+    /// One conversation.
+    HistorySecret(HistorySecret),
+    /// The widget of one workspace.
+    WidgetKey(WidgetKey),
+}
+
+impl Verified {
+    /// Which kind.
+    pub fn kind(&self) -> CredentialKind {
+        match self {
+            Self::DeployKey(_) => CredentialKind::DeployKey,
+            Self::HistorySecret(_) => CredentialKind::HistorySecret,
+            Self::WidgetKey(_) => CredentialKind::WidgetKey,
+        }
+    }
+}
+
+/// What credentials are verified against.
+pub struct Door<'a> {
+    /// The root secrets.
+    pub ring: &'a KeyRing,
+    /// What every credential starts with.
+    pub brand: &'a str,
+    /// The `Authorization` schemes of deploy keys, beside `Bearer` for all else.
+    pub deploy_schemes: &'a [String],
+}
+
+impl Door<'_> {
+    /// The credential in the headers: exactly one, in one header, once; `None` where there is none at all.
+    pub fn in_headers(&self, world: &impl World) -> Result<Option<Verified>, Reason> {
+        let authorization = world.header("authorization");
+        let api_key = world.header("x-api-key");
+        let service_token = world.header("x-service-token");
+        match (authorization, api_key, service_token) {
+            (None, None, None) => Ok(None),
+            (Some(authorization), None, None) => {
+                let authorization = Secret::new(authorization);
+                self.authorization(once(&authorization)?).map(Some)
+            }
+            (None, Some(key), None) => {
+                let key = Secret::new(key);
+                self.bearer(once(&key)?).map(Some)
+            }
+            (None, None, Some(_)) => Err(Reason::CredentialMalformed),
+            _ => Err(Reason::AmbiguousCredential),
+        }
+    }
+
+    /// The credential in a path segment.
+    pub fn in_path(&self, text: &str) -> Result<Verified, Reason> {
+        self.bearer(text)
+    }
+
+    /// Whether `text` holds something that looks like one of our credentials, which never belongs into a URL's query.
+    pub fn is_like_credential(&self, text: &str) -> bool {
+        let token = text.rsplit_once('|').map_or(text, |(_, token)| token);
+        let rest = token.strip_prefix(self.brand).and_then(|rest| rest.strip_prefix('_'));
+        rest.is_some_and(|rest| ["dk_", "hs_", "wk_", "st_", "live_", "test_"].iter().any(|tag| rest.starts_with(tag)))
+    }
+
+    /// `<scheme> <credential>` with exactly one space (RFC 9110 §11.4); the scheme in any case, and bound to the kind.
+    fn authorization(&self, value: &str) -> Result<Verified, Reason> {
+        let (scheme, token) = value.split_once(' ').ok_or(Reason::CredentialMalformed)?;
+        if scheme.eq_ignore_ascii_case("bearer") {
+            return self.bearer(token);
+        }
+        if self.deploy_schemes.iter().any(|known| known.eq_ignore_ascii_case(scheme)) {
+            let key = DeployKey::verify(token, self.brand, self.ring).ok_or(Reason::CredentialMalformed)?;
+            return key.map(Verified::DeployKey);
+        }
+        Err(Reason::CredentialMalformed)
+    }
+
+    fn bearer(&self, token: &str) -> Result<Verified, Reason> {
+        if let Some(key) = WidgetKey::verify(token, self.brand, self.ring) {
+            return key.map(Verified::WidgetKey);
+        }
+        if let Some(secret) = HistorySecret::verify(token, self.brand, self.ring) {
+            return secret.map(Verified::HistorySecret);
+        }
+        Err(Reason::CredentialMalformed)
+    }
+}
+
+/// Two header lines of one name arrive joined by `, `, which no credential contains.
+fn once(value: &Secret) -> Result<&str, Reason> {
+    let value = value.reveal();
+    if value.contains(", ") { Err(Reason::AmbiguousCredential) } else { Ok(value) }
+}
+
+/// Splits `<brand>_<tag>_<environment>_<body>`; `None` where the text is of another brand or kind.
+fn environment_and_body<'a>(text: &'a str, brand: &str, tag: &str) -> Option<(Environment, &'a str)> {
+    let rest = text.strip_prefix(brand)?.strip_prefix('_')?.strip_prefix(tag)?.strip_prefix('_')?;
+    let (environment, body) = rest.split_once('_')?;
+    Some((Environment::parse(environment)?, body))
+}

@@ -1,0 +1,183 @@
+// The thin entry: carries requests, hops, bodies and rows between the platform and the core, and decides nothing.
+import { DurableObject, WorkerEntrypoint } from "cloudflare:workers";
+import * as core from "./index.js";
+
+const BODY = ""; // an ask without a binding is for the request's body
+const DELIVERY_MILLIS = 5_000;
+
+// The first byte of an object's reply: what its outbox holds may arrive later, or must arrive first.
+const NOTHING = 0;
+const FIRST = 2;
+
+// A panic in wasm is an exception here. It may have left anything half done in memory, so that instance is thrown away:
+// what was written is in storage, and the next call begins with a fresh one.
+let epoch = 0;
+
+function guarded(call) {
+  try {
+    return call();
+  } catch (error) {
+    epoch += 1;
+    console.error(`trap: ${error?.stack ?? error}`);
+    core.__wbg_reset_state();
+    throw error;
+  }
+}
+
+// A failure that the core could not put into words.
+function failure(id, status, code, error, fix) {
+  const body = JSON.stringify({ success: false, code, error, fix, request_id: id });
+  console.log(JSON.stringify({ request_id: id, status, reason: code }));
+  const headers = { "content-type": "application/json", "cache-control": "no-store", "x-content-type-options": "nosniff", "x-request-id": id };
+  return new Response(body, { status, headers });
+}
+
+const internal = (id) => failure(id, 500, "internal", "Something went wrong on our side.", "Try again. If it goes on, report the request id.");
+const lost = (id) => failure(id, 503, "unavailable", "This cannot be answered right now.", "Try again shortly, with the same Idempotency-Key.");
+
+export default class extends WorkerEntrypoint {
+  async fetch(request) {
+    const id = `req_${crypto.randomUUID().replaceAll("-", "")}`;
+    const started = epoch;
+    try {
+      let longest = 0;
+      for (const [, value] of request.headers) if (value.length > longest) longest = value.length;
+      let step = guarded(() => core.begin(this.env, request.headers, id, request.method, request.url, longest, Date.now()));
+      while (step[0] === "?") {
+        const [number, ...asks] = step.slice(1).split("\n");
+        const resume = await this.#carry(Number(number), asks, request);
+        // Another request's panic took this one's memory away while it waited.
+        if (epoch !== started) return lost(id);
+        step = guarded(resume);
+      }
+      return await this.#answer(step);
+    } catch {
+      return internal(id);
+    }
+  }
+
+  // Fetches what the core asked for; answers how to go on with it.
+  async #carry(id, asks, request) {
+    if (asks[0] === BODY) {
+      const body = await read(request.body, Number(asks[1]));
+      return () => core.resume_with_body(id, body);
+    }
+    const hops = [];
+    for (let at = 0; at < asks.length; at += 2) {
+      const command = guarded(() => core.command(id, at / 2));
+      hops.push(hop(this.env, asks[at], asks[at + 1], command));
+    }
+    const replies = await Promise.all(hops);
+    return () => {
+      replies.forEach((reply, number) => core.supply(id, number, reply));
+      return core.resume(id);
+    };
+  }
+
+  async #answer(step) {
+    const [status, log, kind, body, ...rest] = step.slice(1).split("\n");
+    const headers = {};
+    for (let at = 0; at < rest.length; at += 2) headers[rest[at]] = rest[at + 1];
+    console.log(log);
+    if (kind !== "asset") return new Response(kind ? body : null, { status: Number(status), headers });
+    const file = await this.env.ASSETS.fetch(`http://assets${body}`);
+    if (!file.ok) throw new Error(`no file ${body}`);
+    return new Response(file.body, { status: Number(status), headers });
+  }
+}
+
+// One call of an object: its reply, or nothing where it could not be reached.
+async function hop(env, binding, name, command) {
+  try {
+    return await env[binding].getByName(name).call(command);
+  } catch {
+    return new Uint8Array();
+  }
+}
+
+// A body of at most so many bytes; undefined as soon as it is longer, and the rest is not read.
+async function read(stream, limit) {
+  const chunks = [];
+  let length = 0;
+  if (stream) {
+    for await (const chunk of stream) {
+      length += chunk.length;
+      if (length > limit) return undefined;
+      chunks.push(chunk);
+    }
+  }
+  const body = new Uint8Array(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    body.set(chunk, at);
+    at += chunk.length;
+  }
+  return body;
+}
+
+const object = (name) => class extends DurableObject {
+  #core;
+  #epoch;
+  #targets = new Map();
+
+  #run(use) {
+    if (this.#epoch !== epoch) {
+      this.#core = new core.Object(name, this.ctx.storage);
+      this.#epoch = epoch;
+    }
+    return guarded(() => use(this.#core));
+  }
+
+  async call(command) {
+    let reply;
+    try {
+      reply = this.#run((core) => core.handle(command, Date.now()));
+    } catch {
+      return core.failed();
+    }
+    if (reply[0] === NOTHING) return reply;
+    const awaited = reply[0] === FIRST && this.#run((core) => core.awaited());
+    const delivery = this.#deliver().catch(() => {}); // what is left, the alarm delivers
+    if (!awaited) return reply;
+    await Promise.race([delivery, scheduler.wait(DELIVERY_MILLIS)]);
+    return this.#run((core) => (core.are_delivered(awaited) ? reply : core.pending()));
+  }
+
+  async alarm() {
+    if (!this.#run((core) => core.wake(Date.now()))) throw new Error("the alarm's changes could not be written");
+    await this.#deliver();
+  }
+
+  // In order per target, all targets at once; a target that does not answer holds up nobody else.
+  async #deliver() {
+    const heads = this.#run((core) => core.heads());
+    const lines = heads ? heads.split("\n") : [];
+    const deliveries = [];
+    for (let at = 0; at < lines.length; at += 3) deliveries.push(this.#serve(lines.slice(at, at + 3)));
+    await Promise.all(deliveries);
+  }
+
+  async #serve([key, binding, name]) {
+    const target = `${binding}/${name}`;
+    const before = this.#targets.get(target) ?? Promise.resolve();
+    const mine = before.then(() => this.#drain(key, binding, name));
+    this.#targets.set(target, mine);
+    await mine;
+    if (this.#targets.get(target) === mine) this.#targets.delete(target);
+  }
+
+  async #drain(key, binding, name) {
+    while (key) {
+      const command = this.#run((core) => core.message(key));
+      if (!command) return; // delivered by somebody else meanwhile
+      const reply = await hop(this.env, binding, name, command);
+      const next = this.#run((core) => core.answered(key, reply, Date.now()));
+      [key, binding, name] = next ? next.split("\n") : [];
+    }
+  }
+};
+
+export const Credential = object("Credential");
+export const Workspace = object("Workspace");
+export const Deployment = object("Deployment");
+export const Conversation = object("Conversation");

@@ -1,0 +1,160 @@
+//! The only folder that knows the platform. It moves bytes between JavaScript and the core, and decides nothing.
+//!
+//! A request is a coroutine: [`begin`] runs it until it needs something from outside, hands that need to `entry.js` as
+//! text, and [`resume`] goes on with what came back. So no promise and no callback crosses into wasm, every call returns,
+//! and a panic in any of them is an exception that the entry catches.
+
+mod object;
+mod storage;
+mod world;
+
+use crate::{
+    error::Reason,
+    pipeline::{
+        config::Config,
+        reply::{Body, Reply},
+        serve,
+    },
+    request::Request,
+};
+use js_sys::Reflect;
+use std::{
+    cell::{OnceCell, RefCell},
+    future::Future,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+};
+use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
+use world::{Edge, Exchange, JsHeaders};
+
+/// A request that waits for something from outside.
+struct Running {
+    future: Pin<Box<dyn Future<Output = Reply>>>,
+    exchange: Rc<RefCell<Exchange>>,
+}
+
+#[derive(Default)]
+struct Requests {
+    next: u32,
+    running: Vec<(u32, Running)>,
+}
+
+thread_local! {
+    /// Leaked on purpose: it lives as long as the isolate.
+    static CONFIG: OnceCell<&'static Result<Config, Reason>> = const { OnceCell::new() };
+    static REQUESTS: RefCell<Requests> = RefCell::default();
+}
+
+/// Begins to answer a request: `!…`, the answer, or `?…`, what is needed first.
+#[wasm_bindgen]
+pub fn begin(
+    env: &JsValue,
+    headers: JsHeaders,
+    id: String,
+    method: String,
+    url: String,
+    longest_header: usize,
+    now: f64,
+) -> String {
+    let exchange = Rc::new(RefCell::new(Exchange::default()));
+    let world = Edge::new(headers, now, Rc::clone(&exchange));
+    #[cfg(feature = "faults")]
+    world.fail_on_purpose();
+    let request = Request { id, method, url, longest_header };
+    let config = config(env);
+    let future = Box::pin(async move { serve(&request, config.as_ref(), &world).await });
+    run(None, Running { future, exchange })
+}
+
+/// The command for the hop `number` of those that the request `id` asks for, from 0.
+#[wasm_bindgen]
+pub fn command(id: u32, number: usize) -> Vec<u8> {
+    REQUESTS.with_borrow(|requests| {
+        let running = requests.running.iter().find(|(known, _)| *known == id);
+        running.map(|(_, running)| running.exchange.borrow_mut().take_command(number)).unwrap_or_default()
+    })
+}
+
+/// Keeps the reply of the hop `number`; empty where the object could not be reached.
+#[wasm_bindgen]
+pub fn supply(id: u32, number: usize, reply: Vec<u8>) {
+    REQUESTS.with_borrow(|requests| {
+        if let Some((_, running)) = requests.running.iter().find(|(known, _)| *known == id) {
+            running.exchange.borrow_mut().supply_reply(number, reply);
+        }
+    });
+}
+
+/// Goes on once every reply was supplied.
+#[wasm_bindgen]
+pub fn resume(id: u32) -> String {
+    go_on(id, |_| {})
+}
+
+/// Goes on with the request's body; without one, it was longer than allowed.
+#[wasm_bindgen]
+pub fn resume_with_body(id: u32, body: Option<Vec<u8>>) -> String {
+    go_on(id, |exchange| exchange.supply_body(body))
+}
+
+fn go_on(id: u32, supply: impl FnOnce(&mut Exchange)) -> String {
+    let running = REQUESTS.with_borrow_mut(|requests| {
+        let place = requests.running.iter().position(|(known, _)| *known == id)?;
+        Some(requests.running.swap_remove(place).1)
+    });
+    match running {
+        Some(running) => {
+            supply(&mut running.exchange.borrow_mut());
+            run(Some(id), running)
+        }
+        // Begun before a trap took the instance away: the entry answers in its stead.
+        None => String::new(),
+    }
+}
+
+fn run(id: Option<u32>, mut running: Running) -> String {
+    let mut context = Context::from_waker(Waker::noop());
+    match running.future.as_mut().poll(&mut context) {
+        Poll::Ready(reply) => answer(&reply),
+        Poll::Pending => {
+            let asks = running.exchange.borrow_mut().take_asks();
+            let id = REQUESTS.with_borrow_mut(|requests| {
+                let id = id.unwrap_or_else(|| {
+                    requests.next = requests.next.wrapping_add(1);
+                    requests.next
+                });
+                requests.running.push((id, running));
+                id
+            });
+            format!("?{id}{asks}")
+        }
+    }
+}
+
+/// Read once per isolate.
+fn config(env: &JsValue) -> &'static Result<Config, Reason> {
+    CONFIG.with(|cell| {
+        *cell.get_or_init(|| {
+            let variable = |name: &str| Reflect::get(env, &JsValue::from_str(name)).ok()?.as_string();
+            Box::leak(Box::new(Config::parse(variable)))
+        })
+    })
+}
+
+/// Status, log, kind of body, body, and headers: one a line. JSON has no line ends of its own, and HTTP lets none in.
+fn answer(reply: &Reply) -> String {
+    let (kind, body) = match &reply.body {
+        Body::Empty => ("", ""),
+        Body::Json(text) => ("text", text.as_str()),
+        Body::Asset(path) => ("asset", *path),
+    };
+    let mut text = format!("!{}\n{}\n{kind}\n{body}", reply.status, reply.log);
+    for (name, value) in &reply.headers {
+        text.push('\n');
+        text.push_str(name);
+        text.push('\n');
+        text.push_str(value);
+    }
+    text
+}

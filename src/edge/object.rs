@@ -1,0 +1,144 @@
+//! Objects: each hosts one machine. Read, decide, write, answer; and not one decision here.
+
+use super::storage::{Storage, Stored, moment};
+use crate::{
+    conversation::Conversation,
+    error::Reason,
+    host::{self, Decided},
+    machine::{Machine, Rows as _, Turn},
+    outbox::{self, Message},
+    registry::{credential::Credential, deployment::Deployment, workspace::Workspace},
+};
+use wasm_bindgen::prelude::wasm_bindgen;
+
+/// One object, as its class in `entry.js` holds it.
+#[wasm_bindgen]
+pub struct Object {
+    rows: Stored,
+    hosted: Box<dyn Host>,
+    awaited: String,
+}
+
+/// A machine with its memory.
+trait Host {
+    fn handle(&mut self, rows: &Stored, command: &[u8], now: f64) -> (Vec<u8>, Vec<String>);
+    fn wake(&mut self, rows: &Stored, now: f64) -> Result<(), Reason>;
+}
+
+impl<M: Machine> Host for M {
+    fn handle(&mut self, rows: &Stored, command: &[u8], now: f64) -> (Vec<u8>, Vec<String>) {
+        #[cfg(feature = "faults")]
+        let (command, half) = fail_on_purpose(command);
+        #[cfg(not(feature = "faults"))]
+        let half = false;
+        let decided = host::handle(self, rows, command, moment(now));
+        let decided = match rows.commit(&decided.changes, half) {
+            Ok(()) => decided,
+            Err(reason) => host::refused(&reason),
+        };
+        let Decided { next, reply, changes } = decided;
+        if let Some(next) = next {
+            *self = next;
+        }
+        (reply, changes.awaited)
+    }
+
+    fn wake(&mut self, rows: &Stored, now: f64) -> Result<(), Reason> {
+        let decided = outbox::wake(self, rows, moment(now))?;
+        rows.commit(&decided.changes, false)?;
+        if let Some(next) = decided.next {
+            *self = next;
+        }
+        Ok(())
+    }
+}
+
+#[wasm_bindgen]
+impl Object {
+    /// The object of the class `class`, on this storage.
+    #[wasm_bindgen(constructor)]
+    pub fn new(class: &str, storage: Storage) -> Self {
+        let hosted: Box<dyn Host> = match class {
+            "Credential" => Box::new(Credential),
+            "Conversation" => Box::new(Conversation),
+            "Deployment" => Box::new(Deployment),
+            _ => Box::new(Workspace),
+        };
+        Self { rows: Stored::new(storage), hosted, awaited: String::new() }
+    }
+
+    /// One command: the reply; its first byte says what must be delivered before it goes.
+    pub fn handle(&mut self, command: &[u8], now: f64) -> Vec<u8> {
+        let (reply, awaited) = self.hosted.handle(&self.rows, command, now);
+        self.awaited = awaited.join("\n");
+        reply
+    }
+
+    /// The messages that must arrive before the reply to the last command goes.
+    pub fn awaited(&mut self) -> String {
+        std::mem::take(&mut self.awaited)
+    }
+
+    /// Whether all these messages arrived.
+    pub fn are_delivered(&self, awaited: &str) -> bool {
+        outbox::are_delivered(&self.rows, awaited.split('\n')).unwrap_or(false)
+    }
+
+    /// The reply in the stead of one whose messages have not all arrived in time.
+    pub fn pending(&self) -> Vec<u8> {
+        host::refuse(&Reason::DeliveryPending)
+    }
+
+    /// The alarm. False: try again.
+    pub fn wake(&mut self, now: f64) -> bool {
+        self.hosted.wake(&self.rows, now).is_ok()
+    }
+
+    /// The first message for every target that has one: key, binding and name, a line each.
+    pub fn heads(&self) -> String {
+        let heads = outbox::heads(&self.rows).unwrap_or_default();
+        heads.iter().map(lines).collect::<Vec<_>>().join("\n")
+    }
+
+    /// The command of a message.
+    pub fn message(&self, key: &str) -> Option<Vec<u8>> {
+        self.rows.get(key).ok().flatten()
+    }
+
+    /// What the target of this message answered: the next message for it, or nothing if it did not take this one in.
+    pub fn answered(&mut self, key: &str, reply: &[u8], now: f64) -> String {
+        if !outbox::is_acknowledged(reply) {
+            return String::new();
+        }
+        let next = outbox::next(&self.rows, key).ok().flatten();
+        let mut turn = Turn::new(&self.rows, moment(now));
+        turn.delete(key);
+        match self.rows.commit(&turn.finish(), false) {
+            Ok(()) => next.as_ref().map(lines).unwrap_or_default(),
+            Err(_) => String::new(),
+        }
+    }
+}
+
+/// The reply in the stead of an object that failed on its way.
+#[wasm_bindgen]
+pub fn failed() -> Vec<u8> {
+    host::refuse(&Reason::ObjectFailed)
+}
+
+fn lines(message: &Message) -> String {
+    format!("{}\n{}\n{}", message.key, message.binding, message.name)
+}
+
+/// Only in the module that the tests build to fail: the command without its prefix, and whether to fail half-way.
+#[cfg(feature = "faults")]
+#[allow(clippy::panic, reason = "on purpose")]
+fn fail_on_purpose(command: &[u8]) -> (&[u8], bool) {
+    if command.starts_with(b"panic ") {
+        panic!("on purpose, in an object");
+    }
+    match command.strip_prefix(b"half ") {
+        Some(command) => (command, true),
+        None => (command, false),
+    }
+}

@@ -1,0 +1,179 @@
+//! The real [`World`]: what a request needs from outside becomes lines of text for `entry.js`.
+
+use crate::{
+    error::Reason,
+    host,
+    machine::{Machine, World},
+    time::Timestamp,
+    wire,
+};
+use std::{cell::RefCell, future::poll_fn, rc::Rc, task::Poll};
+use wasm_bindgen::prelude::wasm_bindgen;
+
+#[wasm_bindgen]
+extern "C" {
+    /// A request's `Headers`.
+    #[wasm_bindgen(js_name = Headers)]
+    pub type JsHeaders;
+    #[wasm_bindgen(method)]
+    fn get(this: &JsHeaders, name: &str) -> Option<String>;
+}
+
+/// What was asked for, and what came back.
+#[derive(Default)]
+pub struct Exchange {
+    /// One for every ask so far.
+    slots: Vec<Slot>,
+    /// How many of them were handed out.
+    handed_out: usize,
+    asks: String,
+}
+
+enum Slot {
+    Asked(Vec<u8>),
+    Came(Came),
+    Taken,
+}
+
+enum Came {
+    Body(Option<Vec<u8>>),
+    Reply(Vec<u8>),
+}
+
+impl Exchange {
+    /// The asks since the last time: two lines each.
+    pub fn take_asks(&mut self) -> String {
+        std::mem::take(&mut self.asks)
+    }
+
+    /// The command of the ask `number` since the last time.
+    pub fn take_command(&mut self, number: usize) -> Vec<u8> {
+        match self.slots.get_mut(self.handed_out + number) {
+            Some(Slot::Asked(command)) => std::mem::take(command),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The reply to the ask `number` since the last time.
+    pub fn supply_reply(&mut self, number: usize, reply: Vec<u8>) {
+        if let Some(slot) = self.slots.get_mut(self.handed_out + number) {
+            *slot = Slot::Came(Came::Reply(reply));
+        }
+    }
+
+    /// The body that was asked for.
+    pub fn supply_body(&mut self, body: Option<Vec<u8>>) {
+        if let Some(slot) = self.slots.get_mut(self.handed_out) {
+            *slot = Slot::Came(Came::Body(body));
+        }
+    }
+
+    fn ask(&mut self, binding: &str, name: &str, command: Vec<u8>) -> usize {
+        if self.asks.is_empty() {
+            self.handed_out = self.slots.len();
+        }
+        for line in [binding, name] {
+            self.asks.push('\n');
+            self.asks.push_str(line);
+        }
+        self.slots.push(Slot::Asked(command));
+        self.slots.len() - 1
+    }
+
+    fn take(&mut self, slot: usize) -> Option<Came> {
+        let slot = self.slots.get_mut(slot).filter(|slot| matches!(slot, Slot::Came(_)))?;
+        match std::mem::replace(slot, Slot::Taken) {
+            Slot::Came(came) => Some(came),
+            Slot::Asked(_) | Slot::Taken => None,
+        }
+    }
+}
+
+/// One request's world.
+pub struct Edge {
+    headers: JsHeaders,
+    now: Timestamp,
+    exchange: Rc<RefCell<Exchange>>,
+}
+
+impl Edge {
+    /// The world of a request that arrived at `now`, milliseconds since the Unix epoch.
+    pub fn new(headers: JsHeaders, now: f64, exchange: Rc<RefCell<Exchange>>) -> Self {
+        Self { headers, now: super::storage::moment(now), exchange }
+    }
+
+    async fn exchange(&self, binding: &str, name: &str, command: Vec<u8>) -> Came {
+        let slot = self.exchange.borrow_mut().ask(binding, name, command);
+        poll_fn(|_| match self.exchange.borrow_mut().take(slot) {
+            Some(came) => Poll::Ready(came),
+            None => Poll::Pending,
+        })
+        .await
+    }
+
+    /// Only in the module that the tests build to fail.
+    #[cfg(feature = "faults")]
+    #[allow(clippy::panic, reason = "on purpose")]
+    pub fn fail_on_purpose(&self) {
+        match self.headers.get("claviger-fault").as_deref() {
+            Some("panic") => panic!("on purpose, at the edge"),
+            Some("overflow") => {
+                let _ = overflow(1);
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(feature = "faults")]
+#[allow(unconditional_recursion, reason = "on purpose")]
+fn overflow(depth: u64) -> u64 {
+    let room = [depth; 64];
+    overflow(std::hint::black_box(room).iter().sum()) + depth
+}
+
+impl World for Edge {
+    fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    fn random(&self) -> Result<[u8; 16], Reason> {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes).map_err(|_| Reason::Unavailable)?;
+        Ok(bytes)
+    }
+
+    fn header(&self, name: &str) -> Option<String> {
+        self.headers.get(name)
+    }
+
+    async fn body(&self, limit: usize) -> Result<Vec<u8>, Reason> {
+        match self.exchange("", &limit.to_string(), Vec::new()).await {
+            Came::Body(Some(body)) => Ok(body),
+            Came::Body(None) => Err(Reason::BodyTooLarge(limit)),
+            Came::Reply(_) => Err(Reason::Unavailable),
+        }
+    }
+
+    async fn ask<M: Machine>(&self, name: &str, command: M::Command) -> Result<M::Reply, Reason> {
+        let command = wire::write(&command);
+        #[cfg(feature = "faults")]
+        let command = [self.fault_of_object(), &command].concat();
+        match self.exchange(M::BINDING, name, command).await {
+            Came::Reply(reply) => host::read::<M>(&reply),
+            Came::Body(_) => Err(Reason::Unavailable),
+        }
+    }
+}
+
+#[cfg(feature = "faults")]
+impl Edge {
+    /// A prefix that makes the object fail, if the request asks for that.
+    fn fault_of_object(&self) -> &'static [u8] {
+        match self.headers.get("claviger-fault").as_deref() {
+            Some("object-panic") => b"panic ",
+            Some("object-half") => b"half ",
+            _ => b"",
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Why we said no, in our own words: precise, for the log and the audit. What callers learn is a [`Refusal`].
+
+use crate::{limit::Quota, refusal::Refusal, wire};
+use serde::Serialize;
+use std::fmt;
+
+/// Why we said no: for the log and the audit, never for the wire.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// Two credentials, or one header twice.
+    AmbiguousCredential,
+    /// A body over the limit, in bytes.
+    BodyTooLarge(usize),
+    /// A server's credential arrived from a browser.
+    BrowserNotAllowed,
+    /// What was asked for exists already, or changed meanwhile.
+    Conflict(String),
+    /// A genuine credential past its expiry.
+    CredentialExpired,
+    /// The shape is right, the check or tag is not.
+    CredentialForged,
+    /// Not the shape of any credential accepted there.
+    CredentialMalformed,
+    /// No credential at all.
+    CredentialMissing,
+    /// A genuine credential that was revoked, rotated out or closed.
+    CredentialRevoked,
+    /// The check is right, but no such credential was ever made.
+    CredentialUnknown,
+    /// The change is stored, but not every object has acknowledged it in time.
+    DeliveryPending,
+    /// A `test` credential at something `live`, or the other way round.
+    EnvironmentMismatch,
+    /// What was asked for existed and has ended.
+    Gone(String),
+    /// A header over 8 KiB.
+    HeaderTooLarge,
+    /// The `Idempotency-Key` is empty, too long or not visible ASCII.
+    IdempotencyKeyMalformed,
+    /// The same `Idempotency-Key` came with another body before.
+    IdempotencyKeyReused,
+    /// The credential lacks these scopes.
+    InsufficientScope(Vec<String>),
+    /// The request makes no sense; for people: which field, and why.
+    InvalidRequest(String, String),
+    /// A genuine credential of a kind that this route does not take.
+    KindNotAllowed(String),
+    /// The path exists, the method does not; the methods that do.
+    MethodNotAllowed(String),
+    /// A variable is missing or malformed; for the operator: which, and why.
+    NotConfigured(String),
+    /// Nothing there, or nothing the caller may know of.
+    NotFound,
+    /// The `Origin` is not on the widget key's list.
+    OriginNotAllowed,
+    /// More than the limit admits.
+    RateLimited {
+        /// Milliseconds until it would be admitted.
+        retry_after_millis: u64,
+        /// The limits as they stand.
+        quotas: Vec<Quota>,
+    },
+    /// The deploy key is of another stage or deployment.
+    StageMismatch,
+    /// An object failed on its way; what it had not written, it forgot.
+    ObjectFailed,
+    /// An object or its storage did not answer.
+    Unavailable,
+    /// A stored row that cannot be read: that record is closed, nothing else.
+    Unreadable(String),
+    /// A body that is not JSON by its `Content-Type`.
+    UnsupportedMediaType,
+    /// A history secret at another conversation.
+    WrongConversation,
+    /// A credential of another workspace.
+    WrongWorkspace,
+}
+
+wire!(enum Reason {
+    0 AmbiguousCredential, 1 BodyTooLarge(a), 2 BrowserNotAllowed, 3 Conflict(a),
+    4 CredentialExpired, 5 CredentialForged, 6 CredentialMalformed, 7 CredentialMissing,
+    8 CredentialRevoked, 9 CredentialUnknown, 10 DeliveryPending, 11 EnvironmentMismatch,
+    12 Gone(a), 13 HeaderTooLarge, 14 IdempotencyKeyMalformed, 15 IdempotencyKeyReused,
+    16 InsufficientScope(a), 17 InvalidRequest(a, b), 18 KindNotAllowed(a), 19 MethodNotAllowed(a),
+    20 NotConfigured(a), 21 NotFound, 22 OriginNotAllowed,
+    23 RateLimited { retry_after_millis, quotas }, 24 StageMismatch, 25 ObjectFailed,
+    26 Unavailable, 27 Unreadable(a), 28 UnsupportedMediaType, 29 WrongConversation,
+    30 WrongWorkspace,
+});
+
+impl Reason {
+    /// The request makes no sense: which field, and what would.
+    pub fn invalid(field: &str, why: &str) -> Self {
+        Self::InvalidRequest(field.to_owned(), why.to_owned())
+    }
+}
+
+impl fmt::Display for Reason {
+    /// For logs and for the CLI; never for the wire.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Refusal { error, fix, .. } = Refusal::from(self);
+        write!(f, "{error} {fix}")
+    }
+}

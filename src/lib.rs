@@ -1,0 +1,38 @@
+//! Claviger, keeper of the keys: who is asking, may they, how much, and who said so, decided at the edge.
+//!
+//! Every request walks one road, and the types keep it there:
+//!
+//! ```text
+//! Request ──authenticate──▶ Principal ──authorize──▶ Permit ──meter──▶ Admitted ──act──▶ Reply
+//! (believed by nobody)      (who)                    (may)             (how much)
+//! ```
+//!
+//! What is deliberately absent: no file outside `edge/` knows the platform; no decision is made in `edge/`; no machine reads
+//! a clock, rolls dice or waits; nothing acts without [`meter::Admitted`]; no secret prints, compares with `==`, clones or
+//! serializes; nothing is stored outside the one transaction of its command.
+#![forbid(unsafe_code)]
+
+pub mod conversation;
+pub mod credential;
+pub mod error;
+pub mod host;
+pub mod id;
+pub mod keyring;
+pub mod limit;
+pub mod machine;
+pub mod meter;
+pub mod origin;
+pub mod outbox;
+pub mod pipeline;
+pub mod policy;
+pub mod principal;
+pub mod refusal;
+pub mod registry;
+pub mod request;
+pub mod scope;
+pub mod secret;
+pub mod time;
+pub mod wire;
+
+#[cfg(target_arch = "wasm32")]
+mod edge;

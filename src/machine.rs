@@ -1,0 +1,207 @@
+//! The only seam to the outside: state is a machine that decides one command at a time, and the world is a few methods.
+//!
+//! A machine reads [`Rows`] and collects its changes in a [`Turn`]. Whoever hosts it (an object at the edge, a map in the
+//! tests) writes all changes in one transaction, or none, and only then lets the reply go.
+
+use crate::{
+    error::Reason,
+    host::Delivery,
+    time::Timestamp,
+    wire::{self, Wire},
+};
+
+/// The prefix of rows that wait for another object: see [`Turn::send`].
+pub const OUTBOX: &str = "out/";
+const OUTBOX_SEQUENCE: &str = "out-sequence";
+const ALARM: &str = "alarm";
+
+/// One kind of state. `Self` is only memory: it may vanish at any time, and what must not vanish is in rows.
+pub trait Machine: Default {
+    /// The name of the object binding.
+    const BINDING: &'static str;
+    /// What it can be asked.
+    type Command: Wire;
+    /// What it answers.
+    type Reply: Wire;
+
+    /// Decides. No clock, no storage and no randomness but what is handed in; an error changes nothing.
+    fn handle(&self, command: Self::Command, turn: &mut Turn) -> Result<Step<Self>, Reason>;
+
+    /// The alarm rang: see [`Turn::wake_at`].
+    fn wake(&self, turn: &mut Turn) -> Result<Self, Reason> {
+        let _ = turn;
+        Ok(Self::default())
+    }
+}
+
+/// A decision: the reply, and the memory to keep once its changes are stored.
+pub struct Step<M: Machine> {
+    /// The memory after.
+    pub next: M,
+    /// The answer.
+    pub reply: M::Reply,
+}
+
+impl<M: Machine> Step<M> {
+    /// A decision of a machine without memory.
+    pub fn reply(reply: M::Reply) -> Self {
+        Self { next: M::default(), reply }
+    }
+}
+
+/// Stored rows: an ordered map from text to bytes.
+pub trait Rows {
+    /// The row at `key`.
+    fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Reason>;
+
+    /// Rows in key order (or reversed), at most `range.limit` of them.
+    fn list(&self, range: &Range) -> Result<Vec<(String, Vec<u8>)>, Reason>;
+}
+
+/// Which rows.
+#[derive(Clone, Copy)]
+pub struct Range<'a> {
+    /// Keys that start so.
+    pub prefix: &'a str,
+    /// Only keys beyond this whole key, in the direction of reading.
+    pub after: Option<&'a str>,
+    /// From the last key to the first.
+    pub reverse: bool,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// One command's view of the rows: what is stored, with this command's own changes on top.
+pub struct Turn<'a> {
+    rows: &'a dyn Rows,
+    at: Timestamp,
+    changes: Vec<(String, Option<Vec<u8>>)>,
+    alarm: Option<Timestamp>,
+    sent: Vec<String>,
+    awaits_delivery: bool,
+}
+
+/// What a turn wants written, all of it or nothing.
+#[derive(Default)]
+pub struct Changes {
+    /// Rows to put, or to delete where there is no value.
+    pub rows: Vec<(String, Option<Vec<u8>>)>,
+    /// When the object must be woken, where that changed.
+    pub alarm: Option<Timestamp>,
+    /// Rows of the outbox that must be acknowledged before the reply goes; it may go at once where there is none.
+    pub awaited: Vec<String>,
+}
+
+impl Changes {
+    /// What the host must do before it lets the reply go.
+    pub fn delivery(&self) -> Delivery {
+        match (self.awaited.is_empty(), self.rows.iter().any(|(key, _)| key.starts_with(OUTBOX))) {
+            (false, _) => Delivery::First,
+            (true, true) => Delivery::Later,
+            (true, false) => Delivery::Nothing,
+        }
+    }
+}
+
+impl<'a> Turn<'a> {
+    /// A turn at the moment `at`.
+    pub fn new(rows: &'a dyn Rows, at: Timestamp) -> Self {
+        Self { rows, at, changes: Vec::new(), alarm: None, sent: Vec::new(), awaits_delivery: false }
+    }
+
+    /// The moment of this command: one for all its decisions.
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
+
+    /// The row at `key`; a row that cannot be read closes this record and nothing else.
+    pub fn get<T: Wire>(&self, key: &str) -> Result<Option<T>, Reason> {
+        let bytes = match self.changes.iter().find(|(changed, _)| changed == key) {
+            Some((_, change)) => change.clone(),
+            None => self.rows.get(key)?,
+        };
+        bytes.map(|bytes| read(key, &bytes)).transpose()
+    }
+
+    /// Puts a row.
+    pub fn put(&mut self, key: impl Into<String>, value: &impl Wire) {
+        self.change(key.into(), Some(wire::write(value)));
+    }
+
+    /// Deletes a row.
+    pub fn delete(&mut self, key: impl Into<String>) {
+        self.change(key.into(), None);
+    }
+
+    fn change(&mut self, key: String, change: Option<Vec<u8>>) {
+        self.changes.retain(|(changed, _)| *changed != key);
+        self.changes.push((key, change));
+    }
+
+    /// Stored rows in order; this turn's own changes are not among them.
+    pub fn list<T: Wire>(&self, range: &Range) -> Result<Vec<(String, T)>, Reason> {
+        let rows = self.rows.list(range)?;
+        rows.into_iter().map(|(key, bytes)| read(&key, &bytes).map(|value| (key, value))).collect()
+    }
+
+    /// Tells another object something, in the same transaction as the change that makes it true: in order per target, at
+    /// least once, by redelivery until acknowledged.
+    pub fn send<M: Machine>(&mut self, name: &str, command: &M::Command) -> Result<(), Reason> {
+        let sequence = self.get::<u64>(OUTBOX_SEQUENCE)?.unwrap_or_default() + 1;
+        self.put(OUTBOX_SEQUENCE, &sequence);
+        let key = format!("{OUTBOX}{}/{name}#{sequence:015}", M::BINDING);
+        self.put(key.as_str(), command);
+        self.sent.push(key);
+        // Should this process die before delivery, the alarm delivers.
+        self.wake_at(self.at.plus_seconds(1))
+    }
+
+    /// The reply waits until all that this turn sends was acknowledged (5 s at most, then it says that delivery is pending).
+    pub fn await_delivery(&mut self) {
+        self.awaits_delivery = true;
+    }
+
+    /// Asks for the alarm at `moment`, unless an earlier one is set already.
+    pub fn wake_at(&mut self, moment: Timestamp) -> Result<(), Reason> {
+        let set = self.get::<Timestamp>(ALARM)?;
+        if set.is_none_or(|set| moment < set) {
+            self.put(ALARM, &moment);
+            self.alarm = Some(moment);
+        }
+        Ok(())
+    }
+
+    /// The alarm rang: it is no longer set.
+    pub fn alarm_rang(&mut self) {
+        self.delete(ALARM);
+    }
+
+    /// The changes to write.
+    pub fn finish(self) -> Changes {
+        let awaited = if self.awaits_delivery { self.sent } else { Vec::new() };
+        Changes { rows: self.changes, alarm: self.alarm, awaited }
+    }
+}
+
+fn read<T: Wire>(key: &str, bytes: &[u8]) -> Result<T, Reason> {
+    wire::read(bytes).map_err(|_| Reason::Unreadable(key.to_owned()))
+}
+
+/// Everything outside the decisions of one request: the clock, the dice, its headers and body, and the objects by name.
+#[allow(async_fn_in_trait, reason = "one thread at the edge, and in the tests")]
+pub trait World {
+    /// The moment of this request: one for all its decisions.
+    fn now(&self) -> Timestamp;
+
+    /// Sixteen bytes nobody can guess.
+    fn random(&self) -> Result<[u8; 16], Reason>;
+
+    /// The request's header `name` (lower case); several lines of one name arrive joined by `, `.
+    fn header(&self, name: &str) -> Option<String>;
+
+    /// The request's body; refused once it is longer than `limit` bytes.
+    async fn body(&self, limit: usize) -> Result<Vec<u8>, Reason>;
+
+    /// Asks the object `name` of this kind: one hop.
+    async fn ask<M: Machine>(&self, name: &str, command: M::Command) -> Result<M::Reply, Reason>;
+}

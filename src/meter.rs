@@ -1,0 +1,41 @@
+//! How much: the last step before acting. Only [`Admitted`] acts.
+
+use crate::{
+    error::Reason,
+    limit::Quota,
+    policy::{Action, Permit},
+    principal::Principal,
+};
+
+/// A call with the whole road behind it: parsed, authenticated, authorized and metered.
+#[derive(Debug)]
+#[must_use]
+pub struct Admitted {
+    principal: Principal,
+    action: Action,
+    quotas: Vec<Quota>,
+}
+
+impl Admitted {
+    /// Who.
+    pub fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    /// What.
+    pub fn action(&self) -> Action {
+        self.action
+    }
+
+    /// The limits as they stand.
+    pub fn quotas(&self) -> &[Quota] {
+        &self.quotas
+    }
+}
+
+/// Takes the permits that the credential's object granted, or its refusal.
+pub fn meter(permit: Permit) -> Result<Admitted, Reason> {
+    let (principal, action) = permit.into_parts();
+    let (principal, metered) = principal.into_metered();
+    Ok(Admitted { principal, action, quotas: metered? })
+}

@@ -1,0 +1,87 @@
+//! What one object must tell others: rows that are delivered in order per target until they are acknowledged.
+
+use crate::{
+    error::Reason,
+    host::{self, Decided},
+    machine::{Machine, OUTBOX, Range, Rows, Turn},
+    time::Timestamp,
+};
+
+/// Targets that one round serves at most; the alarm serves the rest.
+const TARGETS: usize = 64;
+
+/// A message to deliver.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Message {
+    /// The row, to be deleted when the target acknowledged.
+    pub key: String,
+    /// The target's binding.
+    pub binding: String,
+    /// The target's name.
+    pub name: String,
+}
+
+/// The first message for every target that has one.
+pub fn heads(rows: &dyn Rows) -> Result<Vec<Message>, Reason> {
+    let mut heads = Vec::new();
+    let mut after: Option<String> = None;
+    while heads.len() < TARGETS {
+        let range = Range { prefix: OUTBOX, after: after.as_deref(), reverse: false, limit: 1 };
+        let Some((key, _)) = rows.list(&range)?.into_iter().next() else {
+            break;
+        };
+        let (Some((prefix, _)), Some((binding, name))) = (key.rsplit_once('#'), target(&key)) else {
+            return Err(Reason::Unreadable(key));
+        };
+        // `$` follows `#`: on to the next target, however much waits for this one.
+        after = Some(format!("{prefix}$"));
+        let (binding, name) = (binding.to_owned(), name.to_owned());
+        heads.push(Message { key, binding, name });
+    }
+    Ok(heads)
+}
+
+/// The next message for the target of `key`.
+pub fn next(rows: &dyn Rows, key: &str) -> Result<Option<Message>, Reason> {
+    let (Some((prefix, _)), Some((binding, name))) = (key.rsplit_once('#'), target(key)) else {
+        return Ok(None);
+    };
+    let prefix = format!("{prefix}#");
+    let found = rows.list(&Range { prefix: &prefix, after: Some(key), reverse: false, limit: 1 })?;
+    Ok(found.into_iter().next().map(|(key, _)| Message { key, binding: binding.to_owned(), name: name.to_owned() }))
+}
+
+/// Whether the target has taken a message in: it did it, or refused it for good.
+pub fn is_acknowledged(reply: &[u8]) -> bool {
+    match host::refusal(reply) {
+        Ok(None) => true,
+        Ok(Some(Reason::Unavailable | Reason::Unreadable(_) | Reason::ObjectFailed)) | Err(_) => false,
+        Ok(Some(_)) => true,
+    }
+}
+
+/// Whether none of the rows `keys` waits any longer.
+pub fn are_delivered<'a>(rows: &dyn Rows, keys: impl IntoIterator<Item = &'a str>) -> Result<bool, Reason> {
+    for key in keys {
+        if rows.get(key)?.is_some() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The alarm rang: the machine does what is due, and what still waits is tried again later.
+pub fn wake<M: Machine>(machine: &M, rows: &dyn Rows, at: Timestamp) -> Result<Decided<M>, Reason> {
+    let mut turn = Turn::new(rows, at);
+    turn.alarm_rang();
+    let next = machine.wake(&mut turn)?;
+    if !rows.list(&Range { prefix: OUTBOX, after: None, reverse: false, limit: 1 })?.is_empty() {
+        turn.wake_at(at.plus_seconds(5))?;
+    }
+    Ok(Decided { next: Some(next), reply: Vec::new(), changes: turn.finish() })
+}
+
+/// `out/<binding>/<name>#<sequence>`.
+fn target(key: &str) -> Option<(&str, &str)> {
+    key.strip_prefix(OUTBOX)?.rsplit_once('#')?.0.split_once('/')
+}

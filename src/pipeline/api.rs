@@ -1,0 +1,173 @@
+//! `/v1`: calls with a credential in the headers.
+
+use super::{Notes, config::Config, conversations, credentials, reply::Reply, workspaces};
+use crate::{
+    credential::{CredentialKind, Verified},
+    error::Reason,
+    id::WorkspaceId,
+    machine::World,
+    meter::{Admitted, meter},
+    policy::{Action, authorize},
+    principal::authenticate,
+    request::Request,
+};
+use serde::Serialize;
+
+/// A call that was admitted, and what it asks for.
+pub struct Asked<'a> {
+    /// The proof of the road behind it.
+    pub admitted: &'a Admitted,
+    /// The id in the path.
+    pub id: &'a str,
+    /// The request.
+    pub request: &'a Request,
+    /// The deployment.
+    pub config: &'a Config,
+}
+
+/// The whole road of a `/v1` call.
+pub async fn call(
+    action: Action,
+    id: &str,
+    request: &Request,
+    config: &Config,
+    world: &impl World,
+    notes: &mut Notes,
+) -> Result<Reply, Reason> {
+    let door = config.door();
+    let presented = door.in_headers(world)?;
+    for (name, value) in form_urlencoded::parse(request.query().as_bytes()) {
+        // RFC 6750 §2.3 is not offered: what stands in a URL stands in logs.
+        if name == "access_token" && presented.is_some() || door.is_like_credential(&value) {
+            return Err(Reason::invalid(
+                "query",
+                "A credential never belongs into a URL. Treat it as leaked, and send one in the Authorization header.",
+            ));
+        }
+    }
+    let verified = presented.ok_or(Reason::CredentialMissing)?;
+    notes.kind = Some(verified.kind().as_str());
+    action.admits(verified.kind())?;
+    let Verified::DeployKey(key) = verified else {
+        return Err(Reason::KindNotAllowed(verified.kind().as_str().to_owned()));
+    };
+    notes.credential = Some(key.id.as_str().to_owned());
+    // `Sec-Fetch-Mode` alone proves nothing: Node's `fetch` sends it.
+    if world.header("origin").is_some() || world.header("sec-fetch-site").is_some() {
+        return Err(Reason::BrowserNotAllowed);
+    }
+    let principal = authenticate(key, config.stage, &config.deployment, world).await?;
+    let admitted = meter(authorize(principal, action)?)?;
+    let asked = Asked { admitted: &admitted, id, request, config };
+    let reply = act(&asked, world, notes).await?;
+    Ok(reply.with_quotas(admitted.quotas(), world.now()))
+}
+
+async fn act(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
+    match asked.admitted.action() {
+        Action::Whoami => whoami(asked),
+        Action::CreateWorkspace => workspaces::create(asked, world, notes).await,
+        Action::ListWorkspaces => workspaces::list(asked, world).await,
+        Action::ReadWorkspace => workspaces::read(asked, world, notes).await,
+        Action::CreateCredential => credentials::create(asked, world, notes).await,
+        Action::ListCredentials => credentials::list(asked, world, notes).await,
+        Action::ReadCredential => credentials::read(asked, world, notes).await,
+        Action::ChangeCredential => credentials::change(asked, world, notes).await,
+        Action::RotateCredential => credentials::rotate(asked, world, notes).await,
+        Action::RevokeCredential => credentials::revoke(asked, world, notes).await,
+        Action::ListConversations => conversations::list(asked, world, notes).await,
+        Action::ReadMessages => conversations::read(asked, world, notes).await,
+        Action::Reply => conversations::reply(asked, world, notes).await,
+        Action::CloseConversation
+        | Action::OpenConversation
+        | Action::ReadHistory
+        | Action::RotateHistorySecret
+        | Action::Write => Err(Reason::NotFound),
+    }
+}
+
+impl Asked<'_> {
+    /// The parameter `name` of the query; refused where it comes twice.
+    pub fn query(&self, name: &str) -> Result<Option<String>, Reason> {
+        let pairs = form_urlencoded::parse(self.request.query().as_bytes());
+        let mut values = pairs.filter(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+        match (values.next(), values.next()) {
+            (value, None) => Ok(value),
+            (_, Some(_)) => Err(Reason::invalid(name, "This parameter stands in the query twice.")),
+        }
+    }
+
+    /// The parameter `limit` of the query: 1 to 100, 50 where it is missing.
+    pub fn limit(&self) -> Result<usize, Reason> {
+        let Some(text) = self.query("limit")? else {
+            return Ok(50);
+        };
+        let limit = text.parse().ok().filter(|limit| (1..=100).contains(limit));
+        limit.ok_or_else(|| Reason::invalid("limit", "A whole number from 1 to 100."))
+    }
+
+    /// The workspace that is meant: implied by a bound credential, which it must match; otherwise it must be given.
+    pub fn workspace(&self, given: Option<String>) -> Result<WorkspaceId, Reason> {
+        let given = given.map(WorkspaceId::try_from).transpose()?;
+        match (self.admitted.principal().workspace(), given) {
+            (Some(bound), Some(given)) if *bound != given => Err(Reason::WrongWorkspace),
+            (Some(bound), _) => Ok(bound.clone()),
+            (None, Some(given)) => Ok(given),
+            (None, None) => Err(Reason::invalid("workspace", "A deploy key must say which workspace is meant.")),
+        }
+    }
+
+    /// The workspace that an id names; one of another workspace is not there for a bound credential.
+    pub fn workspace_of(&self, named: Option<WorkspaceId>) -> Result<WorkspaceId, Reason> {
+        let named = named.ok_or(Reason::NotFound)?;
+        if let Some(given) = self.query("workspace")?
+            && given != named.as_str()
+        {
+            return Err(Reason::NotFound);
+        }
+        match self.admitted.principal().workspace() {
+            Some(bound) if *bound != named => Err(Reason::NotFound),
+            _ => Ok(named),
+        }
+    }
+
+    /// Who did it, for the record: `<kind>:<id>`.
+    pub fn actor(&self) -> String {
+        let principal = self.admitted.principal();
+        format!("{}:{}", principal.kind().as_str(), principal.id())
+    }
+}
+
+#[derive(Serialize)]
+struct Whoami<'a> {
+    kind: &'static str,
+    id: &'a str,
+    workspace: Option<&'a str>,
+    environment: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stage: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deployment: Option<&'a str>,
+    scopes: Vec<&'a str>,
+    tier: Option<&'a str>,
+    expires_at: Option<String>,
+    limits: Vec<&'a str>,
+}
+
+fn whoami(asked: &Asked<'_>) -> Result<Reply, Reason> {
+    let principal = asked.admitted.principal();
+    let is_deploy_key = principal.kind() == CredentialKind::DeployKey;
+    let body = Whoami {
+        kind: principal.kind().as_str(),
+        id: principal.id().as_str(),
+        workspace: principal.workspace().map(WorkspaceId::as_str),
+        environment: principal.environment().map(|environment| environment.as_str()),
+        stage: is_deploy_key.then_some(asked.config.stage.as_str()),
+        deployment: is_deploy_key.then_some(asked.config.deployment.as_str()),
+        scopes: Vec::new(),
+        tier: None,
+        expires_at: principal.expires_at().map(|at| at.rfc3339()),
+        limits: Vec::new(),
+    };
+    Reply::json(200, &body)
+}

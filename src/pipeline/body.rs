@@ -1,0 +1,271 @@
+//! Bodies: JSON objects whose members are asked for by name. What nobody asked for is refused.
+
+use crate::{error::Reason, machine::World};
+use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use std::fmt;
+
+/// The longest body that is read: 1 MiB.
+pub const MAX_BYTES: usize = 1 << 20;
+
+/// More members than this has no body here; it bounds the search for doubled names.
+const MAX_MEMBERS: usize = 64;
+
+/// The members of a JSON object; each name once.
+#[derive(Default)]
+pub struct Fields(Vec<(String, Member)>);
+
+/// A value as far as any body here needs it.
+enum Member {
+    Null,
+    Number(u64),
+    Text(String),
+    Texts(Vec<String>),
+    /// Anything else: no call takes it.
+    Unfit,
+}
+
+/// Reads the request's body: its bytes, and its members. No body is an empty object.
+pub async fn read(world: &impl World) -> Result<(Vec<u8>, Fields), Reason> {
+    let declared = world.header("content-length").and_then(|length| length.parse::<usize>().ok());
+    if declared.is_some_and(|length| length > MAX_BYTES) {
+        return Err(Reason::BodyTooLarge(MAX_BYTES));
+    }
+    let content_type = world.header("content-type");
+    let is_json = content_type.as_deref().map(is_json);
+    // Refused before it is read: a form of another site can send text/plain without asking (attack case A28).
+    if is_json == Some(false) && declared != Some(0) {
+        return Err(Reason::UnsupportedMediaType);
+    }
+    let bytes = world.body(MAX_BYTES).await?;
+    if bytes.is_empty() {
+        return Ok((bytes, Fields::default()));
+    }
+    if is_json != Some(true) {
+        return Err(Reason::UnsupportedMediaType);
+    }
+    let fields = Fields::parse(&bytes)?;
+    Ok((bytes, fields))
+}
+
+/// `application/json`, with UTF-8 or no `charset` (RFC 8259 §8.1).
+fn is_json(content_type: &str) -> bool {
+    let mut parts = content_type.split(';').map(str::trim);
+    let media_type = parts.next().is_some_and(|text| text.eq_ignore_ascii_case("application/json"));
+    media_type
+        && parts.all(|parameter| {
+            let charset = parameter.to_ascii_lowercase();
+            !charset.starts_with("charset=") || matches!(charset.as_str(), "charset=utf-8" | "charset=\"utf-8\"")
+        })
+}
+
+impl Fields {
+    /// Parses a body. The reasons never repeat what was sent.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Reason> {
+        let text = std::str::from_utf8(bytes).map_err(|_| Reason::invalid("", "The body is not well-formed UTF-8."))?;
+        serde_json::from_str(text).map_err(|error| {
+            let place = format!("line {}, column {}", error.line(), error.column());
+            let why = if error.is_data() {
+                "The body must be a JSON object that has each member once, and at most 64.".to_owned()
+            } else {
+                format!("The body is not well-formed JSON ({place}).")
+            };
+            Reason::invalid("", &why)
+        })
+    }
+
+    /// A text that must be there, of 1 to `max` characters without control characters.
+    pub fn text(&mut self, name: &str, max: usize) -> Result<String, Reason> {
+        let text = self.optional_text(name, max)?;
+        text.ok_or_else(|| Reason::invalid(name, "This member is required."))
+    }
+
+    /// A text that may be missing or `null`.
+    pub fn optional_text(&mut self, name: &str, max: usize) -> Result<Option<String>, Reason> {
+        let why = format!("A text of 1 to {max} characters without control characters.");
+        match self.take(name) {
+            None => Ok(None),
+            Some(Member::Text(text)) => {
+                let sound = !text.is_empty() && text.chars().count() <= max && !text.chars().any(char::is_control);
+                if sound { Ok(Some(text)) } else { Err(Reason::invalid(name, &why)) }
+            }
+            Some(_) => Err(Reason::invalid(name, &why)),
+        }
+    }
+
+    /// A text of any characters that must be there; empty ones are not.
+    pub fn prose(&mut self, name: &str, max_bytes: usize) -> Result<String, Reason> {
+        match self.take(name) {
+            Some(Member::Text(text)) if text.len() > max_bytes => Err(Reason::BodyTooLarge(max_bytes)),
+            Some(Member::Text(text)) if !text.trim().is_empty() => Ok(text),
+            _ => Err(Reason::invalid(name, "A text that is not empty is required.")),
+        }
+    }
+
+    /// A whole number within bounds that may be missing or `null`.
+    pub fn optional_number(&mut self, name: &str, min: u64, max: u64) -> Result<Option<u64>, Reason> {
+        let Some(value) = self.take(name) else {
+            return Ok(None);
+        };
+        match value {
+            Member::Number(number) if (min..=max).contains(&number) => Ok(Some(number)),
+            _ => Err(Reason::invalid(name, &format!("A whole number from {min} to {max}."))),
+        }
+    }
+
+    /// A list of texts that may be missing or `null`.
+    pub fn optional_texts(&mut self, name: &str, max: usize) -> Result<Option<Vec<String>>, Reason> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Member::Texts(texts)) if texts.len() <= max => Ok(Some(texts)),
+            Some(_) => Err(Reason::invalid(name, &format!("A list of at most {max} texts."))),
+        }
+    }
+
+    /// Whether the member is there and `null`; takes it then.
+    pub fn take_null(&mut self, name: &str) -> bool {
+        let place = self.0.iter().position(|(key, value)| key == name && matches!(value, Member::Null));
+        place.map(|place| self.0.swap_remove(place)).is_some()
+    }
+
+    /// Nothing may be left.
+    pub fn finish(self) -> Result<(), Reason> {
+        match self.0.first() {
+            None => Ok(()),
+            Some((name, _)) => {
+                let shown: String = name.chars().filter(|c| !c.is_control()).take(40).collect();
+                Err(Reason::invalid(&shown, "This member is not known here: leave it out."))
+            }
+        }
+    }
+
+    fn take(&mut self, name: &str) -> Option<Member> {
+        let place = self.0.iter().position(|(key, _)| key == name)?;
+        Some(self.0.swap_remove(place).1).filter(|value| !matches!(value, Member::Null))
+    }
+}
+
+impl<'de> Deserialize<'de> for Fields {
+    /// As a map, except that a name which comes twice is an error instead of a silent choice.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+
+        impl<'de> Visitor<'de> for Members {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                let mut members: Vec<(String, Member)> = Vec::new();
+                while let Some((name, value)) = map.next_entry::<String, Member>()? {
+                    if members.len() >= MAX_MEMBERS || members.iter().any(|(known, _)| *known == name) {
+                        return Err(A::Error::custom("a member twice, or too many"));
+                    }
+                    members.push((name, value));
+                }
+                Ok(Fields(members))
+            }
+        }
+
+        deserializer.deserialize_map(Members)
+    }
+}
+
+impl<'de> Deserialize<'de> for Member {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+
+        impl<'de> Visitor<'de> for Any {
+            type Value = Member;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value")
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Member, E> {
+                Ok(Member::Unfit)
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Member, E> {
+                Ok(Member::Unfit)
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Member, E> {
+                Ok(Member::Number(number))
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Member, E> {
+                Ok(Member::Unfit)
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Member, E> {
+                Ok(Member::Text(text.to_owned()))
+            }
+
+            fn visit_string<E>(self, text: String) -> Result<Member, E> {
+                Ok(Member::Text(text))
+            }
+
+            fn visit_unit<E>(self) -> Result<Member, E> {
+                Ok(Member::Null)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Member, A::Error> {
+                let (mut texts, mut fit) = (Vec::new(), true);
+                while let Some(item) = items.next_element::<Member>()? {
+                    match item {
+                        Member::Text(text) => texts.push(text),
+                        _ => fit = false,
+                    }
+                }
+                Ok(if fit { Member::Texts(texts) } else { Member::Unfit })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Member, A::Error> {
+                while map.next_entry::<IgnoredAny, Member>()?.is_some() {}
+                Ok(Member::Unfit)
+            }
+        }
+
+        deserializer.deserialize_any(Any)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Fields;
+
+    #[test]
+    fn a27_what_is_not_one_sound_object_is_refused_without_repeating_it() {
+        let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
+        let deep_member = format!("{{\"text\":{deep}}}");
+        for body in [
+            "",
+            "{",
+            "[]",
+            "1",
+            "null",
+            "\"secret\"",
+            "{\"a\":1,\"a\":2}",
+            "{\"a\":NaN}",
+            "{\"a\":1e400}",
+            "{\"a\":\"\\ud800\"}",
+            "{} x",
+            "\u{feff}{}",
+            &deep,
+            &deep_member,
+        ] {
+            let refused = Fields::parse(body.as_bytes()).err().map(|reason| format!("{reason:?}"));
+            assert!(refused.is_some_and(|reason| !reason.contains("secret")), "{}", body.len());
+        }
+        assert!(Fields::parse(b"{\"a\":\"\xff\"}").is_err());
+    }
+
+    #[test]
+    fn a_member_nobody_asked_for_is_named() {
+        let fields = Fields::parse(b"{\"is_admin\":true}");
+        let reason = fields.and_then(Fields::finish).err().map(|reason| format!("{reason:?}"));
+        assert!(reason.is_some_and(|reason| reason.contains("is_admin")));
+    }
+}

@@ -1,0 +1,73 @@
+//! The variables of a deployment, read once per isolate: all of them sound, or no request is served.
+
+use crate::{
+    credential::Door,
+    error::Reason,
+    id::{Stage, is_deployment_name},
+    keyring::KeyRing,
+    origin,
+    policy::{self, Policy, WidgetPolicy},
+};
+
+/// What a deployment is told from outside.
+#[derive(Debug)]
+pub struct Config {
+    /// `ROOT_SECRETS`.
+    pub ring: KeyRing,
+    /// `POLICY_TOML`, or the built-in policy that `POLICY` names.
+    pub policy: Policy,
+    /// `ORIGIN`: in every absolute URL; never taken from `Host`.
+    pub origin: String,
+    /// `STAGE`.
+    pub stage: Stage,
+    /// `DEPLOYMENT`.
+    pub deployment: String,
+    /// `CLIENT_ADDRESS_HEADER`, in lower case.
+    pub client_address_header: Option<String>,
+}
+
+impl Config {
+    /// Reads the variables; an empty one counts as missing.
+    pub fn parse(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Reason> {
+        let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let required = |name: &str| {
+            variable(name).ok_or_else(|| Reason::NotConfigured(format!("The variable {name} is not set.")))
+        };
+        let ring = KeyRing::parse(&zeroize::Zeroizing::new(required("ROOT_SECRETS")?))?;
+        let stage = Stage::parse(&required("STAGE")?)
+            .ok_or_else(|| Reason::NotConfigured("STAGE is dev, staging or prod.".to_owned()))?;
+        let deployment = required("DEPLOYMENT")?;
+        if !is_deployment_name(&deployment) {
+            return Err(Reason::NotConfigured("DEPLOYMENT is 1 to 64 of a-z, A-Z, 0-9, `_` and `-`.".to_owned()));
+        }
+        let origin = required("ORIGIN")?;
+        if origin::split(&origin).is_none() {
+            return Err(Reason::NotConfigured(
+                "ORIGIN is https://host or https://host:port, without a path.".to_owned(),
+            ));
+        }
+        let policy = match variable("POLICY_TOML") {
+            Some(text) => policy::parse(&text)
+                .map_err(|error| Reason::NotConfigured(format!("POLICY_TOML is not sound: {error}.")))?,
+            None => {
+                let name = variable("POLICY").unwrap_or_else(|| "default".to_owned());
+                let text = policy::built_in(&name)
+                    .ok_or_else(|| Reason::NotConfigured("POLICY names no built-in policy.".to_owned()))?;
+                policy::parse(text)
+                    .map_err(|error| Reason::NotConfigured(format!("The policy is not sound: {error}.")))?
+            }
+        };
+        let client_address_header = variable("CLIENT_ADDRESS_HEADER").map(|name| name.to_ascii_lowercase());
+        Ok(Self { ring, policy, origin, stage, deployment, client_address_header })
+    }
+
+    /// What credentials are verified against.
+    pub fn door(&self) -> Door<'_> {
+        Door { ring: &self.ring, brand: &self.policy.brand, deploy_schemes: &self.policy.deploy_schemes }
+    }
+
+    /// The widget's numbers; a policy without a widget has no such paths.
+    pub fn widget(&self) -> Result<&WidgetPolicy, Reason> {
+        self.policy.widget.as_ref().ok_or(Reason::NotFound)
+    }
+}

@@ -1,0 +1,139 @@
+//! `/v1/conversations`: the customer's people read what visitors wrote, and reply.
+
+use super::{Notes, api::Asked, body, reply::Reply, retry};
+use crate::{
+    conversation::{Append, Command, Conversation, Message, Party, Reply as Answer},
+    error::Reason,
+    id::{ConversationId, Environment},
+    machine::World,
+    registry::workspace::{self, ConversationNote, Workspace},
+    time::Timestamp,
+};
+use serde::Serialize;
+
+/// A message as it is shown.
+#[derive(Serialize)]
+pub struct Shown {
+    id: String,
+    at: String,
+    from: &'static str,
+    text: String,
+}
+
+/// A page of messages.
+#[derive(Serialize)]
+pub struct Page {
+    items: Vec<Shown>,
+    next: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Listed {
+    id: String,
+    environment: &'static str,
+    status: String,
+    verified: bool,
+    created_at: String,
+    expires_at: String,
+    last_message_at: Option<String>,
+}
+
+#[derive(Serialize)]
+struct List {
+    items: Vec<Listed>,
+    next_cursor: Option<String>,
+}
+
+impl From<Message> for Shown {
+    fn from(message: Message) -> Self {
+        Self {
+            id: format!("msg_{}", message.sequence),
+            at: message.at.rfc3339(),
+            from: if message.by_operator { "operator" } else { "visitor" },
+            text: message.text,
+        }
+    }
+}
+
+/// A page, and the id after which the next one begins.
+pub fn page(messages: Vec<Message>, more: bool) -> Page {
+    let next = messages.last().filter(|_| more).map(|message| format!("msg_{}", message.sequence));
+    Page { items: messages.into_iter().map(Shown::from).collect(), next }
+}
+
+/// Reads `after`: the id of a message; 0 without one.
+pub fn after(text: Option<String>) -> Result<u64, Reason> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else {
+        return Ok(0);
+    };
+    let number = text.strip_prefix("msg_").filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
+    let number = number.and_then(|digits| digits.parse().ok()).filter(|number| *number <= 9_999_999_999);
+    number.ok_or_else(|| Reason::invalid("after", "Use the id of a message of this conversation."))
+}
+
+/// `GET /v1/conversations`.
+pub async fn list(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
+    let workspace = asked.workspace(asked.query("workspace")?)?;
+    notes.workspace = Some(workspace.as_str().to_owned());
+    let environment = asked
+        .query("environment")?
+        .map(|text| Environment::parse(&text).ok_or_else(|| Reason::invalid("environment", "Either live or test.")));
+    let after = asked.query("cursor")?.map(ConversationId::try_from).transpose();
+    let list = workspace::Command::ListConversations {
+        environment: environment.transpose()?,
+        after: after.map_err(|_| Reason::invalid("cursor", "Use next_cursor of the page before."))?,
+        limit: asked.limit()?,
+    };
+    let workspace::Reply::Conversations(items, next) = world.ask::<Workspace>(workspace.as_str(), list).await? else {
+        return Err(Reason::Unavailable);
+    };
+    let listed = |note: ConversationNote| Listed {
+        id: note.id.into(),
+        environment: note.environment.as_str(),
+        status: note.status,
+        verified: note.verified,
+        created_at: note.created_at.rfc3339(),
+        expires_at: note.expires_at.rfc3339(),
+        last_message_at: note.last_message_at.map(Timestamp::rfc3339),
+    };
+    let items = items.into_iter().map(listed).collect();
+    Reply::json(200, &List { items, next_cursor: next.map(String::from) })
+}
+
+/// `GET /v1/conversations/{id}/messages`.
+pub async fn read(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
+    let id = find(asked, notes)?;
+    let after = after(asked.query("after")?)?;
+    let page_size = asked.config.widget()?.page;
+    match world.ask::<Conversation>(id.as_str(), Command::Read(Party::Operator, after, page_size)).await? {
+        Answer::Page(messages, more) => Reply::json(200, &page(messages, more)),
+        _ => Err(Reason::Unavailable),
+    }
+}
+
+/// `POST /v1/conversations/{id}/messages`.
+pub async fn reply(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
+    let id = find(asked, notes)?;
+    let (bytes, mut fields) = body::read(world).await?;
+    let text = fields.prose("text", asked.config.widget()?.text_bytes)?;
+    fields.finish()?;
+    let retry = retry::parse(world, &["operator", &asked.actor(), id.as_str()], &bytes)?;
+    let append = Append { by: Party::Operator, text, retry, limit: None };
+    appended(world.ask::<Conversation>(id.as_str(), Command::Append(append)).await?)
+}
+
+/// Shows a message that was stored now, or by the request that this one repeats.
+pub fn appended(answer: Answer) -> Result<Reply, Reason> {
+    let Answer::Appended(message, replayed, _) = answer else {
+        return Err(Reason::Unavailable);
+    };
+    let reply = Reply::json(201, &Shown::from(message))?;
+    Ok(if replayed { reply.with("idempotent-replayed", "true") } else { reply })
+}
+
+fn find(asked: &Asked<'_>, notes: &mut Notes) -> Result<ConversationId, Reason> {
+    let id = ConversationId::try_from(asked.id.to_owned()).map_err(|_| Reason::NotFound)?;
+    let workspace = asked.workspace_of(id.workspace())?;
+    notes.workspace = Some(workspace.into());
+    Ok(id)
+}

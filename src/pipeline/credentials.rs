@@ -1,0 +1,272 @@
+//! `/v1/credentials`: making, listing, changing, rotating and revoking them. A secret is shown once and stored never.
+
+use super::{
+    Notes,
+    api::Asked,
+    body::{self, Fields},
+    config::Config,
+    reply::Reply,
+};
+use crate::{
+    credential::{CredentialKind, Kind as _, WidgetKey},
+    error::Reason,
+    id::{CredentialId, Environment},
+    machine::World,
+    origin::Origin,
+    registry::{
+        record::{CredentialRecord, SecretRecord, Status},
+        workspace::{self, Change, Expiry, ListCredentials, Workspace},
+    },
+    secret::Secret,
+    time::Timestamp,
+};
+use serde::Serialize;
+
+/// Origins that one widget key may list.
+const MAX_ORIGINS: usize = 50;
+
+/// The longest overlap of a rotation: a week; and the one that is taken where none is given: a day.
+const MAX_OVERLAP_SECONDS: u64 = 604_800;
+const DEFAULT_OVERLAP_SECONDS: u64 = 86_400;
+
+/// The longest life that can be asked for: ten years.
+const MAX_LIFE_SECONDS: u64 = 10 * 366 * 86_400;
+
+/// A credential as it is shown; the secret only ever in the answer that made it.
+#[derive(Serialize)]
+struct Shown<'a> {
+    id: &'a str,
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<&'a str>,
+    hint: &'a str,
+    name: &'a str,
+    workspace: Option<String>,
+    scopes: [&'a str; 0],
+    origins: Vec<&'a str>,
+    environment: &'static str,
+    tier: Option<&'a str>,
+    status: &'static str,
+    created_at: String,
+    created_by: &'a str,
+    expires_at: Option<String>,
+    last_used_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replaces: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    old_expires_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revoked_at: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Page<'a> {
+    items: Vec<Shown<'a>>,
+    next_cursor: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Revoked {
+    status: &'static str,
+    revoked_at: Option<String>,
+}
+
+fn shown<'a>(record: &'a CredentialRecord, secret: Option<&'a Secret>, at: Timestamp) -> Shown<'a> {
+    let overlap = record.previous.as_ref().filter(|overlap| at < overlap.until || secret.is_some());
+    Shown {
+        id: record.id.as_str(),
+        kind: CredentialKind::WidgetKey.as_str(),
+        // The one place where a new secret is shown: to whoever made it, in the answer to the call that made it.
+        secret: secret.map(Secret::reveal),
+        hint: &record.current.hint,
+        name: &record.name,
+        workspace: record.id.workspace().map(String::from),
+        scopes: [],
+        origins: record.origins.iter().map(Origin::as_str).collect(),
+        environment: record.environment.as_str(),
+        tier: None,
+        status: record.status(at).as_str(),
+        created_at: record.created_at.rfc3339(),
+        created_by: &record.created_by,
+        expires_at: record.expires_at.map(Timestamp::rfc3339),
+        last_used_at: record.last_used_at.map(Timestamp::rfc3339),
+        replaces: overlap.map(|overlap| overlap.secret.hint.as_str()),
+        old_expires_at: overlap.map(|overlap| overlap.until.rfc3339()),
+        revoked_at: record.revoked_at.map(Timestamp::rfc3339),
+    }
+}
+
+/// `POST /v1/credentials`.
+pub async fn create(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
+    let (_, mut fields) = body::read(world).await?;
+    let kind = fields.text("kind", 40)?;
+    if kind != CredentialKind::WidgetKey.as_str() {
+        return Err(Reason::invalid("kind", "Credentials of the kind widget_key can be made here."));
+    }
+    let workspace = asked.workspace(fields.optional_text("workspace", 64)?)?;
+    notes.workspace = Some(workspace.as_str().to_owned());
+    let environment = fields.text("environment", 8)?;
+    let environment =
+        Environment::parse(&environment).ok_or_else(|| Reason::invalid("environment", "Either live or test."))?;
+    let name = fields.text("name", 100)?;
+    if fields.optional_texts("scopes", 100)?.is_some_and(|scopes| !scopes.is_empty()) {
+        return Err(Reason::invalid("scopes", "A widget key is public and has no scopes."));
+    }
+    let expires_in = fields.optional_number("expires_in", 1, MAX_LIFE_SECONDS)?;
+    let origins = origins(&mut fields, environment)?
+        .ok_or_else(|| Reason::invalid("origins", "List the origins of the pages that may use this key."))?;
+    fields.finish()?;
+
+    let at = world.now();
+    let id = CredentialId::issue_widget_key(&workspace, at, world.random()?);
+    let (secret, current) = issue(&id, environment, asked.config, world)?;
+    let record = CredentialRecord {
+        id,
+        environment,
+        name,
+        origins,
+        current,
+        previous: None,
+        created_at: at,
+        created_by: asked.actor(),
+        expires_at: expires_in.map(|seconds| at.plus_seconds(seconds)),
+        revoked_at: None,
+        revoked_reason: None,
+        last_used_at: None,
+        version: 0,
+    };
+    let create = workspace::Command::CreateCredential(Box::new(record));
+    let record = one(world.ask::<Workspace>(workspace.as_str(), create).await?)?;
+    notes.credential = Some(record.id.as_str().to_owned());
+    Reply::json(201, &shown(&record, Some(&secret), at))
+}
+
+/// `GET /v1/credentials`.
+pub async fn list(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
+    let workspace = asked.workspace(asked.query("workspace")?)?;
+    notes.workspace = Some(workspace.as_str().to_owned());
+    let status = asked.query("status")?;
+    if status.as_deref().is_some_and(|text| Status::ALL.iter().all(|status| status.as_str() != text)) {
+        return Err(Reason::invalid("status", "One of active, expiring, revoked and expired."));
+    }
+    let kind = asked.query("kind")?;
+    if kind.as_deref().is_some_and(|text| text != CredentialKind::WidgetKey.as_str()) {
+        return Err(Reason::invalid("kind", "Credentials of the kind widget_key can be listed here."));
+    }
+    let after = asked.query("cursor")?.map(CredentialId::try_from).transpose();
+    let after = after.map_err(|_| Reason::invalid("cursor", "Use next_cursor of the page before."))?;
+    let list = ListCredentials { status, after, limit: asked.limit()? };
+    let reply = world.ask::<Workspace>(workspace.as_str(), workspace::Command::ListCredentials(list)).await?;
+    let workspace::Reply::Credentials(records, next) = reply else {
+        return Err(Reason::Unavailable);
+    };
+    let items = records.iter().map(|record| shown(record, None, world.now())).collect();
+    Reply::json(200, &Page { items, next_cursor: next.map(String::from) })
+}
+
+/// `GET /v1/credentials/{id}`.
+pub async fn read(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
+    let record = find(asked, world, notes).await?;
+    Reply::json(200, &shown(&record, None, world.now()))
+}
+
+/// `PATCH /v1/credentials/{id}`.
+pub async fn change(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
+    let record = find(asked, world, notes).await?;
+    let (_, mut fields) = body::read(world).await?;
+    let name = fields.optional_text("name", 100)?;
+    let origins = origins(&mut fields, record.environment)?;
+    let expires_at = if fields.take_null("expires_at") {
+        Some(Expiry::Never)
+    } else {
+        let text = fields.optional_text("expires_at", 40)?;
+        let parsed = text.map(|text| {
+            Timestamp::parse_rfc3339(&text)
+                .map(Expiry::At)
+                .ok_or_else(|| Reason::invalid("expires_at", "A moment as RFC 3339 writes it, or null."))
+        });
+        parsed.transpose()?
+    };
+    fields.finish()?;
+    let change = workspace::Command::ChangeCredential(record.id.clone(), Change { name, origins, expires_at });
+    let record = one(world.ask::<Workspace>(&owner(&record)?, change).await?)?;
+    Reply::json(200, &shown(&record, None, world.now()))
+}
+
+/// `POST /v1/credentials/{id}/rotate`.
+pub async fn rotate(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
+    let record = find(asked, world, notes).await?;
+    let (_, mut fields) = body::read(world).await?;
+    let overlap = fields.optional_number("overlap_seconds", 0, MAX_OVERLAP_SECONDS)?;
+    fields.finish()?;
+    let (secret, current) = issue(&record.id, record.environment, asked.config, world)?;
+    let overlap = overlap.unwrap_or(DEFAULT_OVERLAP_SECONDS);
+    let rotate = workspace::Command::RotateCredential(record.id.clone(), current, overlap);
+    let record = one(world.ask::<Workspace>(&owner(&record)?, rotate).await?)?;
+    Reply::json(201, &shown(&record, Some(&secret), world.now()))
+}
+
+/// `POST /v1/credentials/{id}/revoke`.
+pub async fn revoke(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
+    let record = find(asked, world, notes).await?;
+    let (_, mut fields) = body::read(world).await?;
+    let reason = fields.optional_text("reason", 200)?;
+    fields.finish()?;
+    let revoke = workspace::Command::RevokeCredential(record.id.clone(), reason);
+    let record = one(world.ask::<Workspace>(&owner(&record)?, revoke).await?)?;
+    let revoked_at = record.revoked_at.map(Timestamp::rfc3339);
+    Reply::json(200, &Revoked { status: "revoked", revoked_at })
+}
+
+/// Makes a new secret of a widget key, and what is kept of it.
+fn issue(
+    id: &CredentialId,
+    environment: Environment,
+    config: &Config,
+    world: &impl World,
+) -> Result<(Secret, SecretRecord), Reason> {
+    let serial = u128::from_le_bytes(world.random()?) & u128::from(u64::MAX);
+    let serial = u64::try_from(serial).unwrap_or_default();
+    let key = WidgetKey { id: id.clone(), environment, serial };
+    let secret = key.issue(&config.policy.brand, &config.ring)?;
+    let text = secret.reveal();
+    let end = text.get(text.len().saturating_sub(4)..).unwrap_or_default();
+    let hint = format!("{}_wk_{}_…{end}", config.policy.brand, environment.as_str());
+    Ok((secret, SecretRecord { serial, hint }))
+}
+
+fn origins(fields: &mut Fields, environment: Environment) -> Result<Option<Vec<Origin>>, Reason> {
+    let Some(texts) = fields.optional_texts("origins", MAX_ORIGINS)? else {
+        return Ok(None);
+    };
+    if texts.is_empty() {
+        return Err(Reason::invalid("origins", "List at least one origin."));
+    }
+    let mut origins = Vec::new();
+    for text in &texts {
+        let origin = Origin::parse(text, environment)?;
+        if !origins.contains(&origin) {
+            origins.push(origin);
+        }
+    }
+    Ok(Some(origins))
+}
+
+async fn find(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<CredentialRecord, Reason> {
+    let id = CredentialId::try_from(asked.id.to_owned()).map_err(|_| Reason::NotFound)?;
+    let workspace = asked.workspace_of(id.workspace())?;
+    notes.workspace = Some(workspace.as_str().to_owned());
+    notes.credential = Some(id.as_str().to_owned());
+    one(world.ask::<Workspace>(workspace.as_str(), workspace::Command::ReadCredential(id)).await?)
+}
+
+fn owner(record: &CredentialRecord) -> Result<String, Reason> {
+    record.id.workspace().map(String::from).ok_or(Reason::NotFound)
+}
+
+fn one(reply: workspace::Reply) -> Result<CredentialRecord, Reason> {
+    match reply {
+        workspace::Reply::Credential(record) => Ok(*record),
+        _ => Err(Reason::Unavailable),
+    }
+}

@@ -1,0 +1,126 @@
+//! The one road: parse → authenticate → authorize → meter → act → log. There is no second way in.
+
+pub mod body;
+pub mod config;
+pub mod public;
+pub mod reply;
+pub mod route;
+
+mod api;
+mod conversations;
+mod credentials;
+mod retry;
+mod widget;
+mod workspaces;
+
+use crate::{error::Reason, machine::World, request::Request};
+use config::Config;
+use reply::{Body, Reply, refuse};
+use route::{Route, Wish, route};
+use serde::Serialize;
+
+/// The longest header that is taken: 8 KiB.
+const MAX_HEADER_BYTES: usize = 8 * 1_024;
+
+/// What is learnt of a request on its way, for the log and for the headers of its answer.
+#[derive(Default)]
+struct Notes {
+    route: Option<&'static str>,
+    kind: Option<&'static str>,
+    credential: Option<String>,
+    workspace: Option<String>,
+    /// On the widget's routes.
+    is_widget: bool,
+    /// The origin that may read the answer: only ever one that the key lists.
+    readable_by: Option<String>,
+}
+
+/// One line a request; no path, no query, no header and no body stands in it.
+#[derive(Serialize)]
+struct LogLine<'a> {
+    at: String,
+    request_id: &'a str,
+    route: &'a str,
+    status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a Reason>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credential: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workspace: Option<&'a str>,
+}
+
+/// Answers a request, whatever it is.
+pub async fn serve(request: &Request, config: Result<&Config, &Reason>, world: &impl World) -> Reply {
+    let mut notes = Notes::default();
+    let answered = match config {
+        Ok(config) => answer(request, config, world, &mut notes).await,
+        Err(reason) => Err(reason.clone()),
+    };
+    let (reason, mut reply) = match answered {
+        Ok(reply) => (None, reply),
+        Err(reason) => {
+            let reply = refuse(&reason, &request.id, config.ok(), world);
+            (Some(reason), reply)
+        }
+    };
+    reply = dress(reply, request, &notes);
+    let line = LogLine {
+        at: world.now().rfc3339(),
+        request_id: &request.id,
+        route: notes.route.unwrap_or("none"),
+        status: reply.status,
+        reason: reason.as_ref(),
+        kind: notes.kind,
+        credential: notes.credential.as_deref(),
+        workspace: notes.workspace.as_deref(),
+    };
+    reply.log = serde_json::to_string(&line).unwrap_or_default();
+    reply
+}
+
+async fn answer(request: &Request, config: &Config, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
+    if request.longest_header > MAX_HEADER_BYTES {
+        return Err(Reason::HeaderTooLarge);
+    }
+    let (route, wish) = route(&request.method, request.path())?;
+    notes.route = Some(route.name());
+    match (route, wish) {
+        (Route::Public(document), Wish::Call) => {
+            notes.readable_by = Some("*".to_owned());
+            public::serve(document, config)
+        }
+        (Route::Public(_), Wish::Preflight) => {
+            notes.readable_by = Some("*".to_owned());
+            Ok(public::preflight())
+        }
+        (Route::Widget(key, ..), Wish::Preflight) => widget::preflight(key, config, world, notes),
+        (Route::Widget(key, action, conversation), Wish::Call) => {
+            widget::call(key, action, conversation, request, config, world, notes).await
+        }
+        (Route::Api(action, id), _) => api::call(action, id, request, config, world, notes).await,
+    }
+}
+
+/// The headers that every answer has.
+fn dress(mut reply: Reply, request: &Request, notes: &Notes) -> Reply {
+    if !reply.headers.iter().any(|(name, _)| *name == "cache-control") {
+        reply = reply.with("cache-control", "no-store");
+    }
+    reply = reply.with("x-request-id", request.id.as_str()).with("x-content-type-options", "nosniff");
+    if let Some(origin) = &notes.readable_by {
+        reply = reply.with("access-control-allow-origin", origin.as_str()).with(
+            "access-control-expose-headers",
+            "Idempotent-Replayed, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, X-Request-Id",
+        );
+    }
+    if notes.is_widget {
+        reply = reply.with("vary", "Origin");
+    }
+    if request.method == "HEAD" {
+        reply.body = Body::Empty;
+    }
+    reply
+}

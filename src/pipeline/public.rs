@@ -1,0 +1,79 @@
+//! Documents for anybody: no credential, CORS `*`, and only what the policy switches on.
+
+use super::{
+    config::Config,
+    reply::{Body, Reply},
+};
+use crate::error::Reason;
+use serde::Serialize;
+
+/// A document for anybody.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Document<'a> {
+    /// `/healthz`.
+    Health,
+    /// `/.well-known/oauth-protected-resource`, and the resource's path behind it (RFC 9728 §3.1).
+    ProtectedResource(&'a str),
+    /// `/widget.js`.
+    Widget,
+}
+
+impl Document<'_> {
+    /// What logs call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Health => "GET /healthz",
+            Self::ProtectedResource(_) => "GET /.well-known/oauth-protected-resource",
+            Self::Widget => "GET /widget.js",
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Health {
+    status: &'static str,
+    version: &'static str,
+}
+
+/// RFC 9728 §2.
+#[derive(Serialize)]
+struct ProtectedResource<'a> {
+    resource: String,
+    scopes_supported: Vec<&'a str>,
+    bearer_methods_supported: [&'static str; 1],
+}
+
+/// Answers with a document.
+pub fn serve(document: Document, config: &Config) -> Result<Reply, Reason> {
+    let reply = match document {
+        Document::Health => Reply::json(200, &Health { status: "ok", version: env!("CARGO_PKG_VERSION") })?,
+        Document::ProtectedResource(path) => {
+            // The suffix comes from a stranger and is repeated: only what a path can be made of.
+            let sound = path.len() <= 512 && path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-._~".contains(&b));
+            if !sound || path.contains("//") || path.contains("/.") {
+                return Err(Reason::NotFound);
+            }
+            let document = ProtectedResource {
+                resource: format!("{}{path}", config.origin),
+                scopes_supported: config.policy.scopes.iter().map(|(scope, _)| scope.as_str()).collect(),
+                bearer_methods_supported: ["header"],
+            };
+            Reply::json(200, &document)?
+        }
+        Document::Widget => {
+            config.widget()?;
+            let mut reply = Reply::empty(200)
+                .with("content-type", "text/javascript; charset=utf-8")
+                .with("cache-control", "public, max-age=300")
+                .with("cross-origin-resource-policy", "cross-origin");
+            reply.body = Body::Asset("/widget.js");
+            reply
+        }
+    };
+    Ok(reply)
+}
+
+/// Answers a browser that asks whether it may ask.
+pub fn preflight() -> Reply {
+    Reply::empty(204).with("access-control-allow-methods", "GET, HEAD").with("access-control-max-age", "7200")
+}

@@ -1,0 +1,158 @@
+//! What goes out: every answer and every refusal, from one place.
+
+use super::config::Config;
+use crate::{
+    error::Reason,
+    limit::Quota,
+    machine::World,
+    refusal::{Code, Refusal},
+    time::Timestamp,
+};
+use serde::Serialize;
+
+/// An answer.
+#[derive(Debug)]
+pub struct Reply {
+    /// HTTP status.
+    pub status: u16,
+    /// Headers.
+    pub headers: Vec<(&'static str, String)>,
+    /// Body.
+    pub body: Body,
+    /// The line for the log.
+    pub log: String,
+}
+
+/// The body of an answer.
+#[derive(Debug)]
+pub enum Body {
+    /// A file of `www/`, which the platform serves.
+    Asset(&'static str),
+    /// None.
+    Empty,
+    /// JSON.
+    Json(String),
+}
+
+impl Reply {
+    /// An answer without a body.
+    pub fn empty(status: u16) -> Self {
+        Self { status, headers: Vec::new(), body: Body::Empty, log: String::new() }
+    }
+
+    /// An answer in JSON.
+    pub fn json(status: u16, body: &impl Serialize) -> Result<Self, Reason> {
+        let text = serde_json::to_string(body).map_err(|error| Reason::Unreadable(error.to_string()))?;
+        let headers = vec![("content-type", "application/json".to_owned())];
+        Ok(Self { status, headers, body: Body::Json(text), log: String::new() })
+    }
+
+    /// With one more header.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// With the headers of a metered answer (`X-RateLimit-*`, and draft-ietf-httpapi-ratelimit-headers-11).
+    #[must_use]
+    pub fn with_quotas(mut self, quotas: &[Quota], at: Timestamp) -> Self {
+        let Some(tightest) = quotas.iter().min_by_key(|quota| quota.remaining) else {
+            return self;
+        };
+        let list = |member: &dyn Fn(&Quota) -> String| {
+            quotas
+                .iter()
+                .map(|quota| format!("\"{}\";{}", quota.limit.name, member(quota)))
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        let window = |quota: &Quota| quota.reset_at.millis_since(at).div_ceil(1_000).max(1);
+        self.headers.extend([
+            ("x-ratelimit-limit", tightest.limit.limit.to_string()),
+            ("x-ratelimit-remaining", tightest.remaining.to_string()),
+            ("x-ratelimit-reset", tightest.reset_at.epoch_seconds_up().to_string()),
+            ("ratelimit-policy", list(&|quota| format!("q={};w={}", quota.limit.limit, quota.limit.window_seconds))),
+            ("ratelimit", list(&|quota| format!("r={};t={}", quota.remaining, window(quota)))),
+        ]);
+        self
+    }
+}
+
+/// The body of a refusal (`HTTP.md` §1).
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    success: bool,
+    code: &'static str,
+    error: &'a str,
+    fix: &'a str,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    required: &'a [String],
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pending: bool,
+    request_id: &'a str,
+}
+
+/// The same facts as RFC 9457 problem details.
+#[derive(Serialize)]
+struct Problem<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    #[serde(flatten)]
+    body: ErrorBody<'a>,
+}
+
+/// Tells the caller no, and as much of the reason as they may learn.
+pub fn refuse(reason: &Reason, request_id: &str, config: Option<&Config>, world: &impl World) -> Reply {
+    let refusal = Refusal::from(reason);
+    let status = refusal.code.status();
+    let body = ErrorBody {
+        success: false,
+        code: refusal.code.as_str(),
+        error: &refusal.error,
+        fix: &refusal.fix,
+        required: &refusal.required,
+        pending: *reason == Reason::DeliveryPending,
+        request_id,
+    };
+    let wants_problem = world.header("accept").is_some_and(|accept| accept.contains("application/problem+json"));
+    let (content_type, text) = if wants_problem {
+        let r#type = format!("urn:claviger:error:{}", body.code);
+        let problem = Problem { r#type, title: &refusal.error, status, detail: &refusal.fix, body };
+        ("application/problem+json", serde_json::to_string(&problem))
+    } else {
+        ("application/json", serde_json::to_string(&body))
+    };
+    let mut reply = Reply::empty(status).with("content-type", content_type);
+    reply.body = text.map_or(Body::Empty, Body::Json);
+    if let (401 | 403, Some(config)) = (status, config)
+        && let Some(challenge) = challenge(&refusal, config)
+    {
+        reply = reply.with("www-authenticate", challenge);
+    }
+    match reason {
+        Reason::MethodNotAllowed(allow) => reply.with("allow", allow),
+        Reason::RateLimited { retry_after_millis, quotas } => reply
+            .with_quotas(quotas, world.now())
+            .with("retry-after", retry_after_millis.div_ceil(1_000).max(1).to_string()),
+        Reason::Unavailable | Reason::Unreadable(_) | Reason::DeliveryPending => reply.with("retry-after", "1"),
+        _ => reply,
+    }
+}
+
+/// RFC 6750 §3 and RFC 9728 §5.1; `error` only where a credential was presented.
+fn challenge(refusal: &Refusal, config: &Config) -> Option<String> {
+    let metadata = format!("Bearer resource_metadata=\"{}/.well-known/oauth-protected-resource\"", config.origin);
+    match refusal.code {
+        Code::MissingCredential => Some(metadata),
+        Code::InvalidCredential | Code::ExpiredCredential | Code::RevokedCredential => {
+            Some(format!("{metadata}, error=\"invalid_token\""))
+        }
+        Code::InsufficientScope => {
+            Some(format!("{metadata}, error=\"insufficient_scope\", scope=\"{}\"", refusal.required.join(" ")))
+        }
+        _ => None,
+    }
+}

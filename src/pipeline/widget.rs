@@ -1,0 +1,266 @@
+//! `/w/{widget_key}`: what a browser on a customer's page may do, across origins and without cookies.
+
+use super::{
+    Notes, body,
+    config::Config,
+    conversations::{after, appended, page},
+    reply::Reply,
+    retry,
+};
+use crate::{
+    conversation::{Append, Command, Conversation, Open, Party, Reply as Answer},
+    credential::{CredentialKind, HistorySecret, Kind as _, Verified, WidgetKey},
+    error::Reason,
+    id::ConversationId,
+    limit::Quota,
+    machine::World,
+    meter::{Admitted, meter},
+    policy::{Action, authorize},
+    principal::{Caller, Visited, match_history, visit},
+    registry::credential::Errand,
+    request::Request,
+};
+use futures_util::future::join;
+use serde::Serialize;
+use std::net::IpAddr;
+
+#[derive(Serialize)]
+struct Opened<'a> {
+    conversation: &'a str,
+    history_secret: &'a str,
+    expires_at: String,
+    verified: bool,
+}
+
+#[derive(Serialize)]
+struct Rotated<'a> {
+    history_secret: &'a str,
+    expires_at: String,
+}
+
+#[derive(Serialize)]
+struct Closed {
+    status: &'static str,
+    closed_at: String,
+}
+
+/// The browser asks whether it may ask: any genuine key, any origin, no state. The real call decides.
+pub fn preflight(key: &str, config: &Config, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
+    config.widget()?;
+    notes.is_widget = true;
+    widget_key(config.door().in_path(key)?)?;
+    notes.readable_by = world.header("origin");
+    Ok(Reply::empty(204)
+        .with("access-control-allow-methods", "GET, POST")
+        .with("access-control-allow-headers", "Authorization, Content-Type, Idempotency-Key")
+        .with("access-control-max-age", "7200"))
+}
+
+/// The whole road of a widget call.
+pub async fn call(
+    key: &str,
+    action: Action,
+    conversation: &str,
+    request: &Request,
+    config: &Config,
+    world: &impl World,
+    notes: &mut Notes,
+) -> Result<Reply, Reason> {
+    let policy = config.widget()?;
+    notes.is_widget = true;
+    let door = config.door();
+    let key = widget_key(door.in_path(key)?)?;
+    notes.kind = Some(CredentialKind::WidgetKey.as_str());
+    notes.credential = Some(key.id.as_str().to_owned());
+    notes.workspace = key.id.workspace().map(String::from);
+    let history = history_secret(action, door.in_headers(world)?)?;
+
+    // A genuine secret that does not fit is refused after the key's shard was asked: only that knows whether the page may
+    // read why.
+    let matched = match &history {
+        Some(secret) => ConversationId::try_from(conversation.to_owned())
+            .map_err(|_| Reason::WrongConversation)
+            .and_then(|path| match_history(&key, secret, &path, world.now())),
+        None => Ok(()),
+    };
+    let errand = match action {
+        Action::OpenConversation => Errand::Open(policy.conversations.clone(), policy.shard_conversations.clone()),
+        Action::Write if matched.is_ok() => Errand::Write(policy.messages.clone()),
+        _ => Errand::Manage,
+    };
+    let origin = world.header("origin");
+    let network = network(config, world);
+    // A read asks the shard and the conversation at once; what was read is dropped unless the call is admitted.
+    let reading = history.clone().filter(|_| action == Action::ReadHistory && matched.is_ok());
+    let caller = Caller { key: key.clone(), history, origin: origin.clone(), network };
+    let (visited, read) = match reading {
+        Some(secret) => {
+            let read = read_history(&secret, request, policy.page, world);
+            let (visited, read) = join(visit(caller, errand, world), read).await;
+            (visited?, Some(read))
+        }
+        None => (visit(caller, errand, world).await?, None),
+    };
+    let Visited { listed, outcome } = visited;
+    notes.readable_by = origin.filter(|_| listed);
+    let principal = outcome?;
+    matched?;
+    let admitted = meter(authorize(principal, action)?)?;
+    match read {
+        Some(read) => read,
+        None => act(&admitted, &key, config, world).await,
+    }
+}
+
+async fn act(admitted: &Admitted, key: &WidgetKey, config: &Config, world: &impl World) -> Result<Reply, Reason> {
+    if admitted.action() == Action::OpenConversation {
+        return open(admitted, key, config, world).await;
+    }
+    let secret = admitted.principal().history().ok_or(Reason::CredentialMissing)?;
+    match admitted.action() {
+        Action::Write => write(admitted, secret, config, world).await,
+        Action::RotateHistorySecret => rotate(secret, config, world).await,
+        Action::CloseConversation => close(secret, world).await,
+        _ => Err(Reason::NotFound),
+    }
+}
+
+async fn open(admitted: &Admitted, key: &WidgetKey, config: &Config, world: &impl World) -> Result<Reply, Reason> {
+    let (_, mut fields) = body::read(world).await?;
+    if fields.optional_text("identity", 8_192)?.is_some() {
+        return Err(Reason::invalid(
+            "identity",
+            "This workspace has no identity secret to verify visitors with: leave it out.",
+        ));
+    }
+    fields.finish()?;
+    let workspace = key.id.workspace().ok_or(Reason::NotFound)?;
+    let at = world.now();
+    let secret = HistorySecret {
+        conversation: ConversationId::issue(&workspace, at, world.random()?),
+        environment: key.environment,
+        generation: 1,
+        expires_at: at.plus_seconds(config.widget()?.history_secret_seconds),
+    };
+    let open = Open {
+        id: secret.conversation.clone(),
+        environment: key.environment,
+        widget_key: key.id.clone(),
+        expires_at: secret.expires_at,
+    };
+    world.ask::<Conversation>(secret.conversation.as_str(), Command::Open(open)).await?;
+    let issued = secret.issue(&config.policy.brand, &config.ring)?;
+    let opened = Opened {
+        conversation: secret.conversation.as_str(),
+        // Shown to the one browser that opened the conversation.
+        history_secret: issued.reveal(),
+        expires_at: secret.expires_at.rfc3339(),
+        verified: false,
+    };
+    Ok(Reply::json(201, &opened)?.with_quotas(admitted.quotas(), at))
+}
+
+async fn read_history(
+    secret: &HistorySecret,
+    request: &Request,
+    page_size: usize,
+    world: &impl World,
+) -> Result<Reply, Reason> {
+    let mut pairs = form_urlencoded::parse(request.query().as_bytes());
+    let after = after(pairs.find(|(name, _)| name == "after").map(|(_, value)| value.into_owned()))?;
+    let read = Command::Read(Party::Visitor(secret.generation), after, page_size);
+    match world.ask::<Conversation>(secret.conversation.as_str(), read).await? {
+        Answer::Page(messages, more) => Reply::json(200, &page(messages, more)),
+        _ => Err(Reason::Unavailable),
+    }
+}
+
+async fn write(
+    admitted: &Admitted,
+    secret: &HistorySecret,
+    config: &Config,
+    world: &impl World,
+) -> Result<Reply, Reason> {
+    let policy = config.widget()?;
+    let (bytes, mut fields) = body::read(world).await?;
+    let text = fields.prose("text", policy.text_bytes)?;
+    fields.finish()?;
+    let conversation = secret.conversation.as_str();
+    let append = Append {
+        by: Party::Visitor(secret.generation),
+        text,
+        retry: retry::parse(world, &["visitor", conversation], &bytes)?,
+        limit: Some(policy.conversation_messages.clone()),
+    };
+    let answer = world.ask::<Conversation>(conversation, Command::Append(append)).await?;
+    let mut quotas: Vec<Quota> = admitted.quotas().to_vec();
+    if let Answer::Appended(_, _, own) = &answer {
+        quotas.extend(own.iter().cloned());
+    }
+    Ok(appended(answer)?.with_quotas(&quotas, world.now()))
+}
+
+async fn rotate(secret: &HistorySecret, config: &Config, world: &impl World) -> Result<Reply, Reason> {
+    let (_, fields) = body::read(world).await?;
+    fields.finish()?;
+    let rotate = Command::Rotate(secret.generation, config.widget()?.history_secret_seconds);
+    let Answer::Rotated(generation, expires_at) =
+        world.ask::<Conversation>(secret.conversation.as_str(), rotate).await?
+    else {
+        return Err(Reason::Unavailable);
+    };
+    let next = HistorySecret { generation, expires_at, ..secret.clone() };
+    let issued = next.issue(&config.policy.brand, &config.ring)?;
+    // Shown to the one browser that holds the secret before.
+    Reply::json(201, &Rotated { history_secret: issued.reveal(), expires_at: expires_at.rfc3339() })
+}
+
+async fn close(secret: &HistorySecret, world: &impl World) -> Result<Reply, Reason> {
+    let (_, fields) = body::read(world).await?;
+    fields.finish()?;
+    match world.ask::<Conversation>(secret.conversation.as_str(), Command::Close(secret.generation)).await? {
+        Answer::Closed(at) => Reply::json(200, &Closed { status: "closed", closed_at: at.rfc3339() }),
+        _ => Err(Reason::Unavailable),
+    }
+}
+
+fn widget_key(presented: Verified) -> Result<WidgetKey, Reason> {
+    match presented {
+        Verified::WidgetKey(key) => Ok(key),
+        other => Err(Reason::KindNotAllowed(other.kind().as_str().to_owned())),
+    }
+}
+
+/// The credential beside the key: none to open a conversation, and a history secret for all else.
+fn history_secret(action: Action, presented: Option<Verified>) -> Result<Option<HistorySecret>, Reason> {
+    match presented {
+        None if action == Action::OpenConversation => Ok(None),
+        None => Err(Reason::CredentialMissing),
+        Some(verified) => {
+            action.admits(verified.kind())?;
+            match verified {
+                Verified::HistorySecret(secret) => Ok(Some(secret)),
+                // A second widget key beside the one in the path.
+                other => Err(Reason::KindNotAllowed(other.kind().as_str().to_owned())),
+            }
+        }
+    }
+}
+
+/// Whom per-network limits are counted for: the client's `/24`, IPv6 `/64`; everybody together where no header is named or
+/// none can be read. It buckets, and proves nothing.
+fn network(config: &Config, world: &impl World) -> String {
+    let header = config.client_address_header.as_deref().and_then(|name| world.header(name));
+    let address = header.and_then(|text| text.trim().parse::<IpAddr>().ok()).map(|address| address.to_canonical());
+    match address {
+        Some(IpAddr::V4(address)) => {
+            let [a, b, c, _] = address.octets();
+            format!("{a}.{b}.{c}.0/24")
+        }
+        Some(IpAddr::V6(address)) => {
+            let [a, b, c, d, ..] = address.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
+        None => String::new(),
+    }
+}

@@ -1,0 +1,166 @@
+//! The policy file: TOML into types, or the line and the reason why not.
+
+use super::{
+    Implies, Policy, ScopeRule, Tier, WidgetPolicy, routes,
+    table::{Fault, Table, Text, table},
+};
+use crate::{limit::Limit, registry::credential::SHARDS, scope::Scope};
+use std::fmt;
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+/// Why a policy file is not sound.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PolicyError {
+    /// Line, from 1.
+    pub line: usize,
+    /// Why.
+    pub reason: String,
+}
+
+impl fmt::Display for PolicyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {}", self.line, self.reason)
+    }
+}
+
+/// Reads a policy file.
+pub fn parse(text: &str) -> Result<Policy, PolicyError> {
+    let at = |start: usize, reason: String| PolicyError {
+        line: 1 + text.bytes().take(start).filter(|b| *b == b'\n').count(),
+        reason,
+    };
+    let file = DeTable::parse(text)
+        .map_err(|error| at(error.span().map_or(0, |span| span.start), error.message().replace('\n', " ")))?;
+    policy(Table::new(file.get_ref(), 0..0)).map_err(|(span, reason)| at(span.start, reason))
+}
+
+fn policy(mut file: Table) -> Result<Policy, Fault> {
+    let brand = file.required_text("brand")?;
+    if !(2..=8).contains(&brand.text.len()) || !brand.text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+    {
+        return Err((brand.span, "brand is 2 to 8 of a-z and 0-9".to_owned()));
+    }
+    let operators = file.texts("operators")?.unwrap_or_default();
+    if let Some(operator) = operators.iter().find(|operator| !operator.text.contains('@')) {
+        return Err((operator.span.clone(), "operators are e-mail addresses".to_owned()));
+    }
+    let scopes = file.table("scopes")?.map(scopes).transpose()?.unwrap_or_default();
+    let mut tiers = Vec::new();
+    for (name, value) in file.table("tiers")?.iter().flat_map(Table::members) {
+        let tier = tier(table(&name.text, value)?)?;
+        tiers.push((name.text, tier));
+    }
+    let widget = file.table("widget")?.map(widget).transpose()?;
+    let routes = routes::read(file.tables("routes")?, &scopes)?;
+    let deploy_schemes = file.table("schemes")?.map(schemes).transpose()?.flatten();
+    file.finish()?;
+    Ok(Policy {
+        brand: brand.text,
+        operators: operators.into_iter().map(|operator| operator.text).collect(),
+        scopes,
+        tiers,
+        widget,
+        routes,
+        deploy_schemes: deploy_schemes.unwrap_or_else(|| vec!["Convex".to_owned(), "Deploy".to_owned()]),
+    })
+}
+
+fn schemes(mut file: Table) -> Result<Option<Vec<String>>, Fault> {
+    let names = file.texts("deploy_key")?;
+    file.finish()?;
+    for name in names.iter().flatten() {
+        let sound = !name.text.is_empty() && name.text.bytes().all(|b| b.is_ascii_alphanumeric());
+        if !sound || name.text.eq_ignore_ascii_case("bearer") {
+            return Err((name.span.clone(), format!("`{}` cannot name a scheme of its own", name.text)));
+        }
+    }
+    Ok(names.map(|names| names.into_iter().map(|name| name.text).collect()))
+}
+
+fn scopes(file: Table) -> Result<Vec<(Scope, ScopeRule)>, Fault> {
+    let mut scopes = Vec::new();
+    for (name, value) in file.members() {
+        let scope = Scope::try_from(name.text.clone())
+            .map_err(|_| (name.span.clone(), "a scope's name is 1 to 64 visible ASCII characters".to_owned()))?;
+        scopes.push((scope, scope_rule(&file, &name, value)?));
+    }
+    Ok(scopes)
+}
+
+fn scope_rule(file: &Table, name: &Text, value: &Spanned<DeValue>) -> Result<ScopeRule, Fault> {
+    if let Some(says) = value.get_ref().as_str() {
+        return Ok(ScopeRule { says: says.to_owned(), implies: Implies::Only(Vec::new()) });
+    }
+    let mut rule = table(&name.text, value)?;
+    let says = rule.required_text("says")?.text;
+    let implies = match rule.get("implies") {
+        None => Implies::Only(Vec::new()),
+        Some(all) if all.get_ref().as_str() == Some("*") => Implies::All,
+        Some(_) => {
+            let mut only = Vec::new();
+            for implied in rule.texts("implies")?.unwrap_or_default() {
+                let unknown = (implied.span, format!("unknown scope `{}`", implied.text));
+                let known = file.members().any(|(name, _)| name.text == implied.text);
+                only.push(Scope::try_from(implied.text).ok().filter(|_| known).ok_or(unknown)?);
+            }
+            Implies::Only(only)
+        }
+    };
+    rule.finish()?;
+    Ok(ScopeRule { says, implies })
+}
+
+fn tier(mut file: Table) -> Result<Tier, Fault> {
+    let requests = windows("requests", file.tables("requests")?)?;
+    let tokens = windows("tokens", file.tables("tokens")?)?;
+    let (custom, _) = file.flag("custom")?;
+    let lease_seconds = file.number("lease_seconds", 1..=60)?;
+    if custom != (requests.is_empty() && tokens.is_empty()) {
+        return Err((file.span, "a tier has windows, or `custom = true`, not both and not neither".to_owned()));
+    }
+    file.finish()?;
+    Ok(Tier { requests, tokens, custom, lease_seconds })
+}
+
+/// The longest window: 31 days.
+const MAX_WINDOW_SECONDS: u32 = 31 * 86_400;
+
+fn windows(name: &str, tables: Vec<Table>) -> Result<Vec<Limit>, Fault> {
+    let read = |mut window: Table| {
+        let missing = (window.span.clone(), "a window has `limit` and `window_seconds`".to_owned());
+        let limit = window.number("limit", 1..=u32::MAX)?;
+        let seconds = window.number("window_seconds", 1..=MAX_WINDOW_SECONDS)?;
+        window.finish()?;
+        let (limit, window_seconds) = limit.zip(seconds).ok_or(missing)?;
+        Ok(Limit { name: name.to_owned(), limit, window_seconds })
+    };
+    tables.into_iter().map(read).collect()
+}
+
+/// The numbers of `HTTP.md` §6 hold where the file is silent.
+fn widget(mut file: Table) -> Result<WidgetPolicy, Fault> {
+    let mut number = |name, bounds, otherwise| Ok::<u32, Fault>(file.number(name, bounds)?.unwrap_or(otherwise));
+    let days = number("history_secret_days", 1..=365, 30)?;
+    let text_bytes = number("text_bytes", 1..=1_000_000, 16 * 1_024)?;
+    let page = number("page", 1..=500, 50)?;
+    let messages = number("messages_per_minute", 1..=u32::MAX, 60)?;
+    let conversation_messages = number("messages_per_minute_per_conversation", 1..=u32::MAX, 30)?;
+    let conversations = number("conversations_per_hour", 1..=u32::MAX, 10)?;
+    let shards = u32::from(SHARDS);
+    let key_conversations = number("conversations_per_hour_per_key", shards..=u32::MAX, 10_000)?;
+    file.finish()?;
+    let limit = |name: &str, limit, window_seconds| Limit { name: name.to_owned(), limit, window_seconds };
+    Ok(WidgetPolicy {
+        history_secret_seconds: u64::from(days) * 86_400,
+        text_bytes: usize::try_from(text_bytes).unwrap_or(usize::MAX),
+        page: usize::try_from(page).unwrap_or(usize::MAX),
+        messages: limit("messages", messages, 60),
+        conversation_messages: limit("conversation", conversation_messages, 60),
+        conversations: limit("conversations", conversations, 3_600),
+        // Split over the shards: it admits too little where traffic is uneven, never too much.
+        shard_conversations: limit("key", key_conversations / shards, 3_600),
+    })
+}

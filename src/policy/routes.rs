@@ -1,0 +1,174 @@
+//! The gateway's routes in a policy file: each must make sense, and each must be reachable.
+
+use super::{
+    Destination, Idempotency, Route, ScopeRule, TokenRule,
+    table::{Fault, Table, Text},
+};
+use crate::scope::Scope;
+
+/// Kinds that a route may accept: those that can reach an API at all.
+const ACCEPTABLE: &[&str] =
+    &["server_key", "service_token", "access_token", "extension_token", "user_jwt", "session", "deploy_key"];
+
+/// Kinds that live in browsers and open nothing but the widget.
+const BROWSER_SAFE: &[&str] = &["widget_key", "history_secret"];
+
+/// Reads every route.
+pub fn read(tables: Vec<Table>, scopes: &[(Scope, ScopeRule)]) -> Result<Vec<Route>, Fault> {
+    let mut routes: Vec<Route> = Vec::new();
+    for table in tables {
+        let span = table.span.clone();
+        let route = route(table, scopes)?;
+        if routes.iter().any(|other| other.method == route.method && shape(&other.path) == shape(&route.path)) {
+            let why = format!(
+                "no request can reach this route: an earlier one has {} {} too",
+                route.method,
+                shape(&route.path)
+            );
+            return Err((span, why));
+        }
+        routes.push(route);
+    }
+    Ok(routes)
+}
+
+fn route(mut table: Table, scopes: &[(Scope, ScopeRule)]) -> Result<Route, Fault> {
+    let line = table.required_text("match")?;
+    let (method, path) = pattern(&line)?;
+    let is_read = matches!(method.as_str(), "GET" | "HEAD");
+    let accept = accept(&mut table, &line)?;
+    let scope = match table.text("scope")? {
+        None => None,
+        Some(name) => {
+            let known = scopes.iter().map(|(scope, _)| scope).find(|scope| scope.as_str() == name.text).cloned();
+            Some(known.ok_or_else(|| (name.span, format!("unknown scope `{}`", name.text)))?)
+        }
+    };
+    let to = table.required_text("to")?;
+    let to = match to.text.as_str() {
+        "upstream" => Destination::Upstream,
+        "records" => Destination::Records,
+        _ => return Err((to.span, "`to` is \"upstream\" or \"records\"".to_owned())),
+    };
+    let (review, span) = table.flag("review")?;
+    if review && is_read {
+        return Err((span, "review on a read: there is nothing to approve".to_owned()));
+    }
+    let idempotency = idempotency(table.text("idempotency")?, is_read)?;
+    let tokens = match table.table("tokens")? {
+        None => None,
+        Some(tokens) if to == Destination::Records || is_read => {
+            return Err((tokens.span, "tokens are settled from an upstream's answer to a write".to_owned()));
+        }
+        Some(mut tokens) => {
+            let rule = TokenRule {
+                reserve: tokens.required_text("reserve")?.text,
+                settle: tokens.required_text("settle")?.text,
+            };
+            tokens.finish()?;
+            Some(rule)
+        }
+    };
+    table.finish()?;
+    Ok(Route { method, path, scope, accept, to, review, idempotency, tokens })
+}
+
+fn accept(table: &mut Table, line: &Text) -> Result<Vec<String>, Fault> {
+    let kinds = table.texts("accept")?.unwrap_or_default();
+    for kind in &kinds {
+        let name = kind.text.as_str();
+        if BROWSER_SAFE.contains(&name) {
+            return Err((
+                kind.span.clone(),
+                format!("a {name} is safe in browsers because it opens nothing but the widget: no route can accept it"),
+            ));
+        }
+        if !ACCEPTABLE.contains(&name) {
+            return Err((
+                kind.span.clone(),
+                format!("unknown kind `{name}`, expected one of {}", ACCEPTABLE.join(", ")),
+            ));
+        }
+    }
+    if kinds.is_empty() {
+        return Err((line.span.clone(), "`accept` names no kind: nobody could use this route".to_owned()));
+    }
+    Ok(kinds.into_iter().map(|kind| kind.text).collect())
+}
+
+fn idempotency(rule: Option<Text>, is_read: bool) -> Result<Idempotency, Fault> {
+    match rule {
+        None => Ok(Idempotency::Ignored),
+        Some(rule) if is_read => Err((rule.span, "idempotency on a read: reads have no effect to repeat".to_owned())),
+        Some(rule) => match rule.text.as_str() {
+            "accepted" => Ok(Idempotency::Accepted),
+            "required" => Ok(Idempotency::Required),
+            _ => Err((rule.span, "`idempotency` is \"accepted\" or \"required\"".to_owned())),
+        },
+    }
+}
+
+/// Paths that are answered here, whatever a policy says.
+const OURS: &[&str] = &[
+    "/w/",
+    "/.well-known/",
+    "/oauth/",
+    "/healthz",
+    "/widget.js",
+    "/login",
+    "/logout",
+    "/console",
+    "/agent",
+    "/v1/whoami",
+    "/v1/self/",
+    "/v1/workspaces",
+    "/v1/credentials",
+    "/v1/conversations",
+    "/v1/verify",
+    "/v1/members",
+    "/v1/audit",
+    "/v1/review",
+    "/v1/session",
+    "/v1/clients",
+    "/v1/grants",
+    "/v1/vault",
+];
+
+fn pattern(line: &Text) -> Result<(String, String), Fault> {
+    let fault = |reason: &str| (line.span.clone(), format!("match: {reason}"));
+    let (method, path) = line.text.split_once(' ').ok_or_else(|| fault("a method, a space and a path"))?;
+    if !matches!(method, "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE") {
+        return Err(fault("the method is GET, HEAD, POST, PUT, PATCH or DELETE"));
+    }
+    let segments: Vec<&str> =
+        path.strip_prefix('/').ok_or_else(|| fault("the path starts with /"))?.split('/').collect();
+    for (index, segment) in segments.iter().enumerate() {
+        let variable = segment.strip_prefix('{').and_then(|segment| segment.strip_suffix('}'));
+        let name = variable.map(|name| name.strip_suffix("...").unwrap_or(name));
+        let rest = variable.is_some_and(|name| name.ends_with("..."));
+        let sound = match name {
+            Some(name) => !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'),
+            None => {
+                !matches!(*segment, "." | ".." | "")
+                    && segment.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,=:@".contains(&b))
+            }
+        };
+        if !sound || (rest && index + 1 != segments.len()) {
+            return Err(fault("segments are literal, `{name}`, or last `{rest...}`"));
+        }
+    }
+    if OURS.iter().any(|ours| path.starts_with(ours)) {
+        return Err(fault("no request can reach this route: Claviger answers this path itself"));
+    }
+    Ok((method.to_owned(), path.to_owned()))
+}
+
+/// A path with its variables' names taken out: two patterns of one shape match the same requests.
+fn shape(path: &str) -> String {
+    let segments = path.split('/').map(|segment| match segment.strip_prefix('{') {
+        Some(name) if name.ends_with("...}") => "{...}",
+        Some(_) => "{}",
+        None => segment,
+    });
+    segments.collect::<Vec<_>>().join("/")
+}

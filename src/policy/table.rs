@@ -1,0 +1,125 @@
+//! Reading TOML member by member: what nobody asked for is refused, with the place where it stands.
+
+use std::ops::Range;
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+/// A reason, and where in the text it stands.
+pub type Fault = (Range<usize>, String);
+
+/// A text, and where it stands.
+#[derive(Clone)]
+pub struct Text {
+    /// The text.
+    pub text: String,
+    /// Where.
+    pub span: Range<usize>,
+}
+
+/// A table whose members are asked for by name.
+pub struct Table<'a> {
+    members: &'a DeTable<'a>,
+    /// Where it stands.
+    pub span: Range<usize>,
+    known: Vec<&'static str>,
+}
+
+impl<'a> Table<'a> {
+    /// The table at `span`.
+    pub fn new(members: &'a DeTable<'a>, span: Range<usize>) -> Self {
+        Self { members, span, known: Vec::new() }
+    }
+
+    /// Every member, in order of their names.
+    pub fn members(&self) -> impl Iterator<Item = (Text, &'a Spanned<DeValue<'a>>)> {
+        self.members.iter().map(|(name, value)| (Text { text: name.get_ref().to_string(), span: name.span() }, value))
+    }
+
+    /// A text that may be missing.
+    pub fn text(&mut self, name: &'static str) -> Result<Option<Text>, Fault> {
+        self.get(name).map(|value| text(name, value)).transpose()
+    }
+
+    /// A text that must be there.
+    pub fn required_text(&mut self, name: &'static str) -> Result<Text, Fault> {
+        let found = self.text(name)?;
+        found.ok_or_else(|| (self.span.clone(), format!("`{name}` is missing")))
+    }
+
+    /// A list of texts that may be missing.
+    pub fn texts(&mut self, name: &'static str) -> Result<Option<Vec<Text>>, Fault> {
+        let Some(value) = self.get(name) else {
+            return Ok(None);
+        };
+        let items = value.get_ref().as_array().ok_or_else(|| (value.span(), format!("`{name}` is a list of texts")))?;
+        items.iter().map(|item| text(name, item)).collect::<Result<_, _>>().map(Some)
+    }
+
+    /// A whole number within bounds that may be missing.
+    pub fn number(&mut self, name: &'static str, bounds: std::ops::RangeInclusive<u32>) -> Result<Option<u32>, Fault> {
+        let Some(value) = self.get(name) else {
+            return Ok(None);
+        };
+        let integer = value.get_ref().as_integer();
+        let number =
+            integer.and_then(|integer| u32::from_str_radix(&integer.as_str().replace('_', ""), integer.radix()).ok());
+        number.filter(|number| bounds.contains(number)).map(Some).ok_or_else(|| {
+            (value.span(), format!("`{name}` is a whole number from {} to {}", bounds.start(), bounds.end()))
+        })
+    }
+
+    /// A yes or no, and where it stands; no, where it is missing.
+    pub fn flag(&mut self, name: &'static str) -> Result<(bool, Range<usize>), Fault> {
+        let Some(value) = self.get(name) else {
+            return Ok((false, self.span.clone()));
+        };
+        let flag = value.get_ref().as_bool().ok_or_else(|| (value.span(), format!("`{name}` is true or false")))?;
+        Ok((flag, value.span()))
+    }
+
+    /// A table that may be missing.
+    pub fn table(&mut self, name: &'static str) -> Result<Option<Table<'a>>, Fault> {
+        self.get(name).map(|value| table(name, value)).transpose()
+    }
+
+    /// One table or a list of them; none where it is missing.
+    pub fn tables(&mut self, name: &'static str) -> Result<Vec<Table<'a>>, Fault> {
+        match self.get(name) {
+            None => Ok(Vec::new()),
+            Some(value) => match value.get_ref().as_array() {
+                Some(items) => items.iter().map(|item| table(name, item)).collect(),
+                None => table(name, value).map(|table| vec![table]),
+            },
+        }
+    }
+
+    /// The member `name`, whatever it is.
+    pub fn get(&mut self, name: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
+        self.known.push(name);
+        self.members.iter().find(|(key, _)| key.get_ref() == name).map(|(_, value)| value)
+    }
+
+    /// Nothing may be left.
+    pub fn finish(self) -> Result<(), Fault> {
+        let unknown = self.members.iter().find(|(key, _)| !self.known.iter().any(|known| key.get_ref() == known));
+        match unknown {
+            None => Ok(()),
+            Some((key, _)) => {
+                Err((key.span(), format!("unknown key `{}`, expected one of {}", key.get_ref(), self.known.join(", "))))
+            }
+        }
+    }
+}
+
+/// The table that `value` must be.
+pub fn table<'a>(name: &str, value: &'a Spanned<DeValue<'a>>) -> Result<Table<'a>, Fault> {
+    let members = value.get_ref().as_table().ok_or_else(|| (value.span(), format!("`{name}` is a table")))?;
+    Ok(Table::new(members, value.span()))
+}
+
+fn text(name: &str, value: &Spanned<DeValue>) -> Result<Text, Fault> {
+    let text = value.get_ref().as_str().ok_or_else(|| (value.span(), format!("`{name}` is a text")))?;
+    Ok(Text { text: text.to_owned(), span: value.span() })
+}

@@ -1,0 +1,166 @@
+//! A caller we believe. Only [`authenticate`] and [`visit`] can make one, and each asks the credential's object.
+
+use crate::{
+    credential::{CredentialKind, DeployKey, HistorySecret, MAX_LIFE_SECONDS, WidgetKey},
+    error::Reason,
+    id::{ConversationId, CredentialId, Environment, Stage, WorkspaceId},
+    limit::Quota,
+    machine::World,
+    registry::credential::{Command, Credential, Errand, Reply, Visit, shard_for},
+    time::Timestamp,
+};
+
+/// Who is asking. Private fields: there is no other way in.
+#[derive(Debug)]
+pub struct Principal {
+    kind: CredentialKind,
+    id: CredentialId,
+    workspace: Option<WorkspaceId>,
+    environment: Option<Environment>,
+    conversation: Option<HistorySecret>,
+    expires_at: Option<Timestamp>,
+    /// What the object admitted in the same call that vouched for the credential.
+    metered: Result<Vec<Quota>, Reason>,
+}
+
+impl Principal {
+    /// The kind that speaks: beside a widget key, the history secret does.
+    pub fn kind(&self) -> CredentialKind {
+        self.kind
+    }
+
+    /// The credential's id; beside a widget key, the widget key's.
+    pub fn id(&self) -> &CredentialId {
+        &self.id
+    }
+
+    /// The one workspace it is bound to; none for a deploy key.
+    pub fn workspace(&self) -> Option<&WorkspaceId> {
+        self.workspace.as_ref()
+    }
+
+    /// The one environment it is bound to; none for a deploy key.
+    pub fn environment(&self) -> Option<Environment> {
+        self.environment
+    }
+
+    /// The history secret that opens one conversation.
+    pub fn history(&self) -> Option<&HistorySecret> {
+        self.conversation.as_ref()
+    }
+
+    /// When it ends.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        self.expires_at
+    }
+
+    /// What its object metered.
+    pub fn into_metered(self) -> (Self, Result<Vec<Quota>, Reason>) {
+        let metered = self.metered;
+        (Self { metered: Ok(Vec::new()), ..self }, metered)
+    }
+}
+
+/// Believes a deploy key: of this stage and deployment, in its time, and not revoked. One hop.
+pub async fn authenticate(
+    key: DeployKey,
+    stage: Stage,
+    deployment: &str,
+    world: &impl World,
+) -> Result<Principal, Reason> {
+    let at = world.now();
+    if key.stage != stage || key.deployment != deployment {
+        return Err(Reason::StageMismatch);
+    }
+    // A pipeline that holds the sub-key still cannot make a key that lives for ever.
+    if key.expires_at.millis_since(key.issued_at) > MAX_LIFE_SECONDS * 1_000 {
+        return Err(Reason::CredentialForged);
+    }
+    if key.expires_at <= at {
+        return Err(Reason::CredentialExpired);
+    }
+    match world.ask::<Credential>(key.id.as_str(), Command::UseDeployKey).await? {
+        Reply::DeployKey(None) => Ok(Principal {
+            kind: CredentialKind::DeployKey,
+            id: key.id,
+            workspace: None,
+            environment: None,
+            conversation: None,
+            expires_at: Some(key.expires_at),
+            metered: Ok(Vec::new()),
+        }),
+        Reply::DeployKey(Some(_)) => Err(Reason::CredentialRevoked),
+        Reply::Done | Reply::Visited { .. } => Err(Reason::Unavailable),
+    }
+}
+
+/// A widget call as it asks to be believed.
+pub struct Caller {
+    /// The key in the path.
+    pub key: WidgetKey,
+    /// The secret beside it.
+    pub history: Option<HistorySecret>,
+    /// The `Origin` header.
+    pub origin: Option<String>,
+    /// Whom per-network limits are counted for.
+    pub network: String,
+}
+
+/// What a widget key's shard says of a call.
+pub struct Visited {
+    /// Whether the origin is on the key's list: only then may a browser read the answer, refusals included.
+    pub listed: bool,
+    /// Who, or why not.
+    pub outcome: Result<Principal, Reason>,
+}
+
+/// Whether the history secret fits the key and the path, before anybody is asked.
+pub fn match_history(
+    key: &WidgetKey,
+    secret: &HistorySecret,
+    conversation: &ConversationId,
+    at: Timestamp,
+) -> Result<(), Reason> {
+    if secret.conversation.workspace() != key.id.workspace() {
+        return Err(Reason::WrongWorkspace);
+    }
+    if secret.environment != key.environment {
+        return Err(Reason::EnvironmentMismatch);
+    }
+    if secret.conversation != *conversation {
+        return Err(Reason::WrongConversation);
+    }
+    if secret.expires_at <= at {
+        return Err(Reason::CredentialExpired);
+    }
+    Ok(())
+}
+
+/// Believes a widget call, and meters it in the same hop.
+pub async fn visit(caller: Caller, errand: Errand, world: &impl World) -> Result<Visited, Reason> {
+    let Caller { key, history, origin, network } = caller;
+    let shard = shard_for(&key.id, &network);
+    let visit = Visit { id: key.id.clone(), environment: key.environment, serial: key.serial, origin, network, errand };
+    let Reply::Visited { listed, outcome } = world.ask::<Credential>(&shard, Command::Visit(visit)).await? else {
+        return Err(Reason::Unavailable);
+    };
+    let metered = match outcome {
+        Ok(quotas) => Ok(quotas),
+        Err(reason @ Reason::RateLimited { .. }) => Err(reason),
+        Err(reason) => return Ok(Visited { listed, outcome: Err(reason) }),
+    };
+    let kind = match history {
+        Some(_) => CredentialKind::HistorySecret,
+        None => CredentialKind::WidgetKey,
+    };
+    let principal = Principal {
+        kind,
+        workspace: key.id.workspace(),
+        id: key.id,
+        environment: Some(key.environment),
+        expires_at: history.as_ref().map(|secret| secret.expires_at),
+        conversation: history,
+        metered,
+    };
+    Ok(Visited { listed, outcome: Ok(principal) })
+}

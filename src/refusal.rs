@@ -1,0 +1,225 @@
+//! What callers are told when we say no: a stable code, what happened, and what to do about it.
+
+use crate::error::Reason;
+
+/// The stable names that callers may rely on, with their HTTP status.
+macro_rules! codes {
+    ($($code:ident $status:literal $text:literal),* $(,)?) => {
+        /// The stable name of a refusal.
+        #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+        pub enum Code {
+            $(#[doc = concat!("`", $text, "`, HTTP ", stringify!($status), ".")] $code,)*
+        }
+
+        impl Code {
+            /// Every code there is.
+            pub const ALL: &[Self] = &[$(Self::$code),*];
+
+            /// The HTTP status.
+            pub fn status(self) -> u16 {
+                match self { $(Self::$code => $status),* }
+            }
+
+            /// The name on the wire.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$code => $text),* }
+            }
+        }
+    };
+}
+
+codes! {
+    InvalidRequest 400 "invalid_request",
+    AmbiguousCredential 400 "ambiguous_credential",
+    IdempotencyKeyInvalid 400 "idempotency_key_invalid",
+    MissingCredential 401 "missing_credential",
+    InvalidCredential 401 "invalid_credential",
+    ExpiredCredential 401 "expired_credential",
+    RevokedCredential 401 "revoked_credential",
+    InsufficientScope 403 "insufficient_scope",
+    WrongWorkspace 403 "wrong_workspace",
+    WrongEnvironment 403 "wrong_environment",
+    WrongStage 403 "wrong_stage",
+    CredentialKindNotAllowed 403 "credential_kind_not_allowed",
+    OriginNotAllowed 403 "origin_not_allowed",
+    ServerKeyInBrowser 403 "server_key_in_browser",
+    WrongConversation 403 "wrong_conversation",
+    NotFound 404 "not_found",
+    MethodNotAllowed 405 "method_not_allowed",
+    Conflict 409 "conflict",
+    Gone 410 "gone",
+    PayloadTooLarge 413 "payload_too_large",
+    UnsupportedMediaType 415 "unsupported_media_type",
+    IdempotencyKeyReused 422 "idempotency_key_reused",
+    RateLimited 429 "rate_limited",
+    HeaderTooLarge 431 "header_too_large",
+    Internal 500 "internal",
+    NotConfigured 503 "not_configured",
+    Unavailable 503 "unavailable",
+}
+
+/// What the caller is told.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Refusal {
+    /// The stable name.
+    pub code: Code,
+    /// What happened, for people.
+    pub error: String,
+    /// What to do about it, for people.
+    pub fix: String,
+    /// Scopes that would have been enough.
+    pub required: Vec<String>,
+}
+
+impl From<&Reason> for Refusal {
+    /// The only place where the inside meets the outside. No `_` arm: a new reason does not compile until somebody decides
+    /// what the world may know.
+    fn from(reason: &Reason) -> Self {
+        use Code as C;
+        let say = |code, error: &str, fix: &str| Self {
+            code,
+            error: error.to_owned(),
+            fix: fix.to_owned(),
+            required: Vec::new(),
+        };
+        match reason {
+            Reason::AmbiguousCredential => say(
+                C::AmbiguousCredential,
+                "The request carries more than one credential.",
+                "Send exactly one credential, in one header, once.",
+            ),
+            Reason::BodyTooLarge(limit) => {
+                say(C::PayloadTooLarge, &format!("This is over the limit of {limit} bytes."), "Send less at once.")
+            }
+            Reason::BrowserNotAllowed => say(
+                C::ServerKeyInBrowser,
+                "A server's credential must never be used from a browser.",
+                "Treat it as leaked: rotate it, and call from your server, or use a widget key.",
+            ),
+            Reason::Conflict(what) => {
+                say(C::Conflict, what, "Read the present state, then try again if it is still wanted.")
+            }
+            Reason::CredentialExpired => say(C::ExpiredCredential, "This credential has expired.", "Get a new one."),
+            // Unknown, forged and malformed answer alike, so that nobody learns which half was wrong.
+            Reason::CredentialForged | Reason::CredentialMalformed | Reason::CredentialUnknown => say(
+                C::InvalidCredential,
+                "This credential is not valid.",
+                "Check that it was copied whole, belongs to this deployment, and stands in the right header.",
+            ),
+            Reason::CredentialMissing => {
+                say(C::MissingCredential, "This call needs a credential.", "Send one in the Authorization header.")
+            }
+            Reason::CredentialRevoked => say(C::RevokedCredential, "This credential was revoked.", "Get a new one."),
+            Reason::DeliveryPending => say(
+                C::Unavailable,
+                "The change is stored, but not yet known everywhere.",
+                "Delivery goes on by itself. Read the state again in a few seconds.",
+            ),
+            Reason::EnvironmentMismatch => say(
+                C::WrongEnvironment,
+                "This credential belongs to the other environment.",
+                "Use a live credential for live data and a test credential for test data.",
+            ),
+            Reason::Gone(what) => say(C::Gone, what, "Start a new one."),
+            Reason::HeaderTooLarge => say(C::HeaderTooLarge, "A header is over 8 KiB.", "Send shorter headers."),
+            Reason::IdempotencyKeyMalformed => say(
+                C::IdempotencyKeyInvalid,
+                "The Idempotency-Key is not valid.",
+                "Send 1 to 255 visible ASCII characters, bare or as a quoted string, once.",
+            ),
+            Reason::IdempotencyKeyReused => say(
+                C::IdempotencyKeyReused,
+                "This Idempotency-Key was used with another body.",
+                "Use a new key for a new request.",
+            ),
+            Reason::InsufficientScope(required) => Self {
+                required: required.clone(),
+                ..say(
+                    C::InsufficientScope,
+                    &format!("This credential lacks the scope {}.", required.join(", ")),
+                    &format!("Create a key with the scope {}.", required.join(", ")),
+                )
+            },
+            Reason::InvalidRequest(field, why) => say(
+                C::InvalidRequest,
+                &if field.is_empty() {
+                    "The request is not valid.".to_owned()
+                } else {
+                    format!("`{field}` is not valid.")
+                },
+                why,
+            ),
+            Reason::KindNotAllowed(kind) => say(
+                C::CredentialKindNotAllowed,
+                &format!("A {kind} is not accepted here."),
+                "Use a credential of a kind that this call takes.",
+            ),
+            Reason::MethodNotAllowed(allow) => {
+                say(C::MethodNotAllowed, "This path does not take that method.", &format!("Use {allow}."))
+            }
+            Reason::NotConfigured(what) => {
+                say(C::NotConfigured, what, "Set it and start again. No request is served until then.")
+            }
+            Reason::ObjectFailed => say(
+                C::Internal,
+                "Something went wrong on our side.",
+                "Try again. If it goes on, report the request id.",
+            ),
+            Reason::NotFound => say(C::NotFound, "There is nothing here.", "Check the path and the id."),
+            Reason::OriginNotAllowed => say(
+                C::OriginNotAllowed,
+                "This widget key may not be used from this origin.",
+                "Add the page's exact origin (scheme, host and port) to the key's origins.",
+            ),
+            Reason::RateLimited { retry_after_millis, .. } => say(
+                C::RateLimited,
+                "Too many requests.",
+                &format!("Try again in {} s.", retry_after_millis.div_ceil(1_000).max(1)),
+            ),
+            Reason::StageMismatch => say(
+                C::WrongStage,
+                "This deploy key belongs to another stage or deployment.",
+                "Use a deploy key made for this one.",
+            ),
+            Reason::Unavailable | Reason::Unreadable(_) => say(
+                C::Unavailable,
+                "This cannot be answered right now.",
+                "Try again shortly. Nothing was changed unless an earlier answer said so.",
+            ),
+            Reason::UnsupportedMediaType => {
+                say(C::UnsupportedMediaType, "The body must be JSON.", "Send it with Content-Type: application/json.")
+            }
+            Reason::WrongConversation => say(
+                C::WrongConversation,
+                "This history secret opens another conversation.",
+                "Use the secret that was given with this conversation.",
+            ),
+            Reason::WrongWorkspace => say(
+                C::WrongWorkspace,
+                "This credential belongs to another workspace.",
+                "Use a credential of that workspace.",
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Code, Refusal};
+    use crate::error::Reason;
+
+    #[test]
+    fn p6_unknown_forged_and_malformed_credentials_cannot_be_told_apart() {
+        let told = |reason: &Reason| Refusal::from(reason);
+        assert_eq!(told(&Reason::CredentialForged), told(&Reason::CredentialUnknown));
+        assert_eq!(told(&Reason::CredentialForged), told(&Reason::CredentialMalformed));
+    }
+
+    #[test]
+    fn every_code_has_one_name() {
+        let mut names: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Code::ALL.len());
+    }
+}

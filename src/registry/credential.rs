@@ -1,0 +1,241 @@
+//! The object that admits: one shard of a widget key, or one deploy key. An admission reads storage, not only memory.
+
+use super::{
+    record::ShardRecord,
+    workspace::{self, Workspace},
+};
+use crate::{
+    error::Reason,
+    id::{CredentialId, Environment},
+    limit::{Limit, Quota, Verdict, Window, admit},
+    machine::{Machine, Range, Step, Turn},
+    time::Timestamp,
+    wire,
+};
+use sha2::{Digest as _, Sha256};
+
+/// Objects over which a widget key is spread, by client network.
+pub const SHARDS: u8 = 16;
+
+const RECORD: &str = "record";
+const REVOKED: &str = "revoked";
+const REPORTED: &str = "reported";
+const CEILING: &str = "ceiling";
+const WINDOWS: &str = "window/";
+
+/// A use is reported to the workspace at most this often.
+const REPORT_SECONDS: u64 = 3_600;
+
+/// Windows that have gone idle are looked for this often, so many at a time.
+const SWEEP_SECONDS: u64 = 3_600;
+const SWEEP_ROWS: usize = 500;
+
+/// The name of the shard that admits calls from `network`.
+pub fn shard_for(id: &CredentialId, network: &str) -> String {
+    let [first, ..]: [u8; 32] = Sha256::digest(network).into();
+    shard_name(id, first % SHARDS)
+}
+
+/// The name of shard `number` of a widget key.
+pub fn shard_name(id: &CredentialId, number: u8) -> String {
+    format!("{id}/{number:02}")
+}
+
+/// See the module.
+#[derive(Default)]
+pub struct Credential;
+
+/// What the object can be asked.
+pub enum Command {
+    /// The workspace's registry changed.
+    Store(ShardRecord),
+    /// A deploy key asks to be admitted.
+    UseDeployKey,
+    /// A deploy key ends.
+    RevokeDeployKey,
+    /// A widget call asks to be admitted.
+    Visit(Visit),
+}
+
+wire!(enum Command { 0 Store(a), 1 UseDeployKey, 2 RevokeDeployKey, 3 Visit(a) });
+
+/// What a widget call asks for.
+pub struct Visit {
+    /// The key.
+    pub id: CredentialId,
+    /// The environment of the key's text.
+    pub environment: Environment,
+    /// The serial of the key's text.
+    pub serial: u64,
+    /// The `Origin` header.
+    pub origin: Option<String>,
+    /// Whom per-network limits are counted for.
+    pub network: String,
+    /// What is to be done.
+    pub errand: Errand,
+}
+
+wire!(Visit { id, environment, serial, origin, network, errand });
+
+/// What a widget call is about to do, with the limits that apply.
+pub enum Errand {
+    /// Something that is not metered here: reading, rotating, closing.
+    Manage,
+    /// Open a conversation: per network, and per key (each shard holds its part).
+    Open(Limit, Limit),
+    /// Write a message: per network.
+    Write(Limit),
+}
+
+wire!(enum Errand { 0 Manage, 1 Open(a, b), 2 Write(a) });
+
+/// What the object answers.
+pub enum Reply {
+    /// Done; or known already.
+    Done,
+    /// Since when the deploy key is revoked, if it is.
+    DeployKey(Option<Timestamp>),
+    /// To a visit.
+    Visited {
+        /// Whether the origin is on the key's list: only then may a browser read the answer, refusals included.
+        listed: bool,
+        /// The limits as they stand, or why not.
+        outcome: Result<Vec<Quota>, Reason>,
+    },
+}
+
+wire!(enum Reply { 0 Done, 1 DeployKey(a), 2 Visited { listed, outcome } });
+
+impl Machine for Credential {
+    const BINDING: &'static str = "CREDENTIAL";
+    type Command = Command;
+    type Reply = Reply;
+
+    fn handle(&self, command: Command, turn: &mut Turn) -> Result<Step<Self>, Reason> {
+        let reply = match command {
+            Command::Store(record) => store(record, turn)?,
+            Command::UseDeployKey => Reply::DeployKey(turn.get(REVOKED)?),
+            Command::RevokeDeployKey => {
+                let revoked_at = turn.get(REVOKED)?.unwrap_or(turn.at());
+                turn.put(REVOKED, &revoked_at);
+                Reply::DeployKey(Some(revoked_at))
+            }
+            Command::Visit(visit) => self::visit(visit, turn)?,
+        };
+        Ok(Step::reply(reply))
+    }
+
+    fn wake(&self, turn: &mut Turn) -> Result<Self, Reason> {
+        sweep(turn)?;
+        Ok(Self)
+    }
+}
+
+/// Older versions are ignored, and `revoked` is for good: messages may come twice and late.
+fn store(record: ShardRecord, turn: &mut Turn) -> Result<Reply, Reason> {
+    let known: Option<ShardRecord> = turn.get(RECORD)?;
+    if known.is_none_or(|known| known.version < record.version && !known.revoked) {
+        turn.put(RECORD, &record);
+    }
+    Ok(Reply::Done)
+}
+
+fn visit(visit: Visit, turn: &mut Turn) -> Result<Reply, Reason> {
+    let Some(record) = turn.get::<ShardRecord>(RECORD)? else {
+        return Ok(Reply::Visited { listed: false, outcome: Err(Reason::CredentialUnknown) });
+    };
+    let listed =
+        visit.origin.as_deref().is_some_and(|header| record.origins.iter().any(|origin| origin.admits(header)));
+    let outcome = match alive(&record, &visit, turn.at()) {
+        Ok(()) if listed => meter(&visit, turn)?,
+        Ok(()) => Err(Reason::OriginNotAllowed),
+        Err(reason) => Err(reason),
+    };
+    Ok(Reply::Visited { listed, outcome })
+}
+
+fn alive(record: &ShardRecord, visit: &Visit, at: Timestamp) -> Result<(), Reason> {
+    let current = record.serial == visit.serial;
+    let overlaps = record.previous.is_some_and(|(serial, until)| serial == visit.serial && at < until);
+    if record.environment != visit.environment {
+        return Err(Reason::CredentialUnknown);
+    }
+    if record.revoked || !(current || overlaps) {
+        return Err(Reason::CredentialRevoked);
+    }
+    if record.expires_at.is_some_and(|expires_at| expires_at <= at) {
+        return Err(Reason::CredentialExpired);
+    }
+    Ok(())
+}
+
+/// Counts the visit in every window that applies, or in none.
+fn meter(visit: &Visit, turn: &mut Turn) -> Result<Result<Vec<Quota>, Reason>, Reason> {
+    let network = format!("{WINDOWS}{}/{}", visit.errand.name(), visit.network);
+    let mut limits = match &visit.errand {
+        Errand::Manage => return Ok(Ok(Vec::new())),
+        Errand::Open(per_network, per_shard) => vec![(per_network, network), (per_shard, CEILING.to_owned())],
+        Errand::Write(per_network) => vec![(per_network, network)],
+    };
+    let mut windows = Vec::with_capacity(limits.len());
+    for (limit, key) in &limits {
+        windows.push((*limit, turn.get::<Stored>(key)?.unwrap_or_default().window));
+    }
+    match admit(&mut windows, 1, turn.at()) {
+        Verdict::Refused { retry_after_millis, quotas } => Ok(Err(Reason::RateLimited { retry_after_millis, quotas })),
+        Verdict::Admitted(quotas) => {
+            for ((limit, key), (_, window)) in limits.drain(..).zip(windows) {
+                turn.put(key, &Stored { limit: Some(limit.clone()), window });
+            }
+            turn.wake_at(turn.at().plus_seconds(SWEEP_SECONDS))?;
+            report(&visit.id, turn)?;
+            Ok(Ok(quotas))
+        }
+    }
+}
+
+/// A window with its limit, so that a sweep can tell when it is over.
+#[derive(Default)]
+struct Stored {
+    limit: Option<Limit>,
+    window: Window,
+}
+
+wire!(Stored { limit, window });
+
+/// Tells the workspace that the key is in use: once an hour is enough for people.
+fn report(id: &CredentialId, turn: &mut Turn) -> Result<(), Reason> {
+    let reported: Option<Timestamp> = turn.get(REPORTED)?;
+    let due = reported.is_none_or(|reported| reported.plus_seconds(REPORT_SECONDS) <= turn.at());
+    if let Some(workspace) = id.workspace().filter(|_| due) {
+        turn.put(REPORTED, &turn.at());
+        let used = workspace::Command::CredentialUsed(id.clone(), turn.at());
+        turn.send::<Workspace>(workspace.as_str(), &used)?;
+    }
+    Ok(())
+}
+
+/// Forgets the windows of networks that have been quiet for a whole window.
+fn sweep(turn: &mut Turn) -> Result<(), Reason> {
+    let range = Range { prefix: WINDOWS, after: None, reverse: false, limit: SWEEP_ROWS };
+    let stored = turn.list::<Stored>(&range)?;
+    if !stored.is_empty() {
+        turn.wake_at(turn.at().plus_seconds(SWEEP_SECONDS))?;
+    }
+    for (key, stored) in stored {
+        if stored.limit.is_none_or(|limit| stored.window.is_idle(&limit, turn.at())) {
+            turn.delete(key);
+        }
+    }
+    Ok(())
+}
+
+impl Errand {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Manage => "manage",
+            Self::Open(..) => "open",
+            Self::Write(_) => "write",
+        }
+    }
+}

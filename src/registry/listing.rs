@@ -1,0 +1,57 @@
+//! Pages of what a workspace knows, newest first.
+
+use super::{
+    record::CredentialRecord,
+    workspace::{CONVERSATIONS, CREDENTIALS, ConversationNote, ListCredentials, Reply},
+};
+use crate::{
+    error::Reason,
+    id::{ConversationId, Environment},
+    machine::{Range, Turn},
+};
+
+/// Rows that one page of a filtered listing looks through at most.
+const LOOK: usize = 1_000;
+
+/// Credentials, newest first.
+pub fn credentials(list: &ListCredentials, turn: &Turn) -> Result<Reply, Reason> {
+    let after = list.after.as_ref().map(|id| format!("{CREDENTIALS}{id}"));
+    let range = Range { prefix: CREDENTIALS, after: after.as_deref(), reverse: true, limit: LOOK };
+    let at = turn.at();
+    let rows = turn.list::<CredentialRecord>(&range)?.into_iter().map(|(_, record)| record);
+    let (items, next) = page(rows.collect(), list.limit, |record| {
+        list.status.as_deref().is_none_or(|status| record.status(at).as_str() == status)
+    });
+    Ok(Reply::Credentials(items, next.map(|record| record.id)))
+}
+
+/// Conversations, newest first.
+pub fn conversations(
+    environment: Option<Environment>,
+    after: Option<ConversationId>,
+    limit: usize,
+    turn: &Turn,
+) -> Result<Reply, Reason> {
+    let after = after.map(|id| format!("{CONVERSATIONS}{id}"));
+    let range = Range { prefix: CONVERSATIONS, after: after.as_deref(), reverse: true, limit: LOOK };
+    let rows = turn.list::<ConversationNote>(&range)?.into_iter().map(|(_, note)| note);
+    let (items, next) =
+        page(rows.collect(), limit, |note| environment.is_none_or(|environment| note.environment == environment));
+    Ok(Reply::Conversations(items, next.map(|note| note.id)))
+}
+
+/// The first `limit` of `rows` that are wanted, and the row after which the next page begins, if there may be one.
+fn page<T: Clone>(rows: Vec<T>, limit: usize, wanted: impl Fn(&T) -> bool) -> (Vec<T>, Option<T>) {
+    let (looked, mut items, mut last) = (rows.len(), Vec::new(), None);
+    for (index, row) in rows.into_iter().enumerate() {
+        last = Some(row.clone());
+        if wanted(&row) {
+            items.push(row);
+        }
+        if items.len() == limit {
+            let more = index + 1 < looked || looked == LOOK;
+            return (items, last.filter(|_| more));
+        }
+    }
+    (items, last.filter(|_| looked == LOOK))
+}

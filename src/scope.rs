@@ -1,0 +1,41 @@
+//! Scopes (RFC 6749 §3.3): names for what a credential may do.
+
+use crate::error::Reason;
+use std::fmt;
+
+/// One `scope-token`.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Scope(String);
+
+impl Scope {
+    /// The name of the scope.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Scope {
+    type Error = Reason;
+
+    /// RFC 6749 §3.3: visible ASCII without `"` and `\`; at most 64 characters (ours).
+    fn try_from(text: String) -> Result<Self, Reason> {
+        let sound =
+            (1..=64).contains(&text.len()) && text.bytes().all(|b| matches!(b, 0x21 | 0x23..=0x5B | 0x5D..=0x7E));
+        if !sound {
+            return Err(Reason::invalid("scopes", "A scope is 1 to 64 visible ASCII characters."));
+        }
+        Ok(Self(text))
+    }
+}
+
+impl From<Scope> for String {
+    fn from(scope: Scope) -> Self {
+        scope.0
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

@@ -1,0 +1,218 @@
+//! Answers of the toy world, and the people who use it: an operator with a deploy key, and visitors of pages.
+
+use super::{Name, START, Toy};
+use claviger::{
+    credential::{DeployKey, Kind as _},
+    id::{CredentialId, Stage},
+    machine::World as _,
+    time::Timestamp,
+};
+use serde_json::{Value, json};
+
+pub const ROOT: &str = "r1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+pub const ORIGIN: &str = "https://shop.example";
+
+/// The variables of a sound deployment.
+pub const VARIABLES: [(&str, &str); 5] = [
+    ("ROOT_SECRETS", ROOT),
+    ("ORIGIN", "https://auth.example"),
+    ("STAGE", "dev"),
+    ("DEPLOYMENT", "local"),
+    ("CLIENT_ADDRESS_HEADER", "X-Client"),
+];
+
+/// What came back.
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(&'static str, String)>,
+    pub json: Value,
+    pub text: String,
+    pub log: Value,
+    /// Objects that were asked on the request's road.
+    pub hops: usize,
+    /// How many times the road waited for objects.
+    pub rounds: usize,
+    /// Objects that were made.
+    pub made: usize,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A member of the body, as text.
+    pub fn text_at(&self, name: &str) -> String {
+        self.json[name].as_str().unwrap_or_else(|| panic!("no {name} in {}", self.text)).to_owned()
+    }
+
+    pub fn code(&self) -> &str {
+        self.json["code"].as_str().unwrap_or_default()
+    }
+
+    /// It is this refusal, and says all that a refusal says.
+    #[track_caller]
+    pub fn refused(&self, status: u16, code: &str) -> &Self {
+        assert_eq!((self.status, self.code()), (status, code), "{}", self.text);
+        assert_eq!(self.json["success"], false);
+        assert_eq!(self.json["request_id"], "req_toy");
+        assert!(self.json["error"].is_string() && self.json["fix"].is_string(), "{}", self.text);
+        assert_eq!(self.header("x-request-id"), Some("req_toy"));
+        assert_eq!(self.header("cache-control"), Some("no-store"));
+        if status == 401 {
+            let challenge = self.header("www-authenticate").expect("every 401 has a challenge");
+            let metadata = "Bearer resource_metadata=\"https://auth.example/.well-known/oauth-protected-resource\"";
+            assert!(challenge.starts_with(metadata), "{challenge}");
+            assert_eq!(challenge.contains("error="), code != "missing_credential", "{challenge}");
+        }
+        if status == 429 {
+            let seconds: u64 = self.header("retry-after").expect("Retry-After").parse().unwrap();
+            assert!(seconds > 0);
+        }
+        self
+    }
+
+    #[track_caller]
+    pub fn ok(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{}", self.text);
+        self
+    }
+
+    /// Secrets that this answer hands out.
+    pub fn secrets(&self) -> Vec<String> {
+        let found = ["secret", "history_secret"].into_iter().filter_map(|name| self.json.get(name)?.as_str());
+        found.map(str::to_owned).collect()
+    }
+}
+
+/// A page in a browser, with the widget on it.
+#[derive(Clone, Debug)]
+pub struct Visitor {
+    pub key: String,
+    pub conversation: String,
+    pub secret: String,
+}
+
+impl Toy {
+    /// A sound deployment under a built-in policy.
+    pub fn new(policy: &str) -> Self {
+        Self::changed(&[("POLICY", policy)])
+    }
+
+    /// A sound deployment with some variables changed, or emptied.
+    pub fn changed(changes: &[(&str, &str)]) -> Self {
+        let mut variables: Vec<(&str, &str)> = changes.to_vec();
+        variables.extend(VARIABLES);
+        Self::with(&variables)
+    }
+
+    /// A deploy key that lives for `seconds`.
+    pub fn deploy_key_for(&self, stage: Stage, deployment: &str, seconds: u64) -> String {
+        let issued_at = self.now();
+        let id = CredentialId::issue_deploy_key(Timestamp(START), self.random().unwrap());
+        let expires_at = issued_at.plus_seconds(seconds);
+        self.write(&DeployKey { id, stage, deployment: deployment.to_owned(), issued_at, expires_at })
+    }
+
+    /// The text of a deploy key.
+    pub fn write(&self, key: &DeployKey) -> String {
+        let config = self.config.as_ref().unwrap();
+        key.issue(&config.policy.brand, &config.ring).unwrap().reveal().to_owned()
+    }
+
+    /// The header of a deploy key that is good for an hour.
+    pub fn deploy_key(&self) -> String {
+        format!("Convex {}", self.deploy_key_for(Stage::Dev, "local", 3_600))
+    }
+
+    /// A call of the operator's server.
+    pub fn admin(&self, method: &str, path: &str, body: &Value) -> Answer {
+        let key = self.deploy_key();
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        self.send(method, path, &[("authorization", &key)], &body)
+    }
+
+    pub fn workspace(&self, id: &str) {
+        self.admin("POST", "/v1/workspaces", &json!({"name": id, "id": id})).ok(201);
+    }
+
+    /// Makes a widget key: its id and its text.
+    pub fn widget_key(&self, workspace: &str, environment: &str, origins: &[&str]) -> (String, String) {
+        let body = json!({
+            "kind": "widget_key", "workspace": workspace, "environment": environment, "name": "shop",
+            "origins": origins,
+        });
+        let made = self.admin("POST", "/v1/credentials", &body).ok(201);
+        (made.text_at("id"), made.text_at("secret"))
+    }
+
+    /// A workspace with a live key: the key's id and text.
+    pub fn shop(&self) -> (String, String) {
+        self.workspace("acme");
+        self.widget_key("acme", "live", &[ORIGIN])
+    }
+
+    /// Opens a conversation.
+    pub fn open(&self, key: &str) -> Visitor {
+        let opened = self.send("POST", &format!("/w/{key}/conversations"), &[("origin", ORIGIN)], "{}").ok(201);
+        Visitor {
+            key: key.to_owned(),
+            conversation: opened.text_at("conversation"),
+            secret: opened.text_at("history_secret"),
+        }
+    }
+
+    /// A shop with one conversation.
+    pub fn conversation(&self) -> Visitor {
+        let (_, key) = self.shop();
+        self.open(&key)
+    }
+
+    /// A call of a page, with headers beside the usual ones.
+    pub fn visit_with(
+        &self,
+        visitor: &Visitor,
+        method: &str,
+        tail: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
+        let path = format!("/w/{}/conversations/{}/{tail}", visitor.key, visitor.conversation);
+        let bearer = format!("Bearer {}", visitor.secret);
+        let mut all = vec![("origin", ORIGIN), ("authorization", bearer.as_str())];
+        all.extend(headers);
+        self.send(method, &path, &all, body)
+    }
+
+    /// A call of a page.
+    pub fn visit(&self, visitor: &Visitor, method: &str, tail: &str, body: &str) -> Answer {
+        self.visit_with(visitor, method, tail, &[], body)
+    }
+
+    /// A visitor writes.
+    pub fn say(&self, visitor: &Visitor, text: &str) -> Answer {
+        self.visit(visitor, "POST", "messages", &json!({"text": text}).to_string())
+    }
+
+    /// A visitor reads the texts of the first page.
+    pub fn hear(&self, visitor: &Visitor) -> Vec<String> {
+        let page = self.visit(visitor, "GET", "messages", "").ok(200);
+        page.json["items"].as_array().unwrap().iter().map(|item| item["text"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Everything that is stored: to show that nothing changed.
+    pub fn snapshot(&self) -> std::collections::BTreeMap<Name, super::Object> {
+        self.objects.borrow().clone()
+    }
+}
+
+/// The credentials in a request, wherever they stand.
+pub fn presented(path: &str, headers: &[(String, String)]) -> Vec<String> {
+    let mut found: Vec<&str> = path.split(['/', '?', '&', '=']).collect();
+    for (name, value) in headers {
+        if matches!(name.as_str(), "authorization" | "x-api-key" | "x-service-token") {
+            found.extend(value.split([' ', '|', ',']));
+        }
+    }
+    found.into_iter().filter(|text| text.len() > 40).map(str::to_owned).collect()
+}

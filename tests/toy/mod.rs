@@ -1,0 +1,326 @@
+//! The toy world: the machines that the objects host, in maps, under a clock turned by hand, with dice that can be foretold.
+#![allow(dead_code, reason = "no test needs all of it")]
+
+mod helpers;
+
+pub use helpers::*;
+
+use claviger::{
+    conversation::Conversation,
+    error::Reason,
+    host::{self, Decided, Delivery},
+    machine::{Changes, Machine, Range, Rows, World},
+    outbox,
+    pipeline::{config::Config, reply::Body, serve},
+    registry::{credential::Credential, deployment::Deployment, workspace::Workspace},
+    request::Request,
+    time::Timestamp,
+    wire,
+};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    future::{Future, poll_fn},
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
+
+/// Binding and name of an object.
+pub type Name = (String, String);
+
+/// What is wrong with an object.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Fault {
+    /// It does not answer.
+    Dead,
+    /// Its storage cannot be read.
+    NoReads,
+    /// Its storage takes nothing in.
+    NoWrites,
+}
+
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Object {
+    pub rows: BTreeMap<String, Vec<u8>>,
+    alarm: Option<u64>,
+    failed_alarms: u32,
+}
+
+/// The world; see the module.
+pub struct Toy {
+    pub config: Result<Config, Reason>,
+    pub objects: RefCell<BTreeMap<Name, Object>>,
+    pub faults: RefCell<BTreeMap<Name, Fault>>,
+    /// Every secret that was handed out: none may ever stand in a log line or a row.
+    pub issued: RefCell<Vec<String>>,
+    hops: Cell<usize>,
+    clock: Cell<u64>,
+    dice: Cell<u128>,
+    headers: RefCell<Vec<(String, String)>>,
+    body: RefCell<Vec<u8>>,
+}
+
+/// 2026-01-01T00:00:00Z.
+pub const START: u64 = 1_767_225_600_000;
+
+impl Toy {
+    /// A world with these variables.
+    pub fn with(variables: &[(&str, &str)]) -> Self {
+        let config = Config::parse(|name| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        });
+        Self {
+            config,
+            objects: RefCell::default(),
+            faults: RefCell::default(),
+            issued: RefCell::default(),
+            hops: Cell::new(0),
+            clock: Cell::new(START),
+            dice: Cell::new(1),
+            headers: RefCell::default(),
+            body: RefCell::default(),
+        }
+    }
+
+    /// Sends a request down the road. No answer, header or log line repeats a credential that was presented.
+    pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let mut sent: Vec<(String, String)> =
+            headers.iter().map(|(name, value)| (name.to_lowercase(), (*value).to_owned())).collect();
+        if !body.is_empty() && !sent.iter().any(|(name, _)| name == "content-type") {
+            sent.push(("content-type".to_owned(), "application/json".to_owned()));
+        }
+        sent.retain(|(_, value)| !value.is_empty());
+        let request = Request {
+            id: "req_toy".to_owned(),
+            method: method.to_owned(),
+            url: format!("https://attacker.example{path}"),
+            longest_header: sent.iter().map(|(_, value)| value.len()).max().unwrap_or_default(),
+        };
+        let presented = presented(path, &sent);
+        *self.headers.borrow_mut() = sent;
+        body.as_bytes().clone_into(&mut self.body.borrow_mut());
+        let (hops, objects) = (self.hops.get(), self.objects.borrow().len());
+        let (reply, rounds) = run(serve(&request, self.config.as_ref(), self));
+        let text = match reply.body {
+            Body::Json(text) => text,
+            Body::Empty => String::new(),
+            Body::Asset(path) => format!("asset {path}"),
+        };
+        let answer = Answer {
+            status: reply.status,
+            json: serde_json::from_str(&text).unwrap_or_default(),
+            log: serde_json::from_str(&reply.log).unwrap(),
+            headers: reply.headers,
+            hops: self.hops.get() - hops,
+            rounds,
+            made: self.objects.borrow().len() - objects,
+            text,
+        };
+        let shown = format!("{}\n{:?}\n{}", answer.text, answer.headers, reply.log);
+        for secret in presented {
+            assert!(!shown.contains(&secret), "{method}: the answer repeats a credential:\n{shown}");
+        }
+        self.issued.borrow_mut().extend(answer.secrets());
+        let issued = self.issued.borrow();
+        assert!(!issued.iter().any(|secret| reply.log.contains(secret)), "a secret in the log: {}", reply.log);
+        answer
+    }
+
+    /// Turns the clock, and lets every alarm ring on its way.
+    pub fn advance(&self, seconds: u64) {
+        let end = self.clock.get() + seconds * 1_000;
+        loop {
+            let objects = self.objects.borrow();
+            let alarms = objects.iter().filter_map(|(name, object)| Some((object.alarm?, name.clone())));
+            let Some((moment, name)) = alarms.min().filter(|(moment, _)| *moment <= end) else {
+                break;
+            };
+            drop(objects);
+            self.clock.set(self.clock.get().max(moment));
+            self.ring(&name);
+        }
+        self.clock.set(end);
+    }
+
+    /// Asks an object without a request: what only the command line does.
+    pub fn tell<M: Machine>(&self, name: &str, command: M::Command) -> Result<M::Reply, Reason> {
+        run(self.ask::<M>(name, command)).0
+    }
+
+    fn fault(&self, name: &Name) -> Option<Fault> {
+        self.faults.borrow().get(name).copied()
+    }
+
+    fn stored(&self, name: &Name) -> Stored {
+        let rows = self.objects.borrow().get(name).map(|object| object.rows.clone()).unwrap_or_default();
+        Stored { rows, fails: self.fault(name) == Some(Fault::NoReads) }
+    }
+
+    /// All changes, or none.
+    fn commit(&self, name: &Name, changes: &Changes) -> Result<(), Reason> {
+        if changes.rows.is_empty() {
+            return Ok(());
+        }
+        if self.fault(name) == Some(Fault::NoWrites) {
+            return Err(Reason::Unavailable);
+        }
+        let mut objects = self.objects.borrow_mut();
+        let object = objects.entry(name.clone()).or_default();
+        for (key, value) in &changes.rows {
+            match value {
+                Some(value) => object.rows.insert(key.clone(), value.clone()),
+                None => object.rows.remove(key),
+            };
+        }
+        if let Some(Timestamp(moment)) = changes.alarm {
+            object.alarm = Some(moment);
+        }
+        Ok(())
+    }
+
+    /// One call of an object, as the thin entry makes it: empty where it could not be reached.
+    fn call(&self, name: &Name, command: &[u8]) -> Vec<u8> {
+        if self.fault(name) == Some(Fault::Dead) {
+            return Vec::new();
+        }
+        self.objects.borrow_mut().entry(name.clone()).or_default();
+        let (reply, changes) = match name.0.as_str() {
+            Conversation::BINDING => self.decide::<Conversation>(name, command),
+            Credential::BINDING => self.decide::<Credential>(name, command),
+            Deployment::BINDING => self.decide::<Deployment>(name, command),
+            Workspace::BINDING => self.decide::<Workspace>(name, command),
+            binding => panic!("there is no binding {binding}"),
+        };
+        if let Err(reason) = self.commit(name, &changes) {
+            return host::refuse(&reason);
+        }
+        if reply[0] == Delivery::Nothing as u8 {
+            return reply;
+        }
+        self.deliver(name);
+        let awaited = changes.awaited.iter().map(String::as_str);
+        let arrived = outbox::are_delivered(&self.stored(name), awaited).unwrap_or(false);
+        if reply[0] == Delivery::First as u8 && !arrived {
+            return host::refuse(&Reason::DeliveryPending);
+        }
+        reply
+    }
+
+    fn decide<M: Machine>(&self, name: &Name, command: &[u8]) -> (Vec<u8>, Changes) {
+        let Decided { reply, changes, .. } =
+            host::handle(&M::default(), &self.stored(name), command, self.now());
+        (reply, changes)
+    }
+
+    fn ring(&self, name: &Name) {
+        let rows = self.stored(name);
+        if let Some(object) = self.objects.borrow_mut().get_mut(name) {
+            object.alarm = None;
+        }
+        let woken = match name.0.as_str() {
+            Conversation::BINDING => outbox::wake(&Conversation, &rows, self.now()).map(|woken| woken.changes),
+            Credential::BINDING => outbox::wake(&Credential, &rows, self.now()).map(|woken| woken.changes),
+            Deployment::BINDING => outbox::wake(&Deployment, &rows, self.now()).map(|woken| woken.changes),
+            _ => outbox::wake(&Workspace, &rows, self.now()).map(|woken| woken.changes),
+        };
+        if woken.and_then(|changes| self.commit(name, &changes)).is_ok() {
+            self.deliver(name);
+        } else if let Some(object) = self.objects.borrow_mut().get_mut(name) {
+            // The platform tries a failed alarm six times more, each time later.
+            object.failed_alarms += 1;
+            let again = (object.failed_alarms <= 6).then(|| self.clock.get() + (1_000 << object.failed_alarms));
+            object.alarm = again;
+        }
+    }
+
+    /// In order per target; a target that does not answer holds up nobody else.
+    fn deliver(&self, name: &Name) {
+        for head in outbox::heads(&self.stored(name)).unwrap_or_default() {
+            let mut message = Some(head);
+            while let Some(outbox::Message { key, binding, name: target }) = message {
+                let Some(command) = self.stored(name).rows.get(&key).cloned() else { break };
+                if !outbox::is_acknowledged(&self.call(&(binding, target), &command)) {
+                    break;
+                }
+                message = outbox::next(&self.stored(name), &key).unwrap_or_default();
+                let gone = Changes { rows: vec![(key, None)], ..Changes::default() };
+                if self.commit(name, &gone).is_err() {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// One object's rows, as they are when its command begins.
+struct Stored {
+    rows: BTreeMap<String, Vec<u8>>,
+    fails: bool,
+}
+
+impl Rows for Stored {
+    fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Reason> {
+        if self.fails { Err(Reason::Unavailable) } else { Ok(self.rows.get(key).cloned()) }
+    }
+
+    fn list(&self, range: &Range) -> Result<Vec<(String, Vec<u8>)>, Reason> {
+        if self.fails {
+            return Err(Reason::Unavailable);
+        }
+        let wanted = |key: &str| {
+            key.starts_with(range.prefix)
+                && range.after.is_none_or(|after| if range.reverse { key < after } else { key > after })
+        };
+        let rows = self.rows.iter().filter(|(key, _)| wanted(key)).map(|(key, row)| (key.clone(), row.clone()));
+        let mut rows: Vec<_> = rows.collect();
+        if range.reverse {
+            rows.reverse();
+        }
+        rows.truncate(range.limit);
+        Ok(rows)
+    }
+}
+
+impl World for Toy {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.clock.get())
+    }
+
+    fn random(&self) -> Result<[u8; 16], Reason> {
+        self.dice.set(self.dice.get().wrapping_mul(0xDA94_2042_E4DD_58B5).wrapping_add(0x9E37_79B9_7F4A_7C15));
+        Ok(self.dice.get().to_le_bytes())
+    }
+
+    fn header(&self, name: &str) -> Option<String> {
+        let headers = self.headers.borrow();
+        let values: Vec<&str> =
+            headers.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str()).collect();
+        (!values.is_empty()).then(|| values.join(", "))
+    }
+
+    async fn body(&self, limit: usize) -> Result<Vec<u8>, Reason> {
+        let body = self.body.borrow();
+        if body.len() > limit { Err(Reason::BodyTooLarge(limit)) } else { Ok(body.clone()) }
+    }
+
+    async fn ask<M: Machine>(&self, name: &str, command: M::Command) -> Result<M::Reply, Reason> {
+        self.hops.set(self.hops.get() + 1);
+        let reply = self.call(&(M::BINDING.to_owned(), name.to_owned()), &wire::write(&command));
+        // Answers once it was asked again: so hops that are made at once are told from hops one after the other.
+        let mut asked = false;
+        poll_fn(|_| if std::mem::replace(&mut asked, true) { Poll::Ready(()) } else { Poll::Pending }).await;
+        host::read::<M>(&reply)
+    }
+}
+
+/// Runs to the end: the result, and how many times something from outside was waited for.
+fn run<T>(future: impl Future<Output = T>) -> (T, usize) {
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    for rounds in 0..100 {
+        if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
+            return (value, rounds);
+        }
+    }
+    panic!("nothing comes of this");
+}
