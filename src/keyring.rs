@@ -27,6 +27,15 @@ impl Purpose {
     /// Every purpose.
     pub const ALL: [Self; 3] = [Self::DeployKey, Self::HistorySecret, Self::WidgetKey];
 
+    /// The purpose as a sub-key's text names it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::DeployKey => "deploy_key",
+            Self::HistorySecret => "history_secret",
+            Self::WidgetKey => "widget_key",
+        }
+    }
+
     /// The label that separates sub-keys: HKDF's `info` (RFC 5869 §2.3).
     fn label(self) -> &'static str {
         match self {
@@ -75,11 +84,13 @@ impl KeyRing {
         Self::of(entries)
     }
 
-    /// Reads one sub-key `id:base64url(32 bytes)`, which can do what its purpose can do and nothing else: so no pipeline has
-    /// to hold a root secret.
+    /// Reads one sub-key `id:<purpose>:base64url(32 bytes)`, which can do what its purpose can do and nothing else: so no
+    /// pipeline has to hold a root secret.
     pub fn parse_sub_key(text: &str, purpose: Purpose) -> Result<Self, Reason> {
-        let (id, key) = text.trim().split_once(':').ok_or_else(|| malformed(1, "is not `id:key`"))?;
-        let key = key_bytes(key).ok_or_else(|| malformed(1, "is not 32 bytes of base64url without padding"))?;
+        let malformed = || Reason::NotConfigured(format!("The sub-key is not `id:{}:key`.", purpose.name()));
+        let (id, rest) = text.trim().split_once(':').ok_or_else(malformed)?;
+        let key = rest.strip_prefix(purpose.name()).and_then(|rest| rest.strip_prefix(':'));
+        let key = key.and_then(key_bytes).ok_or_else(malformed)?;
         let keys = vec![(purpose, keyed(&*key)?)];
         Self::of(vec![Entry { key_id: key_id(id, 1)?, check_only: false, keys }])
     }
@@ -91,7 +102,11 @@ impl KeyRing {
             if let Some((id, root)) = entry.split_once(':').filter(|(_, root)| !root.contains(':')) {
                 let root = key_bytes(root).ok_or_else(|| malformed(position, "is not a secret"))?;
                 let key = expand(&Hkdf::<Sha256>::new(None, &*root), purpose)?;
-                return Ok(Zeroizing::new(format!("{id}:{}", Base64UrlUnpadded::encode_string(&*key))));
+                return Ok(Zeroizing::new(format!(
+                    "{id}:{}:{}",
+                    purpose.name(),
+                    Base64UrlUnpadded::encode_string(&*key)
+                )));
             }
         }
         Err(malformed(1, "is check-only"))
@@ -230,6 +245,7 @@ mod tests {
         let sub_key = KeyRing::derive_sub_key(OLD, Purpose::DeployKey).unwrap();
         let alone = KeyRing::parse_sub_key(&sub_key, Purpose::DeployKey).unwrap();
         assert_eq!(tag(&ring, Purpose::DeployKey), tag(&alone, Purpose::DeployKey));
+        assert!(KeyRing::parse_sub_key(OLD, Purpose::DeployKey).is_err(), "a root secret is no sub-key");
         assert!(alone.sign(Purpose::WidgetKey, |_| Vec::new()).is_err());
     }
 

@@ -34,5 +34,7 @@ pub mod secret;
 pub mod time;
 pub mod wire;
 
+#[cfg(not(target_arch = "wasm32"))]
+pub mod cli;
 #[cfg(target_arch = "wasm32")]
 mod edge;

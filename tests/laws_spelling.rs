@@ -1,8 +1,16 @@
 //! Laws of spelling: every credential has one, and no text at all breaks a parser.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "tests"
+)]
 
 mod lawful;
 
+use base64ct::Encoding as _;
 use claviger::{
     credential::{DeployKey, HistorySecret, Kind as _, WidgetKey},
     id::{ConversationId, CredentialId, Environment, Stage},

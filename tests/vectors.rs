@@ -117,7 +117,7 @@ fn wycheproof_hmac_sha_256() {
             }
         }
     }
-    assert_eq!((sound, truncated, broken), (0, 0, 0), "all that there are, and not an empty set");
+    assert_eq!((sound, truncated, broken), (33, 33, 108), "all that there are, and not an empty set");
 }
 
 #[test]
@@ -138,5 +138,5 @@ fn wycheproof_hkdf_sha_256() {
             }
         }
     }
-    assert_eq!((sound, broken), (0, 0), "all that there are, and not an empty set");
+    assert_eq!((sound, broken), (83, 3), "all that there are, and not an empty set");
 }

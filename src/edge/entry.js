@@ -27,7 +27,7 @@ function guarded(call) {
 // A failure that the core could not put into words.
 function failure(id, status, code, error, fix) {
   const body = JSON.stringify({ success: false, code, error, fix, request_id: id });
-  console.log(JSON.stringify({ request_id: id, status, reason: code }));
+  console.log(JSON.stringify({ at: new Date().toISOString(), request_id: id, route: "none", status, reason: code }));
   const headers = { "content-type": "application/json", "cache-control": "no-store", "x-content-type-options": "nosniff", "x-request-id": id };
   return new Response(body, { status, headers });
 }

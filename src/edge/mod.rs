@@ -46,6 +46,22 @@ thread_local! {
     static REQUESTS: RefCell<Requests> = RefCell::default();
 }
 
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_namespace = console, js_name = error)]
+    fn log_error(line: &str);
+}
+
+/// Runs whenever an instance begins: a panic says where it stood. Never what it says: that may repeat what was sent.
+#[wasm_bindgen(start)]
+pub fn start() {
+    std::panic::set_hook(Box::new(|panic| {
+        if let Some(place) = panic.location() {
+            log_error(&format!("panic at {}:{}", place.file(), place.line()));
+        }
+    }));
+}
+
 /// Begins to answer a request: `!…`, the answer, or `?…`, what is needed first.
 #[wasm_bindgen]
 pub fn begin(

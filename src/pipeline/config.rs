@@ -46,19 +46,23 @@ impl Config {
                 "ORIGIN is https://host or https://host:port, without a path.".to_owned(),
             ));
         }
-        let policy = match variable("POLICY_TOML") {
-            Some(text) => policy::parse(&text)
-                .map_err(|error| Reason::NotConfigured(format!("POLICY_TOML is not sound: {error}.")))?,
-            None => {
-                let name = variable("POLICY").unwrap_or_else(|| "default".to_owned());
-                let text = policy::built_in(&name)
-                    .ok_or_else(|| Reason::NotConfigured("POLICY names no built-in policy.".to_owned()))?;
-                policy::parse(text)
-                    .map_err(|error| Reason::NotConfigured(format!("The policy is not sound: {error}.")))?
-            }
-        };
+        let policy = Self::policy(variable)?;
         let client_address_header = variable("CLIENT_ADDRESS_HEADER").map(|name| name.to_ascii_lowercase());
         Ok(Self { ring, policy, origin, stage, deployment, client_address_header })
+    }
+
+    /// The policy that `POLICY_TOML` holds or `POLICY` names.
+    pub fn policy(variable: impl Fn(&str) -> Option<String>) -> Result<Policy, Reason> {
+        let (name, text) = match variable("POLICY_TOML").filter(|text| !text.is_empty()) {
+            Some(text) => ("POLICY_TOML", text),
+            None => {
+                let name = variable("POLICY").filter(|name| !name.is_empty());
+                let text = policy::built_in(name.as_deref().unwrap_or("default"));
+                let text = text.ok_or_else(|| Reason::NotConfigured("POLICY names no built-in policy.".to_owned()))?;
+                ("The built-in policy", text.to_owned())
+            }
+        };
+        policy::parse(&text).map_err(|error| Reason::NotConfigured(format!("{name} is not sound: {error}.")))
     }
 
     /// What credentials are verified against.

@@ -37,7 +37,8 @@ pub fn parse(text: &str) -> Result<Policy, PolicyError> {
     policy(Table::new(file.get_ref(), 0..0)).map_err(|(span, reason)| at(span.start, reason))
 }
 
-fn policy(mut file: Table) -> Result<Policy, Fault> {
+fn policy(file: Table) -> Result<Policy, Fault> {
+    let file = file.only(&["brand", "operators", "scopes", "tiers", "widget", "routes", "schemes"])?;
     let brand = file.required_text("brand")?;
     if !(2..=8).contains(&brand.text.len()) || !brand.text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
     {
@@ -56,7 +57,6 @@ fn policy(mut file: Table) -> Result<Policy, Fault> {
     let widget = file.table("widget")?.map(widget).transpose()?;
     let routes = routes::read(file.tables("routes")?, &scopes)?;
     let deploy_schemes = file.table("schemes")?.map(schemes).transpose()?.flatten();
-    file.finish()?;
     Ok(Policy {
         brand: brand.text,
         operators: operators.into_iter().map(|operator| operator.text).collect(),
@@ -68,9 +68,12 @@ fn policy(mut file: Table) -> Result<Policy, Fault> {
     })
 }
 
-fn schemes(mut file: Table) -> Result<Option<Vec<String>>, Fault> {
+fn schemes(file: Table) -> Result<Option<Vec<String>>, Fault> {
+    let file = file.only(&["deploy_key"])?;
     let names = file.texts("deploy_key")?;
-    file.finish()?;
+    if names.as_ref().is_some_and(Vec::is_empty) {
+        return Err((file.span, "`deploy_key` names no scheme: no deploy key could be presented".to_owned()));
+    }
     for name in names.iter().flatten() {
         let sound = !name.text.is_empty() && name.text.bytes().all(|b| b.is_ascii_alphanumeric());
         if !sound || name.text.eq_ignore_ascii_case("bearer") {
@@ -94,7 +97,7 @@ fn scope_rule(file: &Table, name: &Text, value: &Spanned<DeValue>) -> Result<Sco
     if let Some(says) = value.get_ref().as_str() {
         return Ok(ScopeRule { says: says.to_owned(), implies: Implies::Only(Vec::new()) });
     }
-    let mut rule = table(&name.text, value)?;
+    let rule = table(&name.text, value)?.only(&["says", "implies"])?;
     let says = rule.required_text("says")?.text;
     let implies = match rule.get("implies") {
         None => Implies::Only(Vec::new()),
@@ -109,11 +112,11 @@ fn scope_rule(file: &Table, name: &Text, value: &Spanned<DeValue>) -> Result<Sco
             Implies::Only(only)
         }
     };
-    rule.finish()?;
     Ok(ScopeRule { says, implies })
 }
 
-fn tier(mut file: Table) -> Result<Tier, Fault> {
+fn tier(file: Table) -> Result<Tier, Fault> {
+    let file = file.only(&["requests", "tokens", "custom", "lease_seconds"])?;
     let requests = windows("requests", file.tables("requests")?)?;
     let tokens = windows("tokens", file.tables("tokens")?)?;
     let (custom, _) = file.flag("custom")?;
@@ -121,7 +124,6 @@ fn tier(mut file: Table) -> Result<Tier, Fault> {
     if custom != (requests.is_empty() && tokens.is_empty()) {
         return Err((file.span, "a tier has windows, or `custom = true`, not both and not neither".to_owned()));
     }
-    file.finish()?;
     Ok(Tier { requests, tokens, custom, lease_seconds })
 }
 
@@ -129,11 +131,11 @@ fn tier(mut file: Table) -> Result<Tier, Fault> {
 const MAX_WINDOW_SECONDS: u32 = 31 * 86_400;
 
 fn windows(name: &str, tables: Vec<Table>) -> Result<Vec<Limit>, Fault> {
-    let read = |mut window: Table| {
+    let read = |window: Table| {
+        let window = window.only(&["limit", "window_seconds"])?;
         let missing = (window.span.clone(), "a window has `limit` and `window_seconds`".to_owned());
         let limit = window.number("limit", 1..=u32::MAX)?;
         let seconds = window.number("window_seconds", 1..=MAX_WINDOW_SECONDS)?;
-        window.finish()?;
         let (limit, window_seconds) = limit.zip(seconds).ok_or(missing)?;
         Ok(Limit { name: name.to_owned(), limit, window_seconds })
     };
@@ -141,8 +143,17 @@ fn windows(name: &str, tables: Vec<Table>) -> Result<Vec<Limit>, Fault> {
 }
 
 /// The numbers of `HTTP.md` §6 hold where the file is silent.
-fn widget(mut file: Table) -> Result<WidgetPolicy, Fault> {
-    let mut number = |name, bounds, otherwise| Ok::<u32, Fault>(file.number(name, bounds)?.unwrap_or(otherwise));
+fn widget(file: Table) -> Result<WidgetPolicy, Fault> {
+    let file = file.only(&[
+        "history_secret_days",
+        "text_bytes",
+        "page",
+        "messages_per_minute",
+        "messages_per_minute_per_conversation",
+        "conversations_per_hour",
+        "conversations_per_hour_per_key",
+    ])?;
+    let number = |name, bounds, otherwise| Ok::<u32, Fault>(file.number(name, bounds)?.unwrap_or(otherwise));
     let days = number("history_secret_days", 1..=365, 30)?;
     let text_bytes = number("text_bytes", 1..=1_000_000, 16 * 1_024)?;
     let page = number("page", 1..=500, 50)?;
@@ -151,7 +162,6 @@ fn widget(mut file: Table) -> Result<WidgetPolicy, Fault> {
     let conversations = number("conversations_per_hour", 1..=u32::MAX, 10)?;
     let shards = u32::from(SHARDS);
     let key_conversations = number("conversations_per_hour_per_key", shards..=u32::MAX, 10_000)?;
-    file.finish()?;
     let limit = |name: &str, limit, window_seconds| Limit { name: name.to_owned(), limit, window_seconds };
     Ok(WidgetPolicy {
         history_secret_seconds: u64::from(days) * 86_400,

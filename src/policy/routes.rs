@@ -32,11 +32,12 @@ pub fn read(tables: Vec<Table>, scopes: &[(Scope, ScopeRule)]) -> Result<Vec<Rou
     Ok(routes)
 }
 
-fn route(mut table: Table, scopes: &[(Scope, ScopeRule)]) -> Result<Route, Fault> {
+fn route(table: Table, scopes: &[(Scope, ScopeRule)]) -> Result<Route, Fault> {
+    let table = table.only(&["match", "scope", "accept", "to", "review", "idempotency", "tokens"])?;
     let line = table.required_text("match")?;
     let (method, path) = pattern(&line)?;
     let is_read = matches!(method.as_str(), "GET" | "HEAD");
-    let accept = accept(&mut table, &line)?;
+    let accept = accept(&table, &line)?;
     let scope = match table.text("scope")? {
         None => None,
         Some(name) => {
@@ -60,20 +61,19 @@ fn route(mut table: Table, scopes: &[(Scope, ScopeRule)]) -> Result<Route, Fault
         Some(tokens) if to == Destination::Records || is_read => {
             return Err((tokens.span, "tokens are settled from an upstream's answer to a write".to_owned()));
         }
-        Some(mut tokens) => {
+        Some(tokens) => {
+            let tokens = tokens.only(&["reserve", "settle"])?;
             let rule = TokenRule {
                 reserve: tokens.required_text("reserve")?.text,
                 settle: tokens.required_text("settle")?.text,
             };
-            tokens.finish()?;
             Some(rule)
         }
     };
-    table.finish()?;
     Ok(Route { method, path, scope, accept, to, review, idempotency, tokens })
 }
 
-fn accept(table: &mut Table, line: &Text) -> Result<Vec<String>, Fault> {
+fn accept(table: &Table, line: &Text) -> Result<Vec<String>, Fault> {
     let kinds = table.texts("accept")?.unwrap_or_default();
     for kind in &kinds {
         let name = kind.text.as_str();
@@ -108,29 +108,33 @@ fn idempotency(rule: Option<Text>, is_read: bool) -> Result<Idempotency, Fault> 
     }
 }
 
-/// Paths that are answered here, whatever a policy says.
+/// Paths that are answered here, with all below them, whatever a policy says.
 const OURS: &[&str] = &[
-    "/w/",
-    "/.well-known/",
-    "/oauth/",
+    "/w",
+    "/.well-known",
+    "/oauth",
     "/healthz",
     "/widget.js",
     "/login",
     "/logout",
     "/console",
     "/agent",
+    "/agent-auth",
     "/v1/whoami",
-    "/v1/self/",
+    "/v1/self",
     "/v1/workspaces",
     "/v1/credentials",
     "/v1/conversations",
     "/v1/verify",
     "/v1/members",
     "/v1/audit",
+    "/v1/forward-auth",
+    "/v1/leaks",
     "/v1/review",
     "/v1/session",
     "/v1/clients",
     "/v1/grants",
+    "/v1/extension-tokens",
     "/v1/vault",
 ];
 
@@ -157,7 +161,8 @@ fn pattern(line: &Text) -> Result<(String, String), Fault> {
             return Err(fault("segments are literal, `{name}`, or last `{rest...}`"));
         }
     }
-    if OURS.iter().any(|ours| path.starts_with(ours)) {
+    let is_ours = |ours: &&str| path.strip_prefix(*ours).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    if OURS.iter().any(is_ours) {
         return Err(fault("no request can reach this route: Claviger answers this path itself"));
     }
     Ok((method.to_owned(), path.to_owned()))

@@ -23,13 +23,12 @@ pub struct Table<'a> {
     members: &'a DeTable<'a>,
     /// Where it stands.
     pub span: Range<usize>,
-    known: Vec<&'static str>,
 }
 
 impl<'a> Table<'a> {
     /// The table at `span`.
     pub fn new(members: &'a DeTable<'a>, span: Range<usize>) -> Self {
-        Self { members, span, known: Vec::new() }
+        Self { members, span }
     }
 
     /// Every member, in order of their names.
@@ -38,18 +37,18 @@ impl<'a> Table<'a> {
     }
 
     /// A text that may be missing.
-    pub fn text(&mut self, name: &'static str) -> Result<Option<Text>, Fault> {
+    pub fn text(&self, name: &str) -> Result<Option<Text>, Fault> {
         self.get(name).map(|value| text(name, value)).transpose()
     }
 
     /// A text that must be there.
-    pub fn required_text(&mut self, name: &'static str) -> Result<Text, Fault> {
+    pub fn required_text(&self, name: &str) -> Result<Text, Fault> {
         let found = self.text(name)?;
         found.ok_or_else(|| (self.span.clone(), format!("`{name}` is missing")))
     }
 
     /// A list of texts that may be missing.
-    pub fn texts(&mut self, name: &'static str) -> Result<Option<Vec<Text>>, Fault> {
+    pub fn texts(&self, name: &str) -> Result<Option<Vec<Text>>, Fault> {
         let Some(value) = self.get(name) else {
             return Ok(None);
         };
@@ -58,7 +57,7 @@ impl<'a> Table<'a> {
     }
 
     /// A whole number within bounds that may be missing.
-    pub fn number(&mut self, name: &'static str, bounds: std::ops::RangeInclusive<u32>) -> Result<Option<u32>, Fault> {
+    pub fn number(&self, name: &str, bounds: std::ops::RangeInclusive<u32>) -> Result<Option<u32>, Fault> {
         let Some(value) = self.get(name) else {
             return Ok(None);
         };
@@ -71,7 +70,7 @@ impl<'a> Table<'a> {
     }
 
     /// A yes or no, and where it stands; no, where it is missing.
-    pub fn flag(&mut self, name: &'static str) -> Result<(bool, Range<usize>), Fault> {
+    pub fn flag(&self, name: &str) -> Result<(bool, Range<usize>), Fault> {
         let Some(value) = self.get(name) else {
             return Ok((false, self.span.clone()));
         };
@@ -80,12 +79,12 @@ impl<'a> Table<'a> {
     }
 
     /// A table that may be missing.
-    pub fn table(&mut self, name: &'static str) -> Result<Option<Table<'a>>, Fault> {
+    pub fn table(&self, name: &str) -> Result<Option<Table<'a>>, Fault> {
         self.get(name).map(|value| table(name, value)).transpose()
     }
 
     /// One table or a list of them; none where it is missing.
-    pub fn tables(&mut self, name: &'static str) -> Result<Vec<Table<'a>>, Fault> {
+    pub fn tables(&self, name: &str) -> Result<Vec<Table<'a>>, Fault> {
         match self.get(name) {
             None => Ok(Vec::new()),
             Some(value) => match value.get_ref().as_array() {
@@ -96,18 +95,17 @@ impl<'a> Table<'a> {
     }
 
     /// The member `name`, whatever it is.
-    pub fn get(&mut self, name: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
-        self.known.push(name);
+    pub fn get(&self, name: &str) -> Option<&'a Spanned<DeValue<'a>>> {
         self.members.iter().find(|(key, _)| key.get_ref() == name).map(|(_, value)| value)
     }
 
-    /// Nothing may be left.
-    pub fn finish(self) -> Result<(), Fault> {
-        let unknown = self.members.iter().find(|(key, _)| !self.known.iter().any(|known| key.get_ref() == known));
+    /// This table, if it has no members but these.
+    pub fn only(self, known: &[&str]) -> Result<Self, Fault> {
+        let unknown = self.members.iter().find(|(key, _)| !known.iter().any(|known| key.get_ref() == known));
         match unknown {
-            None => Ok(()),
+            None => Ok(self),
             Some((key, _)) => {
-                Err((key.span(), format!("unknown key `{}`, expected one of {}", key.get_ref(), self.known.join(", "))))
+                Err((key.span(), format!("unknown key `{}`, expected one of {}", key.get_ref(), known.join(", "))))
             }
         }
     }

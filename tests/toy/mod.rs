@@ -2,14 +2,16 @@
 #![allow(dead_code, reason = "no test needs all of it")]
 
 mod helpers;
+mod rows;
 
 pub use helpers::*;
+pub use rows::*;
 
 use claviger::{
     conversation::Conversation,
     error::Reason,
     host::{self, Decided, Delivery},
-    machine::{Changes, Machine, Range, Rows, World},
+    machine::{Changes, Machine, World},
     outbox,
     pipeline::{config::Config, reply::Body, serve},
     registry::{credential::Credential, deployment::Deployment, workspace::Workspace},
@@ -27,24 +29,6 @@ use std::{
 
 /// Binding and name of an object.
 pub type Name = (String, String);
-
-/// What is wrong with an object.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Fault {
-    /// It does not answer.
-    Dead,
-    /// Its storage cannot be read.
-    NoReads,
-    /// Its storage takes nothing in.
-    NoWrites,
-}
-
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Object {
-    pub rows: BTreeMap<String, Vec<u8>>,
-    alarm: Option<u64>,
-    failed_alarms: u32,
-}
 
 /// The world; see the module.
 pub struct Toy {
@@ -207,8 +191,7 @@ impl Toy {
     }
 
     fn decide<M: Machine>(&self, name: &Name, command: &[u8]) -> (Vec<u8>, Changes) {
-        let Decided { reply, changes, .. } =
-            host::handle(&M::default(), &self.stored(name), command, self.now());
+        let Decided { reply, changes, .. } = host::handle(&M::default(), &self.stored(name), command, self.now());
         (reply, changes)
     }
 
@@ -249,35 +232,6 @@ impl Toy {
                 }
             }
         }
-    }
-}
-
-/// One object's rows, as they are when its command begins.
-struct Stored {
-    rows: BTreeMap<String, Vec<u8>>,
-    fails: bool,
-}
-
-impl Rows for Stored {
-    fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Reason> {
-        if self.fails { Err(Reason::Unavailable) } else { Ok(self.rows.get(key).cloned()) }
-    }
-
-    fn list(&self, range: &Range) -> Result<Vec<(String, Vec<u8>)>, Reason> {
-        if self.fails {
-            return Err(Reason::Unavailable);
-        }
-        let wanted = |key: &str| {
-            key.starts_with(range.prefix)
-                && range.after.is_none_or(|after| if range.reverse { key < after } else { key > after })
-        };
-        let rows = self.rows.iter().filter(|(key, _)| wanted(key)).map(|(key, row)| (key.clone(), row.clone()));
-        let mut rows: Vec<_> = rows.collect();
-        if range.reverse {
-            rows.reverse();
-        }
-        rows.truncate(range.limit);
-        Ok(rows)
     }
 }
 

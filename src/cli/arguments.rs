@@ -1,0 +1,115 @@
+//! What can be typed: the commands, their arguments and their help.
+#![allow(missing_docs, reason = "the doc lines here are the help that people read")]
+
+use crate::{
+    credential::MAX_LIFE_SECONDS,
+    id::{Stage, is_deployment_name},
+};
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Makes root secrets and deploy keys offline, and says whether a policy file is sound.
+#[derive(Parser)]
+#[command(
+    name = "claviger",
+    version,
+    after_help = "\
+Examples:
+  export ROOT_SECRETS=\"$(claviger root-secrets make)\"
+  claviger deploy-key --stage dev --deployment local
+  claviger policy check policies/default.toml
+
+Environment:
+  ROOT_SECRETS         root secrets, newest first: `id:base64url(32 bytes)`, each may end in `:check-only`
+  DEPLOY_SUB_KEY       what `claviger deploy-sub-key` prints: enough for `deploy-key`, and for nothing else
+  POLICY, POLICY_TOML  a built-in policy's name, or a whole policy; without them: default
+
+Exit codes: 0 done, or sound; 1 refused, or not sound; 2 wrong usage"
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Make a deploy key, from ROOT_SECRETS or from DEPLOY_SUB_KEY alone
+    #[command(after_help = "\
+Examples, with ROOT_SECRETS or DEPLOY_SUB_KEY in the environment:
+  claviger deploy-key --stage dev --deployment local
+  claviger deploy-key --stage prod --deployment main --expires-in 12h")]
+    DeployKey {
+        /// dev, staging or prod: the key opens nothing where the variable STAGE is another
+        #[arg(long, value_parser = stage)]
+        stage: Stage,
+        /// The name in the variable DEPLOYMENT
+        #[arg(long, value_parser = deployment)]
+        deployment: String,
+        /// The key's life: 90d, 12h or 3600s, at most 366d
+        #[arg(long, value_name = "LIFE", value_parser = life, default_value = "90d")]
+        expires_in: u64,
+    },
+    /// Print the sub-key that makes deploy keys and nothing else, so that no pipeline holds a root secret
+    #[command(after_help = "Example:\n  DEPLOY_SUB_KEY=$(claviger deploy-sub-key)")]
+    DeploySubKey,
+    /// Make, list and demote root secrets
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  claviger root-secrets list
+  fresh=$(claviger root-secrets make --id r2) && ROOT_SECRETS=\"$fresh,$ROOT_SECRETS\"
+  rest=$(claviger root-secrets demote r1) && ROOT_SECRETS=$rest"
+    )]
+    RootSecrets(RootSecrets),
+    /// Look at policy files
+    #[command(subcommand, after_help = "Example:\n  claviger policy check policies/default.toml")]
+    Policy(PolicyCommand),
+}
+
+#[derive(Subcommand)]
+pub enum RootSecrets {
+    /// Print a fresh entry: it goes first in ROOT_SECRETS, before a comma and the older ones
+    Make {
+        /// What the entry is called, in no way secret
+        #[arg(long, default_value = "r1")]
+        id: String,
+    },
+    /// Show the entries of ROOT_SECRETS and which are check-only, never the secrets
+    List,
+    /// Print ROOT_SECRETS with a leaked entry check-only: what could be forged with it dies
+    Demote {
+        /// Which entry
+        id: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum PolicyCommand {
+    /// Say whether a policy file is sound, or the line and the reason why not
+    Check {
+        /// The policy file, TOML
+        file: PathBuf,
+    },
+}
+
+fn stage(text: &str) -> Result<Stage, &'static str> {
+    Stage::parse(text).ok_or("a stage is dev, staging or prod")
+}
+
+fn deployment(text: &str) -> Result<String, &'static str> {
+    let sound = is_deployment_name(text).then(|| text.to_owned());
+    sound.ok_or("a deployment is 1 to 64 of a-z, A-Z, 0-9, `_` and `-`")
+}
+
+fn life(text: &str) -> Result<u64, &'static str> {
+    let (count, unit) = match text.split_at_checked(text.len().saturating_sub(1)) {
+        Some((count, "d")) => (count, 86_400),
+        Some((count, "h")) => (count, 3_600),
+        Some((count, "s")) => (count, 1),
+        _ => return Err("a life is written 90d, 12h or 3600s"),
+    };
+    let seconds = count.parse::<u64>().ok().and_then(|count| count.checked_mul(unit));
+    let seconds = seconds.filter(|seconds| (1..=MAX_LIFE_SECONDS).contains(seconds));
+    seconds.ok_or("a life is a whole number of days, hours or seconds, 366d at most")
+}

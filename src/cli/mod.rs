@@ -1,0 +1,100 @@
+//! The operator's command line: makes root secrets and deploy keys offline, and says whether a policy file is sound.
+//!
+//! Secrets come in through the environment, never as arguments, which everybody on the machine can read. Standard output
+//! holds the answer alone, so that it can be piped; facts and errors go to standard error, one line each.
+
+mod arguments;
+mod commands;
+
+use crate::{
+    error::Reason,
+    keyring::{KeyRing, Purpose},
+};
+use arguments::{Cli, Command, PolicyCommand, RootSecrets};
+use clap::{Parser as _, error::ErrorKind};
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
+use zeroize::Zeroizing;
+
+/// A line for people, with what to do about it, and the exit code.
+pub struct Failure(u8, String);
+
+/// What goes to standard output.
+pub type Answer<T = Zeroizing<String>> = Result<T, Failure>;
+
+/// The thing asked for is not sound, or refused.
+pub fn refused(line: impl ToString) -> Failure {
+    Failure(1, format!("claviger: {}", line.to_string()))
+}
+
+/// The command was not used as it is meant.
+pub fn misused(line: impl ToString) -> Failure {
+    Failure(2, format!("claviger: {}", line.to_string()))
+}
+
+impl Failure {
+    /// As compilers say it, for editors to read.
+    pub fn unsound(line: String) -> Self {
+        Self(1, line)
+    }
+}
+
+impl From<Reason> for Failure {
+    fn from(reason: Reason) -> Self {
+        let Reason::NotConfigured(what) = reason else { return refused(reason) };
+        refused(format!("{what} An entry is `id:secret` or `id:secret:check-only`."))
+    }
+}
+
+/// Runs the command line.
+pub fn main() -> ExitCode {
+    let answer = Cli::try_parse().map_or_else(|error| wrong_usage(&error), |cli| run(cli.command));
+    let printed = answer.and_then(|answer| {
+        let written = writeln!(io::stdout(), "{}", *answer);
+        written.map_err(|error| refused(format!("Nothing was printed: {error}. Try again.")))
+    });
+    let Err(Failure(code, line)) = printed else { return ExitCode::SUCCESS };
+    tell(&line);
+    ExitCode::from(code)
+}
+
+fn run(command: Command) -> Answer {
+    use {Command as C, PolicyCommand as P, RootSecrets as R};
+    match command {
+        C::DeployKey { stage, deployment, expires_in } => commands::deploy_key(stage, deployment, expires_in),
+        C::DeploySubKey => Ok(KeyRing::derive_sub_key(&commands::root_secrets()?, Purpose::DeployKey)?),
+        C::RootSecrets(R::Make { id }) => commands::make(&id),
+        C::RootSecrets(R::List) => commands::list(&commands::root_secrets()?),
+        C::RootSecrets(R::Demote { id }) => commands::demote(&commands::root_secrets()?, &id),
+        C::Policy(P::Check { file }) => commands::check(&file),
+    }
+}
+
+/// Help as it is; else what is wrong, which may repeat an argument, but nothing like a secret.
+fn wrong_usage(error: &clap::Error) -> Answer {
+    let text = error.to_string();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(text.trim_end().to_owned().into()),
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Err(Failure(2, text)),
+        _ => {
+            let words = text.lines().take_while(|line| !line.is_empty());
+            let words = words.flat_map(str::split_whitespace).skip(1).map(without_secrets);
+            let what = words.collect::<Vec<_>>().join(" ");
+            Err(misused(format!("{what}. `claviger --help` shows examples.")))
+        }
+    }
+}
+
+/// 32 bytes of base64url are 43 characters: nothing with a run of so many is repeated.
+pub fn without_secrets(text: &str) -> &str {
+    let is_base64url = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let is_secret = text.split(|c| !is_base64url(c)).any(|run| run.len() >= 43);
+    if is_secret { "[redacted]" } else { text }
+}
+
+/// A line on standard error; where that is closed, the exit code still tells.
+pub fn tell(line: &str) {
+    let _ = writeln!(io::stderr(), "{}", line.trim_end());
+}
