@@ -1,12 +1,10 @@
 //! Why we said no, in our own words: precise, for the log and the audit. What callers learn is a [`Refusal`].
 
 use crate::{limit::Quota, refusal::Refusal, wire};
-use serde::Serialize;
 use std::fmt;
 
 /// Why we said no: for the log and the audit, never for the wire.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Reason {
     /// Two credentials, or one header twice.
     AmbiguousCredential,
@@ -90,6 +88,51 @@ wire!(enum Reason {
 });
 
 impl Reason {
+    /// The name in logs, without what was sent or stored.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::AmbiguousCredential => "ambiguous_credential",
+            Self::BodyTooLarge(..) => "body_too_large",
+            Self::BrowserNotAllowed => "browser_not_allowed",
+            Self::Conflict(..) => "conflict",
+            Self::CredentialExpired => "credential_expired",
+            Self::CredentialForged => "credential_forged",
+            Self::CredentialMalformed => "credential_malformed",
+            Self::CredentialMissing => "credential_missing",
+            Self::CredentialRevoked => "credential_revoked",
+            Self::CredentialUnknown => "credential_unknown",
+            Self::DeliveryPending => "delivery_pending",
+            Self::EnvironmentMismatch => "environment_mismatch",
+            Self::Gone(..) => "gone",
+            Self::HeaderTooLarge => "header_too_large",
+            Self::IdempotencyKeyMalformed => "idempotency_key_malformed",
+            Self::IdempotencyKeyReused => "idempotency_key_reused",
+            Self::InsufficientScope(..) => "insufficient_scope",
+            Self::InvalidRequest(..) => "invalid_request",
+            Self::KindNotAllowed(..) => "kind_not_allowed",
+            Self::MethodNotAllowed(..) => "method_not_allowed",
+            Self::NotConfigured(..) => "not_configured",
+            Self::NotFound => "not_found",
+            Self::OriginNotAllowed => "origin_not_allowed",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::StageMismatch => "stage_mismatch",
+            Self::ObjectFailed => "object_failed",
+            Self::Unavailable => "unavailable",
+            Self::Unreadable(..) => "unreadable",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::WrongConversation => "wrong_conversation",
+            Self::WrongWorkspace => "wrong_workspace",
+        }
+    }
+
+    /// What an operator must know beyond the name: of our own making, never of a caller's.
+    pub fn detail(&self) -> Option<&str> {
+        match self {
+            Self::NotConfigured(what) | Self::Unreadable(what) => Some(what),
+            _ => None,
+        }
+    }
+
     /// The request makes no sense: which field, and what would.
     pub fn invalid(field: &str, why: &str) -> Self {
         Self::InvalidRequest(field.to_owned(), why.to_owned())

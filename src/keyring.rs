@@ -200,7 +200,7 @@ fn malformed(position: usize, what: &str) -> Reason {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
+#[allow(clippy::panic, clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::{KeyRing, Purpose};
     use crate::error::Reason;

@@ -144,6 +144,12 @@ impl<'a> Turn<'a> {
         rows.into_iter().map(|(key, bytes)| read(&key, &bytes).map(|value| (key, value))).collect()
     }
 
+    /// The same, without the rows that cannot be read: one record that is closed does not hide the others.
+    pub fn list_readable<T: Wire>(&self, range: &Range) -> Result<Vec<(String, T)>, Reason> {
+        let rows = self.rows.list(range)?;
+        Ok(rows.into_iter().filter_map(|(key, bytes)| Some((key, wire::read(&bytes).ok()?))).collect())
+    }
+
     /// Tells another object something, in the same transaction as the change that makes it true: in order per target, at
     /// least once, by redelivery until acknowledged.
     pub fn send<M: Machine>(&mut self, name: &str, command: &M::Command) -> Result<(), Reason> {

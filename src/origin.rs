@@ -137,7 +137,8 @@ fn is_host(host: &str) -> bool {
     host.len() <= 253 && labels().all(sound)
 }
 
-fn is_loopback(host: &str) -> bool {
+/// Whether the host is this very machine.
+pub fn is_loopback(host: &str) -> bool {
     host == "localhost"
         || host.ends_with(".localhost")
         || host == "[::1]"

@@ -10,6 +10,9 @@ use crate::{
     time::Timestamp,
 };
 
+/// How far the clock of whoever made a deploy key may be ahead.
+const CLOCK_SKEW_SECONDS: u64 = 300;
+
 /// Who is asking. Private fields: there is no other way in.
 #[derive(Debug)]
 pub struct Principal {
@@ -72,7 +75,10 @@ pub async fn authenticate(
     if key.stage != stage || key.deployment != deployment {
         return Err(Reason::StageMismatch);
     }
-    // A pipeline that holds the sub-key still cannot make a key that lives for ever.
+    // A pipeline that holds the sub-key still cannot make a key that lives for ever, or one for the years to come.
+    if key.issued_at > at.plus_seconds(CLOCK_SKEW_SECONDS) {
+        return Err(Reason::CredentialForged);
+    }
     if key.expires_at.millis_since(key.issued_at) > MAX_LIFE_SECONDS * 1_000 {
         return Err(Reason::CredentialForged);
     }

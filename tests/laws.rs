@@ -224,3 +224,29 @@ fn b16_credentials_that_differ_only_at_the_end_of_a_long_name_differ() {
     law::<HistorySecret>(&names);
     law::<DeployKey>(&names);
 }
+
+/// Verifiers with one mistake each: the laws above would catch every one of them.
+#[test]
+fn a_broken_verifier_would_be_caught() {
+    let text = text_of(&WidgetKey::sample("a"));
+    let (prefix, bytes) = open(&text);
+    let (message, tag) = bytes.split_at(bytes.len() - 32);
+    let genuine = |covered: &[u8], start: &[u8]| {
+        let (found, _) = ring().sign(Purpose::WidgetKey, |_| covered.to_vec()).unwrap();
+        found.starts_with(start)
+    };
+    // Compares only the first half of the tag: a flipped bit in the other half is believed (b1, b14).
+    let mut flipped = bytes.clone();
+    *flipped.last_mut().unwrap() ^= 1;
+    let whole = [prefix.as_bytes(), message].concat();
+    assert!(genuine(&whole, &flipped[message.len()..][..16]) && !genuine(&whole, &flipped[message.len()..]));
+    assert!(genuine(&whole, tag));
+    // Compares as much as was sent: a tag of no bytes is believed (b14).
+    assert!(genuine(&whole, &[]));
+    // Leaves the prefix out of the tag: the other environment's is the same (b9).
+    let (live, _) = ring().sign(Purpose::WidgetKey, |_| message.to_vec()).unwrap();
+    assert!(genuine(message, &live) && !genuine(&whole, &live));
+    // Leaves the lengths out: two lists of fields are one message (b13).
+    let (one, other) = (["ab", "c"].concat(), ["a", "bc"].concat());
+    assert!(genuine(one.as_bytes(), &ring().sign(Purpose::WidgetKey, |_| other.into_bytes()).unwrap().0));
+}

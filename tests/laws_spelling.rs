@@ -44,7 +44,7 @@ fn b11_there_is_one_spelling_only() {
             for last in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".chars() {
                 let other = format!("{}{last}", &text[..text.len() - 1]);
                 if other != text {
-                    spare += usize::from(bytes.len() % 3 != 0);
+                    spare += usize::from(!bytes.len().is_multiple_of(3));
                     refused(&other);
                 }
             }

@@ -1,4 +1,4 @@
-//! The whole road of an operator: workspaces, credentials and their lives, under a deploy key.
+//! The whole road of an operator: workspaces and their credentials, made, listed and read under a deploy key.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,54 +10,11 @@
 
 mod toy;
 
-use claviger::{
-    credential::DeployKey,
-    id::{CredentialId, Stage},
-    machine::World as _,
-    registry::credential::{Command, Credential},
-    time::Timestamp,
-};
 use serde_json::{Value, json};
-use toy::{Answer, ORIGIN, START, Toy};
-
-const DAY: u64 = 86_400;
-
-fn open(toy: &Toy, key: &str) -> Answer {
-    toy.send("POST", &format!("/w/{key}/conversations"), &[("origin", ORIGIN)], "")
-}
-
-fn whoami(toy: &Toy, key: &str) -> Answer {
-    toy.send("GET", "/v1/whoami", &[("authorization", key)], "")
-}
+use toy::{Answer, ORIGIN, Toy};
 
 fn get(toy: &Toy, path: &str) -> Answer {
     toy.admin("GET", path, &Value::Null)
-}
-
-#[test]
-fn whoami_costs_one_hop_and_a_stranger_none() {
-    let toy = Toy::new("default");
-    let key = toy.deploy_key();
-    let told = whoami(&toy, &key).ok(200);
-    assert_eq!((told.hops, told.rounds), (1, 1));
-    assert_eq!((told.json["kind"].as_str(), told.json["stage"].as_str()), (Some("deploy_key"), Some("dev")));
-    assert_eq!((told.json["deployment"].as_str(), told.json["workspace"].is_null()), (Some("local"), true));
-    assert_eq!(told.json["expires_at"], "2026-01-01T01:00:00Z");
-    assert_eq!(told.log["route"], "GET /v1/whoami");
-    assert_eq!(told.log["credential"], told.json["id"]);
-
-    let forged = whoami(&toy, &toy::forge(&key));
-    forged.refused(401, "invalid_credential");
-    assert_eq!((forged.hops, forged.made), (0, 0));
-    let (_, wk) = toy.shop();
-    let forged = open(&toy, &toy::forge(&wk));
-    forged.refused(401, "invalid_credential");
-    assert_eq!((forged.hops, forged.made), (0, 0));
-    let visitor = toy.open(&wk);
-    let forged = toy::Visitor { secret: toy::forge(&visitor.secret), ..visitor };
-    let forged = toy.say(&forged, "hi");
-    forged.refused(401, "invalid_credential");
-    assert_eq!((forged.hops, forged.made), (0, 0));
 }
 
 #[test]
@@ -86,29 +43,6 @@ fn a_workspace_is_made_once_listed_and_read() {
         json!({"name": "x", "owner": "me"}),
     ] {
         toy.admin("POST", "/v1/workspaces", &body).refused(400, "invalid_request");
-    }
-}
-
-#[test]
-fn b33_a_key_is_shown_whole_once_and_never_again() {
-    let toy = Toy::new("default");
-    let (id, key) = toy.shop();
-    let read = get(&toy, &format!("/v1/credentials/{id}")).ok(200);
-    assert_eq!(read.json["hint"], format!("clv_wk_live_…{}", &key[key.len() - 4..]));
-    assert_eq!((read.json["status"].as_str(), read.json["kind"].as_str()), (Some("active"), Some("widget_key")));
-    let listed = get(&toy, "/v1/credentials?workspace=acme").ok(200);
-    assert_eq!(listed.json["items"], json!([read.json]));
-    let changed = toy.admin("PATCH", &format!("/v1/credentials/{id}"), &json!({"name": "new"})).ok(200);
-    let revoked = toy.admin("POST", &format!("/v1/credentials/{id}/revoke"), &json!({"reason": "leaked"})).ok(200);
-    for answer in [read, listed, changed, revoked] {
-        assert!(!answer.text.contains(&key[20..]) && answer.secrets().is_empty(), "{}", answer.text);
-    }
-    assert_eq!(toy.issued.borrow().len(), 1);
-    for object in toy.objects.borrow().values() {
-        for (row, value) in &object.rows {
-            let stored = String::from_utf8_lossy(value);
-            assert!(!row.contains(&key[20..]) && !stored.contains(&key[20..]), "{row}");
-        }
     }
 }
 
@@ -190,94 +124,6 @@ fn b30_b31_b22_what_a_key_cannot_be_is_refused_by_name() {
 }
 
 #[test]
-fn b28_a_rotated_key_overlaps_as_long_as_was_said() {
-    let toy = Toy::new("default");
-    let (id, old) = toy.shop();
-    let rotated = toy.admin("POST", &format!("/v1/credentials/{id}/rotate"), &json!({"overlap_seconds": 100})).ok(201);
-    let new = rotated.text_at("secret");
-    assert_eq!((rotated.text_at("id"), rotated.text_at("old_expires_at")), (id, "2026-01-01T00:01:40Z".to_owned()));
-    assert_eq!(rotated.text_at("replaces"), format!("clv_wk_live_…{}", &old[old.len() - 4..]));
-    open(&toy, &old).ok(201);
-    open(&toy, &new).ok(201);
-    toy.advance(99);
-    open(&toy, &old).ok(201);
-    toy.advance(1);
-    let dead = open(&toy, &old);
-    dead.refused(401, "revoked_credential");
-    assert_eq!(dead.header("access-control-allow-origin"), Some(ORIGIN));
-    open(&toy, &new).ok(201);
-}
-
-#[test]
-fn b29_at_most_two_secrets_of_a_key_live_and_without_overlap_one() {
-    let toy = Toy::new("default");
-    let (id, first) = toy.shop();
-    let rotate = |body: Value| toy.admin("POST", &format!("/v1/credentials/{id}/rotate"), &body);
-    let second = rotate(json!({})).ok(201).text_at("secret");
-    let third = rotate(json!({})).ok(201).text_at("secret");
-    open(&toy, &first).refused(401, "revoked_credential");
-    open(&toy, &second).ok(201);
-    open(&toy, &third).ok(201);
-    let fourth = rotate(json!({"overlap_seconds": 0})).ok(201).text_at("secret");
-    for dead in [first, second, third] {
-        open(&toy, &dead).refused(401, "revoked_credential");
-    }
-    open(&toy, &fourth).ok(201);
-    for body in [json!({"overlap_seconds": 604_801}), json!({"overlap_seconds": -1}), json!({"overlap": 1})] {
-        rotate(body).refused(400, "invalid_request");
-    }
-    open(&toy, &fourth).ok(201);
-}
-
-#[test]
-fn b6_a_revoked_key_is_dead_for_the_next_call_and_the_page_may_read_why() {
-    let toy = Toy::new("default");
-    let (id, key) = toy.shop();
-    let visitor = toy.open(&key);
-    let path = format!("/v1/credentials/{id}/revoke");
-    let revoked = toy.admin("POST", &path, &json!({"reason": "leaked"})).ok(200);
-    assert_eq!(revoked.json, json!({"status": "revoked", "revoked_at": "2026-01-01T00:00:00Z"}));
-    for answer in [open(&toy, &key), toy.say(&visitor, "hi"), toy.visit(&visitor, "GET", "messages", "")] {
-        answer.refused(401, "revoked_credential");
-        assert_eq!(answer.header("access-control-allow-origin"), Some(ORIGIN));
-        assert!(answer.json.get("items").is_none());
-    }
-    toy.advance(9);
-    assert_eq!(toy.admin("POST", &path, &json!({})).ok(200).json, revoked.json, "idempotent");
-    for (method, tail) in [("PATCH", ""), ("POST", "/rotate")] {
-        toy.admin(method, &format!("/v1/credentials/{id}{tail}"), &json!({})).refused(409, "conflict");
-    }
-    assert_eq!(get(&toy, &format!("/v1/credentials/{id}")).ok(200).json["status"], "revoked");
-}
-
-#[test]
-fn a_key_expires_and_a_change_reaches_the_next_call() {
-    let toy = Toy::new("default");
-    let (id, key) = toy.shop();
-    let change = |body: Value| toy.admin("PATCH", &format!("/v1/credentials/{id}"), &body);
-    change(json!({"origins": ["https://new.example"]})).ok(200);
-    open(&toy, &key).refused(403, "origin_not_allowed");
-    change(json!({"origins": [ORIGIN, ORIGIN], "expires_at": "2026-01-01T01:00:00+00:30"})).ok(200);
-    toy.advance(30 * 60 - 1);
-    open(&toy, &key).ok(201);
-    toy.advance(1);
-    let expired = open(&toy, &key);
-    expired.refused(401, "expired_credential");
-    assert_eq!(expired.header("access-control-allow-origin"), Some(ORIGIN));
-    change(json!({"expires_at": null})).ok(200);
-    open(&toy, &key).ok(201);
-    for body in [
-        json!({"expires_at": "tomorrow"}),
-        json!({"expires_at": 7}),
-        json!({"origins": []}),
-        json!({"kind": "x"}),
-        json!({"environment": "test"}),
-    ] {
-        change(body).refused(400, "invalid_request");
-    }
-}
-
-#[test]
 fn an_id_names_its_workspace_and_no_other_will_do() {
     let toy = Toy::new("default");
     let visitor = toy.conversation();
@@ -299,44 +145,15 @@ fn an_id_names_its_workspace_and_no_other_will_do() {
 }
 
 #[test]
-fn b35_a_deploy_key_of_another_stage_or_deployment_is_refused_without_a_hop() {
+fn a_conversation_says_when_somebody_last_wrote_and_not_when_it_was_closed() {
     let toy = Toy::new("default");
-    for (stage, deployment) in [(Stage::Prod, "local"), (Stage::Staging, "local"), (Stage::Dev, "other")] {
-        let refused = whoami(&toy, &format!("Convex {}", toy.deploy_key_for(stage, deployment, 60)));
-        refused.refused(403, "wrong_stage");
-        assert_eq!((refused.hops, refused.made), (0, 0));
-    }
-}
-
-#[test]
-fn b37_a_deploy_key_ends_when_it_says_and_none_lives_for_ever() {
-    let toy = Toy::new("default");
-    let key = format!("Convex {}", toy.deploy_key_for(Stage::Dev, "local", 10));
-    toy.advance(9);
-    whoami(&toy, &key).ok(200);
-    toy.advance(1);
-    whoami(&toy, &key).refused(401, "expired_credential");
-    whoami(&toy, &format!("Convex {}", toy.deploy_key_for(Stage::Dev, "local", 366 * DAY))).ok(200);
-    let eternal = format!("Convex {}", toy.deploy_key_for(Stage::Dev, "local", 366 * DAY + 1));
-    whoami(&toy, &eternal).refused(401, "invalid_credential");
-}
-
-#[test]
-fn a_deploy_key_cannot_be_made_ahead_of_its_time_to_live_longer() {
-    let toy = Toy::new("default");
-    let id = CredentialId::issue_deploy_key(Timestamp(START), [3; 16]);
-    let issued_at = toy.now().plus_seconds(20 * 366 * DAY);
-    let expires_at = issued_at.plus_seconds(300 * DAY);
-    let key = toy.write(&DeployKey { id, stage: Stage::Dev, deployment: "local".to_owned(), issued_at, expires_at });
-    whoami(&toy, &format!("Convex {key}")).refused(401, "invalid_credential");
-}
-
-#[test]
-fn a_revoked_deploy_key_is_dead() {
-    let toy = Toy::new("default");
-    let key = toy.deploy_key();
-    let id = whoami(&toy, &key).ok(200).text_at("id");
-    assert!(toy.tell::<Credential>(&id, Command::RevokeDeployKey).is_ok());
-    whoami(&toy, &key).refused(401, "revoked_credential");
-    whoami(&toy, &toy.deploy_key()).ok(200);
+    let visitor = toy.conversation();
+    let listed = || get(&toy, "/v1/conversations?workspace=acme").ok(200).json["items"][0].clone();
+    assert!(listed()["last_message_at"].is_null());
+    toy.say(&visitor, "hi").ok(201);
+    assert_eq!(listed()["last_message_at"], "2026-01-01T00:00:00Z");
+    toy.advance(3 * 86_400);
+    toy.visit(&visitor, "POST", "close", "").ok(200);
+    assert_eq!(listed()["status"], "closed");
+    assert_eq!(listed()["last_message_at"], "2026-01-01T00:00:00Z");
 }

@@ -180,7 +180,10 @@ fn a_repeated_message_is_stored_once_and_says_so() {
         assert_eq!((again.text.as_str(), again.header("idempotent-replayed")), (first.text.as_str(), Some("true")));
         assert!(again.header("x-ratelimit-remaining").is_some());
     }
+    let name = ("CONVERSATION".to_owned(), one.conversation.clone());
+    let before = toy.snapshot()[&name].clone();
     retry(&toy, &one, "k-1", "something else").refused(422, "idempotency_key_reused");
+    assert!(toy.snapshot()[&name] == before, "a refusal changes nothing, not even what is counted");
     assert_eq!(toy.hear(&one), ["hello"]);
     let other = retry(&toy, &two, "k-1", "something else").ok(201);
     assert_eq!(other.header("idempotent-replayed"), None, "another conversation's key is another key");
@@ -236,4 +239,28 @@ fn a_broken_idempotency_key_is_refused_and_nothing_is_stored() {
     }
     assert!(toy.hear(&visitor).is_empty());
     retry(&toy, &visitor, &"k".repeat(255), "hello").ok(201);
+}
+
+#[test]
+fn a_replay_is_a_use_too_and_ends_the_older_secrets_right_to_rotate_again() {
+    let (toy, [old, ..]) = three();
+    retry(&toy, &old, "k", "hello").ok(201);
+    let rotated = toy.visit(&old, "POST", "secret/rotate", "").ok(201);
+    let new = Visitor { secret: rotated.text_at("history_secret"), ..old.clone() };
+    assert_eq!(retry(&toy, &new, "k", "hello").ok(201).header("idempotent-replayed"), Some("true"));
+    toy.visit(&old, "POST", "secret/rotate", "").refused(401, "revoked_credential");
+}
+
+#[test]
+fn h3_a_clock_that_steps_back_an_hour_locks_nobody_out_for_longer_than_a_window() {
+    let (toy, [visitor, ..]) = three();
+    for _ in 0..30 {
+        toy.say(&visitor, "hi").ok(201);
+    }
+    toy.step_back(3_600);
+    // At most one burst more, and then a window.
+    let answer = toy.say(&visitor, "hi");
+    assert!(matches!(answer.status, 201 | 429), "{}", answer.text);
+    toy.advance(62);
+    toy.say(&visitor, "hi").ok(201);
 }

@@ -39,7 +39,14 @@
       return ':' + JSON.parse(atob(payload)).sub;
     } catch { return IDENTITY ? ':?' : ''; }
   };
-  const NAME = `claviger:${KEY}${subject()}`;
+  // The key's id stands in its text (version, key id, length, id): a rotated key finds the conversations of the one before.
+  const keyId = () => {
+    try {
+      const bytes = atob(KEY.replace(/^[a-z0-9]+_wk_(test|live)_/, '').replace(/-/g, '+').replace(/_/g, '/'));
+      return bytes.slice(3, 3 + bytes.charCodeAt(2));
+    } catch { return KEY; }
+  };
+  const NAME = `claviger:${keyId()}${subject()}`;
   let memory = null, shared = true;
   const load = () => {
     try {

@@ -109,11 +109,13 @@ pub enum Reply {
     Page(Vec<Message>, bool),
     /// The message as stored; whether it was stored before; the conversation's limit.
     Appended(Message, bool, Vec<Quota>),
+    /// Too many messages: milliseconds until one would be stored, and the conversation's limit.
+    Limited(u64, Vec<Quota>),
     /// The generation that lives now, and until when.
     Rotated(u64, Timestamp),
 }
 
-wire!(enum Reply { 0 Opened, 1 Closed(a), 2 Page(a, b), 3 Appended(a, b, c), 4 Rotated(a, b) });
+wire!(enum Reply { 0 Opened, 1 Closed(a), 2 Page(a, b), 3 Appended(a, b, c), 4 Rotated(a, b), 5 Limited(a, b) });
 
 impl Machine for Conversation {
     const BINDING: &'static str = "CONVERSATION";
@@ -160,6 +162,7 @@ fn open(open: Open, turn: &mut Turn) -> Result<Reply, Reason> {
         used: false,
         ended: None,
         messages: 0,
+        last_message_at: None,
         noted_at: turn.at(),
         version: 0,
         open,
@@ -172,7 +175,7 @@ fn open(open: Open, turn: &mut Turn) -> Result<Reply, Reason> {
 
 fn read(record: Record, by: Party, after: u64, limit: usize, turn: &mut Turn) -> Result<Reply, Reason> {
     record.admits(by, turn.at())?;
-    record.note_use(by, turn)?;
+    record.note_use(by, turn);
     let after = message_key(after);
     let range = Range { prefix: MESSAGES, after: Some(&after), reverse: false, limit: limit + 1 };
     let mut messages: Vec<Message> = turn.list(&range)?.into_iter().map(|(_, message)| message).collect();
@@ -188,15 +191,22 @@ fn append(mut record: Record, append: Append, turn: &mut Turn) -> Result<Reply, 
     }
     let mut quotas = Vec::new();
     if let Some(limit) = &append.limit {
-        quotas = meter(limit, turn)?;
+        match meter(limit, turn)? {
+            Verdict::Admitted(now) => quotas = now,
+            Verdict::Refused { retry_after_millis, quotas, .. } => {
+                return Ok(Reply::Limited(retry_after_millis, quotas));
+            }
+        }
     }
     if let Some(sequence) = append.retry.as_ref().map(|key| retry::find(key, turn)).transpose()?.flatten() {
         let message = turn.get(&message_key(sequence))?;
         let message = message.ok_or_else(|| Reason::Unreadable(message_key(sequence)))?;
+        record.note_use(append.by, turn);
         return Ok(Reply::Appended(message, true, quotas));
     }
     record.messages += 1;
     record.used |= append.by == Party::Visitor(record.generation);
+    record.last_message_at = Some(turn.at());
     let message = Message {
         sequence: record.messages,
         at: turn.at(),
@@ -214,16 +224,15 @@ fn append(mut record: Record, append: Append, turn: &mut Turn) -> Result<Reply, 
     Ok(Reply::Appended(message, false, quotas))
 }
 
-fn meter(limit: &Limit, turn: &mut Turn) -> Result<Vec<Quota>, Reason> {
+/// Counts the message in the conversation's own window, or not at all.
+fn meter(limit: &Limit, turn: &mut Turn) -> Result<Verdict, Reason> {
     let mut windows = [(limit, turn.get::<Window>(WINDOW)?.unwrap_or_default())];
-    match admit(&mut windows, 1, turn.at()) {
-        Verdict::Refused { retry_after_millis, quotas } => Err(Reason::RateLimited { retry_after_millis, quotas }),
-        Verdict::Admitted(quotas) => {
-            let [(_, window)] = windows;
-            turn.put(WINDOW, &window);
-            Ok(quotas)
-        }
+    let verdict = admit(&mut windows, 1, turn.at());
+    if !matches!(verdict, Verdict::Refused { moved: false, .. }) {
+        let [(_, window)] = windows;
+        turn.put(WINDOW, &window);
     }
+    Ok(verdict)
 }
 
 /// A retry of the last rotation gets the same answer; anything else makes the next generation.

@@ -34,9 +34,23 @@ pub struct Record {
     pub noted_at: Timestamp,
     /// Grows with every note to that list.
     pub version: u64,
+    /// When somebody last wrote.
+    pub last_message_at: Option<Timestamp>,
 }
 
-wire!(Record { open, created_at, generation, expires_at, rotated_at, used, ended, messages, noted_at, version });
+wire!(Record {
+    open,
+    created_at,
+    generation,
+    expires_at,
+    rotated_at,
+    used,
+    ended,
+    messages,
+    noted_at,
+    version,
+    last_message_at,
+});
 
 impl Record {
     /// Whether it is over, also where no alarm has said so yet.
@@ -59,12 +73,11 @@ impl Record {
     }
 
     /// The first use of a rotated secret ends the older one's right to repeat the rotation.
-    pub fn note_use(mut self, by: Party, turn: &mut Turn) -> Result<(), Reason> {
+    pub fn note_use(mut self, by: Party, turn: &mut Turn) {
         if !self.used && by == Party::Visitor(self.generation) && self.rotated_at.is_some() {
             self.used = true;
             turn.put(RECORD, &self);
         }
-        Ok(())
     }
 
     /// Tells the workspace's list.
@@ -78,7 +91,7 @@ impl Record {
             verified: false,
             created_at: self.created_at,
             expires_at: self.expires_at,
-            last_message_at: (self.messages > 0).then(|| turn.at()),
+            last_message_at: self.last_message_at,
             version: self.version,
         };
         if let Some(workspace) = self.open.id.workspace() {

@@ -54,11 +54,15 @@ pub fn remember(retry: &RetryKey, sequence: u64, turn: &mut Turn) -> Result<(), 
     Ok(())
 }
 
+/// Clears away a few keys whose day is over; one that was used again since has a day of its own.
 fn forget(turn: &mut Turn) -> Result<(), Reason> {
     let range = Range { prefix: RETRIES_BY_TIME, after: None, reverse: false, limit: SWEEP_ROWS };
     let end = format!("{RETRIES_BY_TIME}{:015}", turn.at().0.saturating_sub(RETRY_SECONDS * 1_000));
-    for (row, key) in turn.list::<String>(&range)?.into_iter().take_while(|(row, _)| *row < end) {
-        turn.delete(key);
+    for (row, key) in turn.list_readable::<String>(&range)?.into_iter().take_while(|(row, _)| *row < end) {
+        let known = turn.get::<Retry>(&key)?;
+        if known.is_none_or(|known| known.at.plus_seconds(RETRY_SECONDS) <= turn.at()) {
+            turn.delete(key);
+        }
         turn.delete(row);
     }
     Ok(())

@@ -91,7 +91,11 @@ impl Door<'_> {
             }
             (None, Some(key), None) => {
                 let key = Secret::new(key);
-                self.bearer(once(&key)?).map(Some)
+                match self.bearer(once(&key)?)? {
+                    // A history secret is a bearer token and nothing else.
+                    Verified::HistorySecret(_) => Err(Reason::CredentialMalformed),
+                    verified => Ok(Some(verified)),
+                }
             }
             (None, None, Some(_)) => Err(Reason::CredentialMalformed),
             _ => Err(Reason::AmbiguousCredential),

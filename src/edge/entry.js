@@ -2,12 +2,10 @@
 import { DurableObject, WorkerEntrypoint } from "cloudflare:workers";
 import * as core from "./index.js";
 
+const [TOO_LONG, BROKEN] = [{}, {}]; // in the stead of a body
 const BODY = ""; // an ask without a binding is for the request's body
+const [NOTHING, FIRST] = [0, 2]; // the first byte of an object's reply: what its outbox holds must arrive first, or later
 const DELIVERY_MILLIS = 5_000;
-
-// The first byte of an object's reply: what its outbox holds may arrive later, or must arrive first.
-const NOTHING = 0;
-const FIRST = 2;
 
 // A panic in wasm is an exception here. It may have left anything half done in memory, so that instance is thrown away:
 // what was written is in storage, and the next call begins with a fresh one.
@@ -24,16 +22,18 @@ function guarded(call) {
   }
 }
 
-// A failure that the core could not put into words.
-function failure(id, status, code, error, fix) {
-  const body = JSON.stringify({ success: false, code, error, fix, request_id: id });
-  console.log(JSON.stringify({ at: new Date().toISOString(), request_id: id, route: "none", status, reason: code }));
-  const headers = { "content-type": "application/json", "cache-control": "no-store", "x-content-type-options": "nosniff", "x-request-id": id };
-  return new Response(body, { status, headers });
-}
+// What the core could not answer itself: it failed, or another request's panic took this one's memory away.
+const FAILURES = {
+  internal: [500, "Something went wrong on our side.", "Try again. If it goes on, report the request id."],
+  unavailable: [503, "This cannot be answered right now.", "Try again shortly, with the same Idempotency-Key."],
+};
 
-const internal = (id) => failure(id, 500, "internal", "Something went wrong on our side.", "Try again. If it goes on, report the request id.");
-const lost = (id) => failure(id, 503, "unavailable", "This cannot be answered right now.", "Try again shortly, with the same Idempotency-Key.");
+function failed(id, code) {
+  const [status, error, fix] = FAILURES[code];
+  console.log(JSON.stringify({ at: new Date().toISOString(), request_id: id, route: "none", status, reason: code }));
+  const headers = { "cache-control": "no-store", "x-content-type-options": "nosniff", "x-request-id": id };
+  return Response.json({ success: false, code, error, fix, request_id: id }, { status, headers });
+}
 
 export default class extends WorkerEntrypoint {
   async fetch(request) {
@@ -42,30 +42,29 @@ export default class extends WorkerEntrypoint {
     try {
       let longest = 0;
       for (const [, value] of request.headers) if (value.length > longest) longest = value.length;
-      let step = guarded(() => core.begin(this.env, request.headers, id, request.method, request.url, longest, Date.now()));
+      const { method, url, headers } = request;
+      let step = guarded(() => core.begin(this.env, headers, id, method, url, longest, Date.now()));
       while (step[0] === "?") {
         const [number, ...asks] = step.slice(1).split("\n");
         const resume = await this.#carry(Number(number), asks, request);
-        // Another request's panic took this one's memory away while it waited.
-        if (epoch !== started) return lost(id);
+        if (epoch !== started) return failed(id, "unavailable");
         step = guarded(resume);
       }
       return await this.#answer(step);
     } catch {
-      return internal(id);
+      return failed(id, "internal");
     }
   }
 
   // Fetches what the core asked for; answers how to go on with it.
   async #carry(id, asks, request) {
     if (asks[0] === BODY) {
-      const body = await read(request.body, Number(asks[1]));
-      return () => core.resume_with_body(id, body);
+      const body = await read(request.body, Number(asks[1])).catch(() => BROKEN);
+      return () => (body.length === undefined ? core.resume_without_body(id, body === TOO_LONG) : core.resume_with_body(id, body));
     }
     const hops = [];
     for (let at = 0; at < asks.length; at += 2) {
-      const command = guarded(() => core.command(id, at / 2));
-      hops.push(hop(this.env, asks[at], asks[at + 1], command));
+      hops.push(hop(this.env, asks[at], asks[at + 1], guarded(() => core.command(id, at / 2))));
     }
     const replies = await Promise.all(hops);
     return () => {
@@ -78,11 +77,12 @@ export default class extends WorkerEntrypoint {
     const [status, log, kind, body, ...rest] = step.slice(1).split("\n");
     const headers = {};
     for (let at = 0; at < rest.length; at += 2) headers[rest[at]] = rest[at + 1];
+    const init = { status: Number(status), headers };
     console.log(log);
-    if (kind !== "asset") return new Response(kind ? body : null, { status: Number(status), headers });
+    if (kind !== "asset") return new Response(kind ? body : null, init);
     const file = await this.env.ASSETS.fetch(`http://assets${body}`);
     if (!file.ok) throw new Error(`no file ${body}`);
-    return new Response(file.body, { status: Number(status), headers });
+    return new Response(file.body, init);
   }
 }
 
@@ -95,24 +95,16 @@ async function hop(env, binding, name, command) {
   }
 }
 
-// A body of at most so many bytes; undefined as soon as it is longer, and the rest is not read.
+// A body of at most so many bytes; the rest of a longer one is not read.
 async function read(stream, limit) {
   const chunks = [];
   let length = 0;
-  if (stream) {
-    for await (const chunk of stream) {
-      length += chunk.length;
-      if (length > limit) return undefined;
-      chunks.push(chunk);
-    }
+  for await (const chunk of stream ?? []) {
+    length += chunk.length;
+    if (length > limit) return TOO_LONG;
+    chunks.push(chunk);
   }
-  const body = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    body.set(chunk, at);
-    at += chunk.length;
-  }
-  return body;
+  return new Uint8Array(await new Blob(chunks).arrayBuffer());
 }
 
 const object = (name) => class extends DurableObject {
@@ -121,10 +113,7 @@ const object = (name) => class extends DurableObject {
   #targets = new Map();
 
   #run(use) {
-    if (this.#epoch !== epoch) {
-      this.#core = new core.Object(name, this.ctx.storage);
-      this.#epoch = epoch;
-    }
+    if (this.#epoch !== epoch) [this.#core, this.#epoch] = [new core.Object(name, this.ctx.storage), epoch];
     return guarded(() => use(this.#core));
   }
 
@@ -150,29 +139,24 @@ const object = (name) => class extends DurableObject {
 
   // In order per target, all targets at once; a target that does not answer holds up nobody else.
   async #deliver() {
-    const heads = this.#run((core) => core.heads());
-    const lines = heads ? heads.split("\n") : [];
+    const lines = this.#run((core) => core.heads()).split("\n");
     const deliveries = [];
-    for (let at = 0; at < lines.length; at += 3) deliveries.push(this.#serve(lines.slice(at, at + 3)));
+    for (let at = 0; at + 2 < lines.length; at += 3) deliveries.push(this.#serve(...lines.slice(at, at + 3)));
     await Promise.all(deliveries);
   }
 
-  async #serve([key, binding, name]) {
+  async #serve(key, binding, name) {
     const target = `${binding}/${name}`;
-    const before = this.#targets.get(target) ?? Promise.resolve();
-    const mine = before.then(() => this.#drain(key, binding, name));
+    const mine = (this.#targets.get(target) ?? Promise.resolve()).then(() => this.#drain(key, binding, name));
     this.#targets.set(target, mine);
     await mine;
     if (this.#targets.get(target) === mine) this.#targets.delete(target);
   }
 
   async #drain(key, binding, name) {
-    while (key) {
-      const command = this.#run((core) => core.message(key));
-      if (!command) return; // delivered by somebody else meanwhile
+    for (let command; key && (command = this.#run((core) => core.message(key))); ) {
       const reply = await hop(this.env, binding, name, command);
-      const next = this.#run((core) => core.answered(key, reply, Date.now()));
-      [key, binding, name] = next ? next.split("\n") : [];
+      [key, binding, name] = this.#run((core) => core.answered(key, reply, Date.now())).split("\n");
     }
   }
 };

@@ -12,7 +12,7 @@ use crate::{
     error::Reason,
     pipeline::{
         config::Config,
-        reply::{Body, Reply},
+        reply::{self, Reply},
         serve,
     },
     request::Request,
@@ -26,7 +26,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
-use world::{Edge, Exchange, JsHeaders};
+use world::{Body, Edge, Exchange, JsHeaders};
 
 /// A request that waits for something from outside.
 struct Running {
@@ -108,10 +108,16 @@ pub fn resume(id: u32) -> String {
     go_on(id, |_| {})
 }
 
-/// Goes on with the request's body; without one, it was longer than allowed.
+/// Goes on with the request's body.
 #[wasm_bindgen]
-pub fn resume_with_body(id: u32, body: Option<Vec<u8>>) -> String {
-    go_on(id, |exchange| exchange.supply_body(body))
+pub fn resume_with_body(id: u32, body: Vec<u8>) -> String {
+    go_on(id, |exchange| exchange.supply_body(Body::Whole(body)))
+}
+
+/// Goes on without a body: it was longer than allowed, or it broke off.
+#[wasm_bindgen]
+pub fn resume_without_body(id: u32, is_too_long: bool) -> String {
+    go_on(id, |exchange| exchange.supply_body(if is_too_long { Body::TooLong } else { Body::Broken }))
 }
 
 fn go_on(id: u32, supply: impl FnOnce(&mut Exchange)) -> String {
@@ -161,9 +167,9 @@ fn config(env: &JsValue) -> &'static Result<Config, Reason> {
 /// Status, log, kind of body, body, and headers: one a line. JSON has no line ends of its own, and HTTP lets none in.
 fn answer(reply: &Reply) -> String {
     let (kind, body) = match &reply.body {
-        Body::Empty => ("", ""),
-        Body::Json(text) => ("text", text.as_str()),
-        Body::Asset(path) => ("asset", *path),
+        reply::Body::Empty => ("", ""),
+        reply::Body::Json(text) => ("text", text.as_str()),
+        reply::Body::Asset(path) => ("asset", *path),
     };
     let mut text = format!("!{}\n{}\n{kind}\n{body}", reply.status, reply.log);
     for (name, value) in &reply.headers {

@@ -35,8 +35,18 @@ enum Slot {
     Taken,
 }
 
+/// A request's body as it came.
+pub enum Body {
+    /// All of it.
+    Whole(Vec<u8>),
+    /// It broke off.
+    Broken,
+    /// It is longer than allowed.
+    TooLong,
+}
+
 enum Came {
-    Body(Option<Vec<u8>>),
+    Body(Body),
     Reply(Vec<u8>),
 }
 
@@ -62,7 +72,7 @@ impl Exchange {
     }
 
     /// The body that was asked for.
-    pub fn supply_body(&mut self, body: Option<Vec<u8>>) {
+    pub fn supply_body(&mut self, body: Body) {
         if let Some(slot) = self.slots.get_mut(self.handed_out) {
             *slot = Slot::Came(Came::Body(body));
         }
@@ -149,8 +159,9 @@ impl World for Edge {
 
     async fn body(&self, limit: usize) -> Result<Vec<u8>, Reason> {
         match self.exchange("", &limit.to_string(), Vec::new()).await {
-            Came::Body(Some(body)) => Ok(body),
-            Came::Body(None) => Err(Reason::BodyTooLarge(limit)),
+            Came::Body(Body::Whole(body)) => Ok(body),
+            Came::Body(Body::Broken) => Err(Reason::invalid("", "The body broke off: send it whole.")),
+            Came::Body(Body::TooLong) => Err(Reason::BodyTooLarge(limit)),
             Came::Reply(_) => Err(Reason::Unavailable),
         }
     }

@@ -36,15 +36,7 @@ pub async fn call(
 ) -> Result<Reply, Reason> {
     let door = config.door();
     let presented = door.in_headers(world)?;
-    for (name, value) in form_urlencoded::parse(request.query().as_bytes()) {
-        // RFC 6750 §2.3 is not offered: what stands in a URL stands in logs.
-        if name == "access_token" && presented.is_some() || door.is_like_credential(&value) {
-            return Err(Reason::invalid(
-                "query",
-                "A credential never belongs into a URL. Treat it as leaked, and send one in the Authorization header.",
-            ));
-        }
-    }
+    super::refuse_credentials_in(request.query(), &door, presented.is_some())?;
     let verified = presented.ok_or(Reason::CredentialMissing)?;
     notes.kind = Some(verified.kind().as_str());
     action.admits(verified.kind())?;

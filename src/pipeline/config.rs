@@ -41,9 +41,11 @@ impl Config {
             return Err(Reason::NotConfigured("DEPLOYMENT is 1 to 64 of a-z, A-Z, 0-9, `_` and `-`.".to_owned()));
         }
         let origin = required("ORIGIN")?;
-        if origin::split(&origin).is_none() {
+        let is_sound = origin::split(&origin)
+            .is_some_and(|(scheme, host)| scheme == "https" || stage != Stage::Prod || origin::is_loopback(host));
+        if !is_sound {
             return Err(Reason::NotConfigured(
-                "ORIGIN is https://host or https://host:port, without a path.".to_owned(),
+                "ORIGIN is https://host or https://host:port, without a path; http: only outside prod.".to_owned(),
             ));
         }
         let policy = Self::policy(variable)?;

@@ -124,8 +124,10 @@ pub async fn reply(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> 
 
 /// Shows a message that was stored now, or by the request that this one repeats.
 pub fn appended(answer: Answer) -> Result<Reply, Reason> {
-    let Answer::Appended(message, replayed, _) = answer else {
-        return Err(Reason::Unavailable);
+    let (message, replayed) = match answer {
+        Answer::Appended(message, replayed, _) => (message, replayed),
+        Answer::Limited(retry_after_millis, quotas) => return Err(Reason::RateLimited { retry_after_millis, quotas }),
+        _ => return Err(Reason::Unavailable),
     };
     let reply = Reply::json(201, &Shown::from(message))?;
     Ok(if replayed { reply.with("idempotent-replayed", "true") } else { reply })

@@ -14,6 +14,7 @@ use crate::{
     machine::World,
     origin::Origin,
     registry::{
+        credential::{self, Credential},
         record::{CredentialRecord, SecretRecord, Status},
         workspace::{self, Change, Expiry, ListCredentials, Workspace},
     },
@@ -208,14 +209,32 @@ pub async fn rotate(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
 
 /// `POST /v1/credentials/{id}/revoke`.
 pub async fn revoke(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
-    let record = find(asked, world, notes).await?;
+    let id = CredentialId::try_from(asked.id.to_owned()).map_err(|_| Reason::NotFound)?;
+    let revoked_at = match id.workspace() {
+        Some(_) => {
+            let record = find(asked, world, notes).await?;
+            let reason = revocation_reason(world).await?;
+            let revoke = workspace::Command::RevokeCredential(record.id.clone(), reason);
+            one(world.ask::<Workspace>(&owner(&record)?, revoke).await?)?.revoked_at
+        }
+        // Made offline and listed nowhere: its own object keeps that it has ended. Only deploy keys come this far.
+        None => {
+            notes.credential = Some(id.as_str().to_owned());
+            revocation_reason(world).await?;
+            match world.ask::<Credential>(id.as_str(), credential::Command::RevokeDeployKey).await? {
+                credential::Reply::DeployKey(revoked_at) => revoked_at,
+                _ => return Err(Reason::Unavailable),
+            }
+        }
+    };
+    Reply::json(200, &Revoked { status: "revoked", revoked_at: revoked_at.map(Timestamp::rfc3339) })
+}
+
+async fn revocation_reason(world: &impl World) -> Result<Option<String>, Reason> {
     let (_, mut fields) = body::read(world).await?;
     let reason = fields.optional_text("reason", 200)?;
     fields.finish()?;
-    let revoke = workspace::Command::RevokeCredential(record.id.clone(), reason);
-    let record = one(world.ask::<Workspace>(&owner(&record)?, revoke).await?)?;
-    let revoked_at = record.revoked_at.map(Timestamp::rfc3339);
-    Reply::json(200, &Revoked { status: "revoked", revoked_at })
+    Ok(reason)
 }
 
 /// Makes a new secret of a widget key, and what is kept of it.

@@ -13,7 +13,7 @@ mod retry;
 mod widget;
 mod workspaces;
 
-use crate::{error::Reason, machine::World, request::Request};
+use crate::{credential::Door, error::Reason, machine::World, request::Request};
 use config::Config;
 use reply::{Body, Reply, refuse};
 use route::{Route, Wish, route};
@@ -43,7 +43,9 @@ struct LogLine<'a> {
     route: &'a str,
     status: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'a Reason>,
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     kind: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,7 +74,8 @@ pub async fn serve(request: &Request, config: Result<&Config, &Reason>, world: &
         request_id: &request.id,
         route: notes.route.unwrap_or("none"),
         status: reply.status,
-        reason: reason.as_ref(),
+        reason: reason.as_ref().map(Reason::name),
+        detail: reason.as_ref().and_then(Reason::detail),
         kind: notes.kind,
         credential: notes.credential.as_deref(),
         workspace: notes.workspace.as_deref(),
@@ -103,6 +106,19 @@ async fn answer(request: &Request, config: &Config, world: &impl World, notes: &
         (Route::Api(action, id), _) => api::call(action, id, request, config, world, notes).await,
     }
 }
+
+/// RFC 6750 §2.3 is not offered: what stands in a URL stands in logs.
+fn refuse_credentials_in(query: &str, door: &Door, is_presented: bool) -> Result<(), Reason> {
+    if query.is_empty() {
+        return Ok(());
+    }
+    let mut pairs = form_urlencoded::parse(query.as_bytes());
+    let found = pairs.any(|(name, value)| name == "access_token" && is_presented || door.is_like_credential(&value));
+    if found { Err(Reason::invalid("query", CREDENTIAL_IN_URL)) } else { Ok(()) }
+}
+
+const CREDENTIAL_IN_URL: &str =
+    "A credential never belongs into a URL. Treat it as leaked, and send one in the Authorization header.";
 
 /// The headers that every answer has.
 fn dress(mut reply: Reply, request: &Request, notes: &Notes) -> Reply {

@@ -73,7 +73,9 @@ pub async fn call(
     notes.kind = Some(CredentialKind::WidgetKey.as_str());
     notes.credential = Some(key.id.as_str().to_owned());
     notes.workspace = key.id.workspace().map(String::from);
-    let history = history_secret(action, door.in_headers(world)?)?;
+    let presented = door.in_headers(world)?;
+    super::refuse_credentials_in(request.query(), &door, presented.is_some())?;
+    let history = history_secret(action, presented)?;
 
     // A genuine secret that does not fit is refused after the key's shard was asked: only that knows whether the page may
     // read why.

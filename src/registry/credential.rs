@@ -181,12 +181,17 @@ fn meter(visit: &Visit, turn: &mut Turn) -> Result<Result<Vec<Quota>, Reason>, R
     for (limit, key) in &limits {
         windows.push((*limit, turn.get::<Stored>(key)?.unwrap_or_default().window));
     }
-    match admit(&mut windows, 1, turn.at()) {
-        Verdict::Refused { retry_after_millis, quotas } => Ok(Err(Reason::RateLimited { retry_after_millis, quotas })),
+    let verdict = admit(&mut windows, 1, turn.at());
+    if !matches!(verdict, Verdict::Refused { moved: false, .. }) {
+        for ((limit, key), (_, window)) in limits.drain(..).zip(windows) {
+            turn.put(key, &Stored { limit: Some(limit.clone()), window });
+        }
+    }
+    match verdict {
+        Verdict::Refused { retry_after_millis, quotas, .. } => {
+            Ok(Err(Reason::RateLimited { retry_after_millis, quotas }))
+        }
         Verdict::Admitted(quotas) => {
-            for ((limit, key), (_, window)) in limits.drain(..).zip(windows) {
-                turn.put(key, &Stored { limit: Some(limit.clone()), window });
-            }
             turn.wake_at(turn.at().plus_seconds(SWEEP_SECONDS))?;
             report(&visit.id, turn)?;
             Ok(Ok(quotas))
@@ -218,7 +223,7 @@ fn report(id: &CredentialId, turn: &mut Turn) -> Result<(), Reason> {
 /// Forgets the windows of networks that have been quiet for a whole window.
 fn sweep(turn: &mut Turn) -> Result<(), Reason> {
     let range = Range { prefix: WINDOWS, after: None, reverse: false, limit: SWEEP_ROWS };
-    let stored = turn.list::<Stored>(&range)?;
+    let stored = turn.list_readable::<Stored>(&range)?;
     if !stored.is_empty() {
         turn.wake_at(turn.at().plus_seconds(SWEEP_SECONDS))?;
     }

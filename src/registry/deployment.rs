@@ -51,7 +51,7 @@ impl Machine for Deployment {
             Command::ListWorkspaces(after, limit) => {
                 let after = after.map(|id| format!("{WORKSPACES}{id}"));
                 let range = Range { prefix: WORKSPACES, after: after.as_deref(), reverse: false, limit };
-                turn.list(&range)?.into_iter().map(|(_, record)| record).collect()
+                turn.list_readable(&range)?.into_iter().map(|(_, record)| record).collect()
             }
         };
         Ok(Step::reply(reply))

@@ -18,7 +18,7 @@ pub fn credentials(list: &ListCredentials, turn: &Turn) -> Result<Reply, Reason>
     let after = list.after.as_ref().map(|id| format!("{CREDENTIALS}{id}"));
     let range = Range { prefix: CREDENTIALS, after: after.as_deref(), reverse: true, limit: LOOK };
     let at = turn.at();
-    let rows = turn.list::<CredentialRecord>(&range)?.into_iter().map(|(_, record)| record);
+    let rows = turn.list_readable::<CredentialRecord>(&range)?.into_iter().map(|(_, record)| record);
     let (items, next) = page(rows.collect(), list.limit, |record| {
         list.status.as_deref().is_none_or(|status| record.status(at).as_str() == status)
     });
@@ -34,7 +34,7 @@ pub fn conversations(
 ) -> Result<Reply, Reason> {
     let after = after.map(|id| format!("{CONVERSATIONS}{id}"));
     let range = Range { prefix: CONVERSATIONS, after: after.as_deref(), reverse: true, limit: LOOK };
-    let rows = turn.list::<ConversationNote>(&range)?.into_iter().map(|(_, note)| note);
+    let rows = turn.list_readable::<ConversationNote>(&range)?.into_iter().map(|(_, note)| note);
     let (items, next) =
         page(rows.collect(), limit, |note| environment.is_none_or(|environment| note.environment == environment));
     Ok(Reply::Conversations(items, next.map(|note| note.id)))

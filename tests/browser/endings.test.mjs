@@ -37,6 +37,22 @@ describe('a conversation that has ended', () => {
     await v.context.close();
   });
 
+  it('not by a rotation of the widget key: the page with the new key shows the same history', async () => {
+    const { v, old } = await begun({ viewport: { width: 900, height: 720 } });
+    const before = s.key.secret;
+    const rotated = await s.admin('POST', `/v1/credentials/${s.key.id}/rotate`, { overlap_seconds: 3600 });
+    try {
+      s.key.secret = rotated.secret;
+      const next = await s.visit(s.site, { context: v.context });
+      await next.launcher.click();
+      await next.message('in the old one').waitFor();
+      assert.deepEqual(await next.stored(), old);
+      assert.equal(next.calls.some((line) => line.includes(before)), false);
+    } finally {
+      await v.context.close();
+    }
+  });
+
   it('by its time does not either', async () => {
     const { v, old } = await begun();
     // A day is the shortest life that a policy can give, so this one answer is the worker's word put into its mouth.
@@ -64,7 +80,7 @@ describe('a conversation that has ended', () => {
     await v.page.evaluate((name) => {
       const kept = JSON.parse(localStorage.getItem(name));
       localStorage.setItem(name, JSON.stringify({ ...kept, history_secret: kept.history_secret.slice(0, -4) + 'AAAA' }));
-    }, `claviger:${s.key.secret}`);
+    }, `claviger:${s.key.id}`);
     await v.page.reload();
     await v.launcher.click();
     // Refused before anything is looked up, so the browser may not read why; only a new conversation tells it apart.
@@ -78,7 +94,7 @@ describe('a conversation that has ended', () => {
     // As if the storage event had not arrived yet: the page still holds the old secret, the store has the new one.
     const { body } = await v.call('POST', '/secret/rotate');
     await v.page.evaluate(([name, value]) => localStorage.setItem(name, value),
-      [`claviger:${s.key.secret}`, JSON.stringify({ conversation: old.conversation, history_secret: body.history_secret, expires_at: body.expires_at })]);
+      [`claviger:${s.key.id}`, JSON.stringify({ conversation: old.conversation, history_secret: body.history_secret, expires_at: body.expires_at })]);
     await v.say('still here');
     await v.message('still here').waitFor();
     assert.equal((await v.stored()).conversation, old.conversation);
@@ -91,7 +107,7 @@ describe('a conversation that has ended', () => {
     await v.page.evaluate((name) => {
       const kept = JSON.parse(localStorage.getItem(name));
       localStorage.setItem(name, JSON.stringify({ ...kept, expires_at: new Date(Date.now() + 6 * 86400e3).toISOString() }));
-    }, `claviger:${s.key.secret}`);
+    }, `claviger:${s.key.id}`);
     await v.page.reload();
     await v.launcher.click();
     await v.message('in the old one').waitFor();

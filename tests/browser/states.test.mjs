@@ -186,7 +186,7 @@ describe('the widget when something is wrong', () => {
     await v.say('it is me');
     await v.status.filter({ hasText: 'Your sign-in could not be confirmed. Reload the page and try again.' }).waitFor();
     await v.retry.click();
-    await until(() => v.page.evaluate((name) => localStorage.getItem(name), `claviger:${s.key.secret}:customer-7`), 'a store of this customer’s own');
+    await until(() => v.page.evaluate((name) => localStorage.getItem(name), `claviger:${s.key.id}:customer-7`), 'a store of this customer’s own');
     assert.deepEqual(bodies, [{ identity }, { identity }]);
     assert.equal(await v.stored(), null);
     await v.context.close();

@@ -86,7 +86,7 @@ export async function stage({ widget: limits, ...options } = {}) {
     page.on('console', (message) => { if (message.type() === 'error') complaints.push(message.text()); });
     page.on('pageerror', (error) => complaints.push(String(error)));
     await page.goto(origin + path);
-    return Object.assign(widget(page, key.secret), { page, context, calls, complaints });
+    return Object.assign(widget(page, key.secret, key.id), { page, context, calls, complaints });
   }
 
   return {
@@ -99,7 +99,7 @@ export async function stage({ widget: limits, ...options } = {}) {
 }
 
 /** The widget as a visitor meets it: by role and name only, so that these locators are the accessibility test too. */
-function widget(page, key) {
+function widget(page, key, id) {
   const launcher = page.getByRole('button', { name: 'Chat with us' });
   const dialog = page.getByRole('dialog', { name: 'Chat with us' });
   const log = dialog.getByRole('log', { name: 'Messages' });
@@ -112,7 +112,7 @@ function widget(page, key) {
     retry: log.getByRole('button', { name: 'Retry' }),
     message: (text, state = 'sent') => log.locator(`.message[data-state=${state}]`).filter({ hasText: text }),
     async say(text) { await input.fill(text); await input.press('Enter'); },
-    stored: () => page.evaluate((name) => JSON.parse(localStorage.getItem(name)), `claviger:${key}`),
+    stored: () => page.evaluate((name) => JSON.parse(localStorage.getItem(name)), `claviger:${id}`),
     /** A call with the visitor's own secret, as another tab would make it; answers its status. */
     call: (method, path) => page.evaluate(async ([name, key, method, path]) => {
       const { conversation, history_secret } = JSON.parse(localStorage.getItem(name));
@@ -123,7 +123,7 @@ function widget(page, key) {
         body: method === 'POST' ? '{}' : undefined,
       });
       return { status: answer.status, body: await answer.json() };
-    }, [`claviger:${key}`, key, method, path]),
+    }, [`claviger:${id}`, key, method, path]),
     async shot(name) {
       mkdirSync(SHOTS, { recursive: true });
       await page.waitForTimeout(250);        // the opening animation

@@ -223,3 +223,10 @@ pub fn forge(text: &str) -> String {
     let other = if middle.starts_with('A') { 'B' } else { 'A' };
     format!("{rest}{other}{}", &middle[1..])
 }
+
+/// A refusal that cost nobody anything.
+#[track_caller]
+pub fn idle(answer: &Answer, status: u16, code: &str) {
+    answer.refused(status, code);
+    assert_eq!((answer.hops, answer.made), (0, 0), "{}", answer.text);
+}

@@ -126,6 +126,11 @@ impl Toy {
         self.clock.set(end);
     }
 
+    /// Turns the clock back: no alarm rings.
+    pub fn step_back(&self, seconds: u64) {
+        self.clock.set(self.clock.get() - seconds * 1_000);
+    }
+
     /// Asks an object without a request: what only the command line does.
     pub fn tell<M: Machine>(&self, name: &str, command: M::Command) -> Result<M::Reply, Reason> {
         run(self.ask::<M>(name, command)).0

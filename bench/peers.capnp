@@ -1,0 +1,81 @@
+# The peers on the same runtime, with the same date and flags as Claviger's own `serve.capnp`. Each is a process.
+
+using Workerd = import "/workerd/workerd.capnp";
+
+const sockets :List(Workerd.Socket) = [(name = "http", address = "127.0.0.1:0", http = (), service = "peer")];
+
+const floor :Workerd.Config = (services = [(name = "peer", worker = .floorWorker)], sockets = .sockets);
+const mute :Workerd.Config = (services = [(name = "peer", worker = .muteWorker)], sockets = .sockets);
+const subtle :Workerd.Config = (services = [(name = "peer", worker = .subtleWorker)], sockets = .sockets);
+const hono :Workerd.Config = (services = [(name = "peer", worker = .honoWorker)], sockets = .sockets);
+const objects :Workerd.Config = (
+  services = [
+    (name = "peer", worker = .objectsWorker),
+    (name = "state", disk = (path = ".state", writable = true)),
+  ],
+  sockets = .sockets,
+);
+
+const bindings :List(Workerd.Worker.Binding) = [
+  (name = "ORIGIN", fromEnvironment = "ORIGIN"),
+  (name = "KEY_ID", fromEnvironment = "KEY_ID"),
+  (name = "WIDGET_SECRET", fromEnvironment = "WIDGET_SECRET"),
+];
+
+const floorWorker :Workerd.Worker = (
+  modules = [(name = "worker.js", esModule = embed "peers/floor.js")],
+  compatibilityDate = "2026-04-20",
+  compatibilityFlags = ["global_fetch_strictly_public"],
+);
+
+const muteWorker :Workerd.Worker = (
+  modules = [
+    (name = "worker.js", esModule = embed "peers/mute.js"),
+    (name = "words.js", esModule = embed "peers/words.js"),
+  ],
+  compatibilityDate = "2026-04-20",
+  compatibilityFlags = ["global_fetch_strictly_public"],
+  bindings = .bindings,
+);
+
+const subtleWorker :Workerd.Worker = (
+  modules = [
+    (name = "worker.js", esModule = embed "peers/subtle.js"),
+    (name = "words.js", esModule = embed "peers/words.js"),
+    (name = "signed.js", esModule = embed "peers/signed.js"),
+  ],
+  compatibilityDate = "2026-04-20",
+  compatibilityFlags = ["global_fetch_strictly_public"],
+  bindings = .bindings,
+);
+
+# One file, as a deployment would upload it: found through --import-path.
+const honoWorker :Workerd.Worker = (
+  modules = [(name = "worker.js", esModule = embed "/hono.js")],
+  compatibilityDate = "2026-04-20",
+  compatibilityFlags = ["global_fetch_strictly_public"],
+  bindings = .bindings,
+);
+
+const objectsWorker :Workerd.Worker = (
+  modules = [
+    (name = "worker.js", esModule = embed "peers/objects.js"),
+    (name = "words.js", esModule = embed "peers/words.js"),
+    (name = "signed.js", esModule = embed "peers/signed.js"),
+  ],
+  compatibilityDate = "2026-04-20",
+  compatibilityFlags = ["global_fetch_strictly_public"],
+  bindings = [
+    (name = "ORIGIN", fromEnvironment = "ORIGIN"),
+    (name = "KEY_ID", fromEnvironment = "KEY_ID"),
+    (name = "WIDGET_SECRET", fromEnvironment = "WIDGET_SECRET"),
+    (name = "HISTORY_SECRET", fromEnvironment = "HISTORY_SECRET"),
+    (name = "SHARD", durableObjectNamespace = "Shard"),
+    (name = "CONVERSATION", durableObjectNamespace = "Conversation"),
+  ],
+  durableObjectNamespaces = [
+    (className = "Shard", uniqueKey = "shard", enableSql = true),
+    (className = "Conversation", uniqueKey = "conversation", enableSql = true),
+  ],
+  durableObjectStorage = (localDisk = "state"),
+);

@@ -1,0 +1,23 @@
+// Says all that Claviger says in each case, and checks nothing: what the answer and the log line alone cost.
+import { log, preflightHeaders, refusedBody, refusedHeaders, requestId, routeOf, whoamiHeaders } from "./words.js";
+
+const WHOAMI = {
+  kind: "deploy_key", id: "dk_Vbfk9xnOBEkIiDOATCus", workspace: null, environment: null, stage: "dev", deployment: "local",
+  scopes: [], tier: null, expires_at: "2027-02-20T04:17:29.055Z", limits: [],
+};
+
+export default {
+  async fetch(request, env) {
+    const id = requestId();
+    if (request.method === "OPTIONS") {
+      log(id, routeOf("GET"), 204);
+      return new Response(null, { status: 204, headers: preflightHeaders(id, request.headers.get("origin")) });
+    }
+    if (request.headers.get("x-case") === "whoami") {
+      log(id, "GET /v1/whoami", 200, { kind: "deploy_key", credential: WHOAMI.id });
+      return new Response(JSON.stringify(WHOAMI), { headers: whoamiHeaders(id) });
+    }
+    log(id, routeOf("GET"), 401, { reason: "credential_forged" });
+    return new Response(JSON.stringify(refusedBody(id)), { status: 401, headers: refusedHeaders(id, env.ORIGIN) });
+  },
+};

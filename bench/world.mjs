@@ -1,0 +1,101 @@
+// What is there before anything is measured, and which requests meet it.
+
+import { cli } from "../tests/support/worker.mjs";
+import { define } from "./load.mjs";
+import { OURS } from "./runtime.mjs";
+
+export const FEW = 10;
+
+const PAGE = "https://shop.example";
+const TEXT = "Hello, where is my order 1234? It should have come on Monday.";
+export const BROWSER = {
+  host: "keys.example.com",
+  "user-agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+  accept: "*/*",
+  "accept-language": "en-US,en;q=0.5",
+  "accept-encoding": "gzip, deflate, br",
+  origin: PAGE,
+  referer: `${PAGE}/`,
+};
+
+const deployKey = cli(["deploy-key", "--stage", OURS.STAGE, "--deployment", OURS.DEPLOYMENT], { ROOT_SECRETS: OURS.ROOT_SECRETS });
+
+function forge(key) {
+  const bytes = Buffer.from(key.slice(key.lastIndexOf("_live_") + 6), "base64url");
+  return Array.from({ length: 64 }, (_, number) => {
+    const forged = Buffer.from(bytes);
+    forged[forged.length - 1 - (number % 32)] ^= 1 + number;
+    return key.slice(0, key.lastIndexOf("_live_") + 6) + forged.toString("base64url");
+  });
+}
+
+/** All cases: who answers what. */
+export function cases({ key, conversations }) {
+  const path = (key, { id }) => `/w/${key}/conversations/${id}/messages`;
+  const history = ({ secret }) => ({ ...BROWSER, authorization: `Bearer ${secret}` });
+  const [one] = conversations;
+  const asks = { ...BROWSER, "access-control-request-method": "GET", "access-control-request-headers": "authorization" };
+  const read = (conversation) => ({ method: "GET", path: path(key, conversation), headers: history(conversation) });
+  const write = (conversation) => ({ ...read(conversation), method: "POST", body: JSON.stringify({ text: TEXT }) });
+  const few = conversations.slice(0, FEW);
+  const tool = { host: BROWSER.host, accept: "*/*", "user-agent": "curl/8.14.1", authorization: `Convex ${deployKey}`, "x-case": "whoami" };
+  return [
+    define("forged", ["ours", "subtle", "hono", "mute"], 401, forge(key).map((forged) => ({ method: "GET", path: path(forged, one), headers: history(one) }))),
+    define("preflight", ["ours", "subtle", "hono", "mute"], 204, [{ method: "OPTIONS", path: path(key, one), headers: asks }]),
+    define("read", ["ours", "objects"], 200, few.map(read)),
+    define("read many", ["ours", "objects"], 200, conversations.map(read)),
+    define("write", ["ours", "objects"], 201, few.map(write)),
+    define("write many", ["ours", "objects"], 201, conversations.map(write)),
+    define("whoami", ["ours", "mute"], 200, [{ method: "GET", path: "/v1/whoami", headers: tool }]),
+  ];
+}
+
+export async function expect(answer, status) {
+  const got = await answer;
+  if (got.status !== status) throw new Error(`${status} was expected, not ${got.status}: ${got.text}`);
+  return got;
+}
+
+/** A workspace with a widget key. */
+export async function prepare(ours) {
+  const admin = { authorization: `Convex ${deployKey}` };
+  const workspace = (await expect(ours.call("POST", "/v1/workspaces", { headers: admin, body: { name: "bench" } }), 201)).json.id;
+  const body = { kind: "widget_key", workspace, environment: "live", name: "bench", scopes: [], origins: [PAGE] };
+  const { id, secret } = (await expect(ours.call("POST", "/v1/credentials", { headers: admin, body }), 201)).json;
+  return { credential: id, key: secret, conversations: [] };
+}
+
+async function inParallel(count, act) {
+  let next = 0;
+  const lane = async () => {
+    while (next < count) await act(next++);
+  };
+  await Promise.all(Array.from({ length: 64 }, lane));
+}
+
+/** Opens conversations up to `count`, each with its messages, all through the API. */
+export async function fill(ours, world, count, messages) {
+  const from = world.conversations.length;
+  const at = `/w/${world.key}/conversations`;
+  await inParallel(count - from, async (number) => {
+    const { json } = await expect(ours.call("POST", at, { headers: { origin: PAGE }, body: {} }), 201);
+    world.conversations[from + number] = { id: json.conversation, secret: json.history_secret };
+  });
+  await inParallel((count - from) * messages, async (number) => {
+    const { id, secret } = world.conversations[from + (number % (count - from))];
+    const headers = { origin: PAGE, authorization: `Bearer ${secret}` };
+    await expect(ours.call("POST", `${at}/${id}/messages`, { headers, body: { text: TEXT } }), 201);
+  });
+}
+
+/** The same key and conversations for the peer, by its own short cut. */
+export async function fillObjects(objects, world, from, messages) {
+  const bytes = Buffer.from(world.key.slice(world.key.lastIndexOf("_live_") + 6), "base64url");
+  const serial = bytes.readBigUInt64BE(bytes.length - 40).toString(); // the last field, before the tag
+  const record = { status: "active", serial, origins: [PAGE] };
+  await expect(objects.call("POST", "/fill", { body: { shard: { credential: world.credential, record } } }), 200);
+  await inParallel(world.conversations.length - from, async (number) => {
+    const body = { conversation: world.conversations[from + number].id, texts: Array(messages).fill(TEXT) };
+    await expect(objects.call("POST", "/fill", { body }), 200);
+  });
+}

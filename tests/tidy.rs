@@ -1,0 +1,241 @@
+//! The architecture, as a test: who may know whom, how a file must look, and what nothing in the repository may mention.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "tests"
+)]
+
+use std::{fs, path::Path, process::Command};
+
+/// Whether rooms on one line may know each other.
+#[derive(PartialEq)]
+enum Mates {
+    Apart,
+    Together,
+}
+use Mates::{Apart, Together};
+
+/// Lowest first. A room may name the rooms on lines above its own; and its line-mates, where they stand together.
+const LAYERS: &[(&[&str], Mates, &str)] = &[
+    (&["wire"], Apart, "how any value is stored and sent"),
+    (&["time", "request", "secret"], Apart, "values that know nothing of the world"),
+    (&["limit"], Apart, "a reason against a call tells the limits as they stand"),
+    (&["error", "refusal"], Together, "one failure in its two languages"),
+    (&["id", "scope", "keyring"], Apart, "names and keys, which fail with a reason"),
+    (&["origin"], Apart, "what is an origin depends on the environment"),
+    (&["machine", "host"], Together, "a turn says how it must be hosted, a host says what a turn decided"),
+    (&["outbox"], Apart, "what hosts deliver"),
+    (&["registry"], Apart, "the objects that know credentials"),
+    (&["conversation"], Apart, "it tells the workspace's registry what it holds"),
+    (&["credential"], Apart, "what a caller presents"),
+    (&["principal"], Apart, "a caller we believe: the credential's object was asked"),
+    (&["policy"], Apart, "may they: it takes a principal, and splits ceilings over the registry's shards"),
+    (&["meter"], Apart, "how much"),
+    (&["pipeline"], Apart, "the road"),
+    (&["edge", "cli"], Apart, "who brings requests, and who runs the place"),
+];
+
+fn layer(room: &str) -> usize {
+    let place = LAYERS.iter().position(|(rooms, ..)| rooms.contains(&room));
+    place.unwrap_or_else(|| panic!("`{room}` has no layer: give it one in tests/tidy.rs"))
+}
+
+fn may_name(room: &str, other: &str) -> bool {
+    let (own, theirs) = (layer(room), layer(other));
+    room == other || theirs < own || (theirs == own && LAYERS[own].1 == Together)
+}
+
+/// Every file below a folder, by its path there.
+fn files(folder: &Path, root: &Path, found: &mut Vec<(String, String)>) {
+    for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.is_dir() {
+            files(&entry, root, found);
+        } else {
+            let name = entry.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+            found.push((name, fs::read_to_string(&entry).unwrap()));
+        }
+    }
+}
+
+fn source() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    files(Path::new("src"), Path::new("src"), &mut found);
+    assert!(found.len() > 30, "only {} files", found.len());
+    found
+}
+
+fn room(name: &str) -> &str {
+    name.split(['/', '.']).next().unwrap()
+}
+
+/// The text without what is only for tests, and without what fails on purpose.
+fn in_earnest(text: &str) -> String {
+    let mut kept = text.to_owned();
+    for attribute in ["#[cfg(test)]", "#[cfg(feature = \"faults\")]"] {
+        while let Some(start) = kept.find(attribute) {
+            let rest = &kept[start + attribute.len()..];
+            let end = rest.find(['{', ';']).unwrap();
+            let mut length = end + 1;
+            if rest[end..].starts_with('{') {
+                let mut depth = 0;
+                for (at, character) in rest[end..].char_indices() {
+                    depth += i32::from(character == '{') - i32::from(character == '}');
+                    if depth == 0 {
+                        length = end + at + 1;
+                        break;
+                    }
+                }
+            }
+            kept.replace_range(start..start + attribute.len() + length, "");
+        }
+    }
+    let code = kept.lines().filter(|line| !line.trim_start().starts_with("//"));
+    code.collect::<Vec<_>>().join("\n")
+}
+
+/// The rooms that a text names as `crate::room` or `crate::{room, …}`.
+fn named(text: &str) -> Vec<String> {
+    let mut rooms = Vec::new();
+    for (at, path) in text.match_indices("crate::") {
+        let rest = &text[at + path.len()..];
+        let first =
+            |path: &str| path.trim().split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap().to_owned();
+        let Some(block) = rest.strip_prefix('{') else {
+            rooms.push(first(rest));
+            continue;
+        };
+        let (mut depth, mut item) = (0, String::new());
+        for character in block.chars() {
+            match character {
+                '{' => depth += 1,
+                '}' if depth == 0 => break,
+                '}' => depth -= 1,
+                ',' if depth == 0 => rooms.push(first(&std::mem::take(&mut item))),
+                _ if depth == 0 => item.push(character),
+                _ => {}
+            }
+        }
+        rooms.push(first(&item));
+    }
+    // A macro is named at the root: `crate::wire!` is the room `wire` again.
+    rooms.retain(|room| !room.is_empty());
+    rooms
+}
+
+#[test]
+fn every_file_says_what_it_is_in_at_most_300_lines_and_two_folders() {
+    for (name, text) in source() {
+        let opening = if name.ends_with(".js") { "// " } else { "//! " };
+        assert!(text.starts_with(opening), "{name} does not say what it is");
+        assert!(text.lines().count() <= 300, "{name} is two files: {} lines", text.lines().count());
+        assert!(name.matches('/').count() <= 1, "{name} is too deep");
+    }
+}
+
+#[test]
+fn the_entry_carries_and_decides_nothing_in_170_lines() {
+    let entry = fs::read_to_string("src/edge/entry.js").unwrap();
+    assert!(entry.lines().count() <= 170, "entry.js carries and decides nothing, in {} lines", entry.lines().count());
+}
+
+#[test]
+fn nothing_hopes_instead_of_deciding() {
+    for (name, text) in source().into_iter().filter(|(name, _)| name.ends_with(".rs")) {
+        let text = in_earnest(&text);
+        for hope in [".unwrap()", ".expect(", "todo!", "unimplemented!", "panic!", "unreachable!", "dbg!", "unsafe "] {
+            assert!(!text.contains(hope), "{name}: {hope}");
+        }
+    }
+}
+
+#[test]
+fn only_the_edge_knows_the_platform_and_only_the_outside_has_a_clock() {
+    for (name, text) in source().into_iter().filter(|(name, _)| name.ends_with(".rs")) {
+        let text = in_earnest(&text);
+        for platform in ["wasm_bindgen", "js_sys", "web_sys"] {
+            assert!(room(&name) == "edge" || !text.contains(platform), "{name} knows the platform: {platform}");
+        }
+        for clock in ["SystemTime", "Instant", "Date::now", "now_utc", "now_local"] {
+            // The operator's command line is the outside too: it stamps the keys that it makes.
+            assert!(matches!(room(&name), "edge" | "cli") || !text.contains(clock), "{name} has a clock: {clock}");
+        }
+        for randomness in ["getrandom", "thread_rng"] {
+            assert!(matches!(room(&name), "edge" | "cli") || !text.contains(randomness), "{name} rolls dice");
+        }
+    }
+}
+
+#[test]
+fn every_room_names_only_rooms_below_its_own() {
+    let mut looked_at = 0;
+    for (name, text) in source().into_iter().filter(|(name, _)| name.ends_with(".rs")) {
+        if matches!(room(&name), "lib" | "bin") {
+            continue;
+        }
+        for other in named(&in_earnest(&text)) {
+            assert!(may_name(room(&name), &other), "{name} looks up to `{other}`");
+            looked_at += 1;
+        }
+    }
+    assert!(looked_at > 100, "only {looked_at} names");
+    let names: Vec<&str> = LAYERS.iter().flat_map(|(rooms, ..)| rooms.iter().copied()).collect();
+    for name in &names {
+        let exists = Path::new("src").join(name).is_dir() || Path::new("src").join(format!("{name}.rs")).is_file();
+        assert!(exists, "`{name}` has a layer and no file");
+    }
+}
+
+/// The checks themselves, on texts that break them.
+#[test]
+fn the_checks_see_what_they_look_for() {
+    let text =
+        "use crate::{\n    error::Reason,\n    policy::{self, Action},\n    wire,\n};\nfn f() { crate::edge::g() }";
+    assert_eq!(named(text), ["error", "policy", "wire", "edge"]);
+    assert!(may_name("pipeline", "meter") && may_name("host", "machine") && !may_name("meter", "pipeline"));
+    assert!(!may_name("id", "scope") && !may_name("machine", "outbox"));
+    let text = "fn a() {}\n#[cfg(test)]\nmod tests {\n    fn b() { x.unwrap() }\n}\n// .unwrap()\nfn c() {}";
+    assert!(!in_earnest(text).contains("unwrap") && in_earnest(text).contains("fn c"));
+    assert!(in_earnest("fn a() { x.unwrap() }").contains(".unwrap()"));
+    let text = "#[cfg(feature = \"faults\")]\n#[allow(clippy::panic)]\nfn a() { panic!() }\nfn b() {}";
+    assert_eq!(in_earnest(text).trim(), "fn b() {}");
+}
+
+#[test]
+fn every_dependency_is_pinned_and_says_what_it_is_for() {
+    let manifest = fs::read_to_string("Cargo.toml").unwrap();
+    let (mut inside, mut seen) = (false, 0);
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            inside = line.ends_with("dependencies]");
+        } else if inside && !line.trim().is_empty() && !line.starts_with('#') {
+            let (dependency, reason) = line.split_once(" # ").unwrap_or_else(|| panic!("no reason: {line}"));
+            let (_, version) = dependency.split_once(" = ").unwrap();
+            let pinned = version.starts_with("\"=") || version.contains("version = \"=");
+            assert!(pinned && reason.trim().len() > 3, "{line}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 10, "only {seen} dependencies");
+}
+
+#[test]
+fn nothing_in_the_repository_names_a_registry_or_somebodys_machine() {
+    let listed = Command::new("git").args(["ls-files", "--cached", "--others", "--exclude-standard", "-z"]).output();
+    let listed = String::from_utf8(listed.expect("git lists the files").stdout).unwrap();
+    let words =
+        [concat!("registry", ".npm"), concat!("index", ".crates"), concat!("/wor", "k/"), concat!("/ro", "ot/")];
+    let mut seen = 0;
+    for name in listed.split('\0').filter(|name| !name.is_empty()) {
+        // What is no text cannot mention anything; what was deleted is not there any more.
+        let Ok(text) = fs::read_to_string(name) else { continue };
+        for word in words {
+            let line = text.lines().position(|line| line.contains(word));
+            assert!(line.is_none(), "{name}:{} names {word}", line.unwrap_or_default() + 1);
+        }
+        seen += 1;
+    }
+    assert!(seen > 60, "only {seen} files");
+}
