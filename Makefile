@@ -40,9 +40,13 @@ deploy-check: build ## what a deployment would upload, and whether it is small e
 	$(call heading,deploy-check: a dry run and the sizes)
 	@tools/deploy-check
 
+.PHONY: bench
+bench: build cli bench/node_modules/.package-lock.json ## measure against hand-written workers: ROUNDS, SECONDS, CASES, QUICK
+	@$(node) bench/run.mjs
+
 .PHONY: clean
 clean: ## remove what was made; state and secrets stay
-	rm -rf target build build-faults dist node_modules .wrangler
+	rm -rf target build build-faults dist node_modules bench/node_modules .wrangler
 
 # The steps of `test`. Each also runs alone.
 
@@ -91,4 +95,8 @@ tools:
 node_modules/.package-lock.json: package-lock.json
 	@npm ci --loglevel=error --no-progress >/dev/null
 	@tools/need node
+	@touch $@
+
+bench/node_modules/.package-lock.json: bench/package-lock.json
+	@npm ci --prefix bench --loglevel=error --no-progress >/dev/null
 	@touch $@

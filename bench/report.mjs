@@ -41,12 +41,13 @@ function goals({ cases, start, memory }) {
   const goal = (says, value, least, most, unit = "×") => {
     if (value === undefined) return;
     const got = typeof value === "number" ? { median: value } : value;
-    list.push({ says, unit, ...got, least, most, met: got.median >= (least ?? -Infinity) && got.median <= (most ?? Infinity) });
+    list.push({ says, unit, ...got, least, most, met: least === undefined && most === undefined ? undefined : got.median >= (least ?? -Infinity) && got.median <= (most ?? Infinity) });
   };
   const floor = (name) => cases[name] && spread(cases[name].ours.map(({ ratio }) => ratio));
   const peer = (name, other) => cases[name]?.[other] && against(cases[name].ours, cases[name][other]);
   for (const name of ["forged", "preflight"]) {
     goal(`${WORDS[name]}, to the empty worker`, floor(name), 0.7);
+    goal(`${WORDS[name]}, to a worker that says the same and checks nothing`, peer(name, "mute"));
     goal(`${WORDS[name]}, to WebCrypto with a kept key`, peer(name, "subtle"), 1.0);
     goal(`${WORDS[name]}, to hono with a key imported per request`, peer(name, "hono"), 1.25);
   }
@@ -80,9 +81,9 @@ workerd ${version("node_modules/workerd/package.json")}, Node ${process.versions
 A number is a ratio of requests per second: the worker's to the mean of the two runs of the empty worker beside it; median [quartiles] over rounds.
 More is better. Only ratios carry over to another machine, and differences below 15 % are not established${results.rounds < 5 ? "; **fewer than 5 rounds: an impression, no result**" : ""}.`);
   if (summary.goals.length > 0) {
-    const bound = ({ least, most, unit }) => (least === undefined ? `≤ ${most}${unit}` : `≥ ${two(least)} ${unit}`);
+    const bound = ({ least, most, unit, met }) => (met === undefined ? "no goal" : least === undefined ? `≤ ${most}${unit}` : `≥ ${two(least)} ${unit}`);
     const got = (goal) => (goal.unit === "×" ? `${range(goal)} ×` : `${goal.median.toFixed(goal.unit === " MB" ? 0 : 1)}${goal.unit}`);
-    parts.push(`## Goals\n\n${table(["goal", "at", "measured", ""], summary.goals.map((goal) => [goal.says, bound(goal), got(goal), goal.met ? "met" : "**missed**"]))}`);
+    parts.push(`## Goals\n\n${table(["goal", "at", "measured", ""], summary.goals.map((goal) => [goal.says, bound(goal), got(goal), goal.met === undefined ? "" : goal.met ? "met" : "**missed**"]))}`);
   }
   if (summary.rows.length > 0) {
     const rows = summary.rows.map(({ case: name, worker, floor, cpu, floorCpu, p50, peers }) => [

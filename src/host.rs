@@ -16,6 +16,8 @@ pub enum Delivery {
     Later = 1,
     /// What it sends must arrive first.
     First = 2,
+    /// There was no turn: the object failed.
+    Failed = 3,
 }
 
 /// The second byte of a reply: whether the rest is the answer or the reason against it.

@@ -28,6 +28,7 @@ pub mod policy;
 pub mod principal;
 pub mod refusal;
 pub mod registry;
+pub mod replay;
 pub mod request;
 pub mod scope;
 pub mod secret;

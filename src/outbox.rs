@@ -7,7 +7,7 @@ use crate::{
     time::Timestamp,
 };
 
-/// Targets that one round serves at most; the alarm serves the rest.
+/// Targets that one look answers at most.
 const TARGETS: usize = 64;
 
 /// A message to deliver.
@@ -21,20 +21,22 @@ pub struct Message {
     pub name: String,
 }
 
-/// The first message for every target that has one.
-pub fn heads(rows: &dyn Rows) -> Result<Vec<Message>, Reason> {
+/// The first message for each of the next targets beyond the one of the row `after`, from the first target on where that is
+/// empty.
+pub fn heads(rows: &dyn Rows, after: &str) -> Result<Vec<Message>, Reason> {
     let mut heads = Vec::new();
-    let mut after: Option<String> = None;
+    // `$` follows `#`: on to the next target, however much waits for this one.
+    let beyond = |key: &str| key.rsplit_once('#').map(|(target, _)| format!("{target}$"));
+    let mut after = beyond(after);
     while heads.len() < TARGETS {
         let range = Range { prefix: OUTBOX, after: after.as_deref(), reverse: false, limit: 1 };
         let Some((key, _)) = rows.list(&range)?.into_iter().next() else {
             break;
         };
-        let (Some((prefix, _)), Some((binding, name))) = (key.rsplit_once('#'), target(&key)) else {
+        let Some((binding, name)) = target(&key) else {
             return Err(Reason::Unreadable(key));
         };
-        // `$` follows `#`: on to the next target, however much waits for this one.
-        after = Some(format!("{prefix}$"));
+        after = beyond(&key);
         let (binding, name) = (binding.to_owned(), name.to_owned());
         heads.push(Message { key, binding, name });
     }

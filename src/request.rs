@@ -1,5 +1,7 @@
 //! A request as it arrived: believed by nobody yet. Headers and body are asked of the world, only where they are needed.
 
+use crate::error::Reason;
+
 /// What exists before any header or body is read.
 pub struct Request {
     /// `req_…`: in every answer, log line and audit row.
@@ -21,6 +23,16 @@ impl Request {
     /// The query as sent, without its `?`; empty where there is none.
     pub fn query(&self) -> &str {
         self.target().split_once('?').map_or("", |(_, query)| query)
+    }
+
+    /// The parameter `name` of the query; refused where it comes twice.
+    pub fn parameter(&self, name: &str) -> Result<Option<String>, Reason> {
+        let pairs = form_urlencoded::parse(self.query().as_bytes());
+        let mut values = pairs.filter(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+        match (values.next(), values.next()) {
+            (value, None) => Ok(value),
+            (_, Some(_)) => Err(Reason::invalid(name, "This parameter stands in the query twice.")),
+        }
     }
 
     /// Path and query, without scheme, host and fragment.

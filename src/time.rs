@@ -32,13 +32,12 @@ impl Timestamp {
         self.0.div_ceil(1_000)
     }
 
-    /// RFC 3339 in UTC, as bodies show it; empty for a moment beyond the year 9999.
+    /// RFC 3339 in UTC, as bodies show it: always with milliseconds, so that it sorts as text; empty beyond the year 9999.
     pub fn rfc3339(self) -> String {
-        i64::try_from(self.0)
-            .ok()
-            .and_then(|millis| OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000).ok())
-            .and_then(|moment| moment.format(&Rfc3339).ok())
-            .unwrap_or_default()
+        let seconds = i64::try_from(self.0 / 1_000).ok();
+        let moment = seconds.and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
+        let text = moment.and_then(|moment| moment.format(&Rfc3339).ok()).unwrap_or_default();
+        text.strip_suffix('Z').map_or_else(String::new, |text| format!("{text}.{:03}Z", self.0 % 1_000))
     }
 
     /// Reads RFC 3339; `None` for anything else and for moments before 1970.

@@ -21,7 +21,7 @@ fn get(toy: &Toy, path: &str) -> Answer {
 fn a_workspace_is_made_once_listed_and_read() {
     let toy = Toy::new("default");
     let made = toy.admin("POST", "/v1/workspaces", &json!({"name": "Acme Ltd", "id": "acme"})).ok(201);
-    assert_eq!(made.json, json!({"id": "acme", "name": "Acme Ltd", "created_at": "2026-01-01T00:00:00Z"}));
+    assert_eq!(made.json, json!({"id": "acme", "name": "Acme Ltd", "created_at": "2026-01-01T00:00:00.000Z"}));
     toy.admin("POST", "/v1/workspaces", &json!({"name": "again", "id": "acme"})).refused(409, "conflict");
     let named = toy.admin("POST", "/v1/workspaces", &json!({"name": "Nameless"})).ok(201);
     assert_eq!(get(&toy, &format!("/v1/workspaces/{}", named.text_at("id"))).ok(200).json, named.json);
@@ -66,8 +66,10 @@ fn credentials_are_listed_newest_first_by_status_and_page() {
     let second = page(&format!("limit=3&cursor={}", first.text_at("next_cursor")));
     assert_eq!((shown(&second), second.json["next_cursor"].is_null()), (ids[3..].to_vec(), true));
     toy.admin("POST", &format!("/v1/credentials/{}/revoke", ids[2]), &json!({})).ok(200);
-    toy.admin("PATCH", &format!("/v1/credentials/{}", ids[0]), &json!({"expires_at": "2026-01-10T00:00:00Z"})).ok(200);
-    toy.admin("PATCH", &format!("/v1/credentials/{}", ids[1]), &json!({"expires_at": "2025-01-10T00:00:00Z"})).ok(200);
+    toy.admin("PATCH", &format!("/v1/credentials/{}", ids[0]), &json!({"expires_at": "2026-01-10T00:00:00.000Z"}))
+        .ok(200);
+    toy.admin("PATCH", &format!("/v1/credentials/{}", ids[1]), &json!({"expires_at": "2025-01-10T00:00:00.000Z"}))
+        .ok(200);
     assert_eq!(shown(&page("status=revoked")), [ids[2].clone()]);
     assert_eq!(shown(&page("status=expiring")), [ids[0].clone()]);
     assert_eq!(shown(&page("status=expired")), [ids[1].clone()]);
@@ -151,9 +153,9 @@ fn a_conversation_says_when_somebody_last_wrote_and_not_when_it_was_closed() {
     let listed = || get(&toy, "/v1/conversations?workspace=acme").ok(200).json["items"][0].clone();
     assert!(listed()["last_message_at"].is_null());
     toy.say(&visitor, "hi").ok(201);
-    assert_eq!(listed()["last_message_at"], "2026-01-01T00:00:00Z");
+    assert_eq!(listed()["last_message_at"], "2026-01-01T00:00:00.000Z");
     toy.advance(3 * 86_400);
     toy.visit(&visitor, "POST", "close", "").ok(200);
     assert_eq!(listed()["status"], "closed");
-    assert_eq!(listed()["last_message_at"], "2026-01-01T00:00:00Z");
+    assert_eq!(listed()["last_message_at"], "2026-01-01T00:00:00.000Z");
 }

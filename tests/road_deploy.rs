@@ -36,7 +36,7 @@ fn whoami_costs_one_hop_and_a_stranger_none() {
     assert_eq!((told.hops, told.rounds), (1, 1));
     assert_eq!((told.json["kind"].as_str(), told.json["stage"].as_str()), (Some("deploy_key"), Some("dev")));
     assert_eq!((told.json["deployment"].as_str(), told.json["workspace"].is_null()), (Some("local"), true));
-    assert_eq!(told.json["expires_at"], "2026-01-01T01:00:00Z");
+    assert_eq!(told.json["expires_at"], "2026-01-01T01:00:00.000Z");
     assert_eq!(told.log["route"], "GET /v1/whoami");
     assert_eq!(told.log["credential"], told.json["id"]);
 

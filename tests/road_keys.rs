@@ -50,7 +50,7 @@ fn b28_a_rotated_key_overlaps_as_long_as_was_said() {
     let (id, old) = toy.shop();
     let rotated = toy.admin("POST", &format!("/v1/credentials/{id}/rotate"), &json!({"overlap_seconds": 100})).ok(201);
     let new = rotated.text_at("secret");
-    assert_eq!((rotated.text_at("id"), rotated.text_at("old_expires_at")), (id, "2026-01-01T00:01:40Z".to_owned()));
+    assert_eq!((rotated.text_at("id"), rotated.text_at("old_expires_at")), (id, "2026-01-01T00:01:40.000Z".to_owned()));
     assert_eq!(rotated.text_at("replaces"), format!("clv_wk_live_…{}", &old[old.len() - 4..]));
     open(&toy, &old).ok(201);
     open(&toy, &new).ok(201);
@@ -91,7 +91,7 @@ fn b6_a_revoked_key_is_dead_for_the_next_call_and_the_page_may_read_why() {
     let visitor = toy.open(&key);
     let path = format!("/v1/credentials/{id}/revoke");
     let revoked = toy.admin("POST", &path, &json!({"reason": "leaked"})).ok(200);
-    assert_eq!(revoked.json, json!({"status": "revoked", "revoked_at": "2026-01-01T00:00:00Z"}));
+    assert_eq!(revoked.json, json!({"status": "revoked", "revoked_at": "2026-01-01T00:00:00.000Z"}));
     for answer in [open(&toy, &key), toy.say(&visitor, "hi"), toy.visit(&visitor, "GET", "messages", "")] {
         answer.refused(401, "revoked_credential");
         assert_eq!(answer.header("access-control-allow-origin"), Some(ORIGIN));

@@ -188,6 +188,10 @@ fn every_variable_that_is_missing_or_malformed_closes_everything_and_is_named() 
             }
         }
     }
+    let plain = |stage, origin| Toy::changed(&[("STAGE", stage), ("ORIGIN", origin)]).send("GET", "/healthz", &[], "");
+    plain("dev", "http://auth.example").ok(200);
+    plain("prod", "http://127.0.0.1:8787").ok(200);
+    idle(&plain("prod", "http://auth.example"), 503, "not_configured");
     assert_eq!(VARIABLES.len(), 5);
     Toy::new("support").send("GET", "/healthz", &[], "").ok(200);
 }

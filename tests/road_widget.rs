@@ -21,7 +21,7 @@ fn a_visitor_talks_with_an_operator() {
     let visitor = toy.conversation();
     let said = toy.say(&visitor, "Is it waterproof?").ok(201);
     assert_eq!((said.json["id"].as_str(), said.json["from"].as_str()), (Some("msg_1"), Some("visitor")));
-    assert_eq!(said.json["at"], "2026-01-01T00:00:00Z");
+    assert_eq!(said.json["at"], "2026-01-01T00:00:00.000Z");
     assert_eq!(said.header("access-control-allow-origin"), Some(ORIGIN));
     assert_eq!(said.header("vary"), Some("Origin"));
 
@@ -102,7 +102,7 @@ fn a_closed_conversation_opens_for_nobody_and_its_messages_stay_for_the_operator
     let closed = toy.visit(&visitor, "POST", "close", "").ok(200);
     assert_eq!(
         (closed.json["status"].as_str(), closed.json["closed_at"].as_str()),
-        (Some("closed"), Some("2026-01-01T00:00:01Z"))
+        (Some("closed"), Some("2026-01-01T00:00:01.000Z"))
     );
     for (method, tail, body) in [
         ("GET", "messages", ""),
@@ -126,7 +126,7 @@ fn b6_a_history_secret_lives_thirty_days_and_not_a_second_more() {
     let toy = Toy::new("default");
     let (_, key) = toy.shop();
     let opened = toy.send("POST", &format!("/w/{key}/conversations"), &[("origin", ORIGIN)], "").ok(201);
-    assert_eq!(opened.json["expires_at"], "2026-01-31T00:00:00Z");
+    assert_eq!(opened.json["expires_at"], "2026-01-31T00:00:00.000Z");
     let visitor =
         Visitor { key, conversation: opened.text_at("conversation"), secret: opened.text_at("history_secret") };
     toy.advance(30 * DAY - 1);

@@ -1,15 +1,13 @@
 //! The object of one conversation: its messages, the generation of the one secret that opens it, and its own limit.
 
 mod record;
-mod retry;
-
-pub use retry::RetryKey;
 
 use crate::{
     error::Reason,
     id::{ConversationId, CredentialId, Environment},
     limit::{Limit, Quota, Verdict, Window, admit},
     machine::{Machine, Range, Step, Turn},
+    replay::{self, RetryKey},
     time::Timestamp,
     wire,
 };
@@ -198,9 +196,8 @@ fn append(mut record: Record, append: Append, turn: &mut Turn) -> Result<Reply, 
             }
         }
     }
-    if let Some(sequence) = append.retry.as_ref().map(|key| retry::find(key, turn)).transpose()?.flatten() {
-        let message = turn.get(&message_key(sequence))?;
-        let message = message.ok_or_else(|| Reason::Unreadable(message_key(sequence)))?;
+    if let Some(made) = append.retry.as_ref().map(|key| replay::find(key, turn)).transpose()?.flatten() {
+        let message = turn.get(&made)?.ok_or(Reason::Unreadable(made))?;
         record.note_use(append.by, turn);
         return Ok(Reply::Appended(message, true, quotas));
     }
@@ -214,7 +211,7 @@ fn append(mut record: Record, append: Append, turn: &mut Turn) -> Result<Reply, 
         text: append.text,
     };
     if let Some(key) = append.retry {
-        retry::remember(&key, message.sequence, turn)?;
+        replay::remember(&key, message_key(message.sequence), turn)?;
     }
     if record.noted_at.plus_seconds(NOTE_SECONDS) <= turn.at() || record.messages == 1 {
         record.note(turn)?;

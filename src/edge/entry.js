@@ -1,10 +1,10 @@
 // The thin entry: carries requests, hops, bodies and rows between the platform and the core, and decides nothing.
-import { DurableObject, WorkerEntrypoint } from "cloudflare:workers";
+import { DurableObject } from "cloudflare:workers";
 import * as core from "./index.js";
 
 const [TOO_LONG, BROKEN] = [{}, {}]; // in the stead of a body
 const BODY = ""; // an ask without a binding is for the request's body
-const [NOTHING, FIRST] = [0, 2]; // the first byte of an object's reply: what its outbox holds must arrive first, or later
+const [NOTHING, FIRST, FAILED] = [0, 2, 3]; // the first byte of an object's reply: what its outbox holds, or that it failed
 const DELIVERY_MILLIS = 5_000;
 
 // A panic in wasm is an exception here. It may have left anything half done in memory, so that instance is thrown away:
@@ -35,55 +35,60 @@ function failed(id, code) {
   return Response.json({ success: false, code, error, fix, request_id: id }, { status, headers });
 }
 
-export default class extends WorkerEntrypoint {
-  async fetch(request) {
+const hasFailed = (reply) => reply[0] === FAILED;
+
+// Only a value with more characters than this can have more bytes than 8 KiB: the others need not be encoded.
+const byteLength = (value) => (value.length < 2_048 ? value.length : new TextEncoder().encode(value).length);
+
+export default {
+  async fetch(request, env) {
     const id = `req_${crypto.randomUUID().replaceAll("-", "")}`;
     const started = epoch;
     try {
       let longest = 0;
-      for (const [, value] of request.headers) if (value.length > longest) longest = value.length;
+      for (const value of request.headers.values()) longest = Math.max(longest, byteLength(value));
       const { method, url, headers } = request;
-      let step = guarded(() => core.begin(this.env, headers, id, method, url, longest, Date.now()));
+      let step = guarded(() => core.begin(env, headers, id, method, url, longest, Date.now()));
       while (step[0] === "?") {
         const [number, ...asks] = step.slice(1).split("\n");
-        const resume = await this.#carry(Number(number), asks, request);
-        if (epoch !== started) return failed(id, "unavailable");
-        step = guarded(resume);
+        const came = await (asks[0] === BODY ? read(request.body, Number(asks[1])) : hops(env, Number(number), asks));
+        // A panic took this request's memory away while it waited: its own object's, or somebody else's.
+        if (epoch !== started) return failed(id, came.some?.(hasFailed) ? "internal" : "unavailable");
+        step = guarded(() => resume(Number(number), asks[0], came));
       }
-      return await this.#answer(step);
+      return await answer(step, env);
     } catch {
       return failed(id, "internal");
     }
-  }
+  },
+};
 
-  // Fetches what the core asked for; answers how to go on with it.
-  async #carry(id, asks, request) {
-    if (asks[0] === BODY) {
-      const body = await read(request.body, Number(asks[1])).catch(() => BROKEN);
-      return () => (body.length === undefined ? core.resume_without_body(id, body === TOO_LONG) : core.resume_with_body(id, body));
-    }
-    const hops = [];
-    for (let at = 0; at < asks.length; at += 2) {
-      hops.push(hop(this.env, asks[at], asks[at + 1], guarded(() => core.command(id, at / 2))));
-    }
-    const replies = await Promise.all(hops);
-    return () => {
-      replies.forEach((reply, number) => core.supply(id, number, reply));
-      return core.resume(id);
-    };
+function hops(env, id, asks) {
+  const hops = [];
+  for (let at = 0; at < asks.length; at += 2) {
+    hops.push(hop(env, asks[at], asks[at + 1], guarded(() => core.command(id, at / 2))));
   }
+  return Promise.all(hops);
+}
 
-  async #answer(step) {
-    const [status, log, kind, body, ...rest] = step.slice(1).split("\n");
-    const headers = {};
-    for (let at = 0; at < rest.length; at += 2) headers[rest[at]] = rest[at + 1];
-    const init = { status: Number(status), headers };
-    console.log(log);
-    if (kind !== "asset") return new Response(kind ? body : null, init);
-    const file = await this.env.ASSETS.fetch(`http://assets${body}`);
-    if (!file.ok) throw new Error(`no file ${body}`);
-    return new Response(file.body, init);
+function resume(id, ask, came) {
+  if (ask !== BODY) {
+    came.forEach((reply, number) => core.supply(id, number, reply));
+    return core.resume(id);
   }
+  return came.length === undefined ? core.resume_without_body(id, came === TOO_LONG) : core.resume_with_body(id, came);
+}
+
+async function answer(step, env) {
+  const [status, log, kind, body, ...rest] = step.slice(1).split("\n");
+  const headers = {};
+  for (let at = 0; at < rest.length; at += 2) headers[rest[at]] = rest[at + 1];
+  const init = { status: Number(status), headers };
+  console.log(log);
+  if (kind !== "asset") return new Response(kind ? body : null, init);
+  const file = await env.ASSETS.fetch(`http://assets${body}`);
+  if (!file.ok) throw new Error(`no file ${body}`);
+  return new Response(file.body, init);
 }
 
 // One call of an object: its reply, or nothing where it could not be reached.
@@ -99,12 +104,16 @@ async function hop(env, binding, name, command) {
 async function read(stream, limit) {
   const chunks = [];
   let length = 0;
-  for await (const chunk of stream ?? []) {
-    length += chunk.length;
-    if (length > limit) return TOO_LONG;
-    chunks.push(chunk);
+  try {
+    for await (const chunk of stream ?? []) {
+      length += chunk.length;
+      if (length > limit) return TOO_LONG;
+      chunks.push(chunk);
+    }
+    return new Uint8Array(await new Blob(chunks).arrayBuffer());
+  } catch {
+    return BROKEN;
   }
-  return new Uint8Array(await new Blob(chunks).arrayBuffer());
 }
 
 const object = (name) => class extends DurableObject {
@@ -139,9 +148,12 @@ const object = (name) => class extends DurableObject {
 
   // In order per target, all targets at once; a target that does not answer holds up nobody else.
   async #deliver() {
-    const lines = this.#run((core) => core.heads()).split("\n");
     const deliveries = [];
-    for (let at = 0; at + 2 < lines.length; at += 3) deliveries.push(this.#serve(...lines.slice(at, at + 3)));
+    for (let after = "", heads; (heads = this.#run((core) => core.heads(after))); ) {
+      const lines = heads.split("\n");
+      for (let at = 0; at < lines.length; at += 3) deliveries.push(this.#serve(...lines.slice(at, at + 3)));
+      after = lines.at(-3);
+    }
     await Promise.all(deliveries);
   }
 

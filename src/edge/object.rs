@@ -4,7 +4,7 @@ use super::storage::{Storage, Stored, moment};
 use crate::{
     conversation::Conversation,
     error::Reason,
-    host::{self, Decided},
+    host::{self, Decided, Delivery},
     machine::{Machine, Rows as _, Turn},
     outbox::{self, Message},
     registry::{credential::Credential, deployment::Deployment, workspace::Workspace},
@@ -28,11 +28,9 @@ trait Host {
 impl<M: Machine> Host for M {
     fn handle(&mut self, rows: &Stored, command: &[u8], now: f64) -> (Vec<u8>, Vec<String>) {
         #[cfg(feature = "faults")]
-        let (command, half) = fail_on_purpose(command);
-        #[cfg(not(feature = "faults"))]
-        let half = false;
+        let command = fail_on_purpose(command, rows);
         let decided = host::handle(self, rows, command, moment(now));
-        let decided = match rows.commit(&decided.changes, half) {
+        let decided = match rows.commit(&decided.changes) {
             Ok(()) => decided,
             Err(reason) => host::refused(&reason),
         };
@@ -45,7 +43,7 @@ impl<M: Machine> Host for M {
 
     fn wake(&mut self, rows: &Stored, now: f64) -> Result<(), Reason> {
         let decided = outbox::wake(self, rows, moment(now))?;
-        rows.commit(&decided.changes, false)?;
+        rows.commit(&decided.changes)?;
         if let Some(next) = decided.next {
             *self = next;
         }
@@ -94,9 +92,9 @@ impl Object {
         self.hosted.wake(&self.rows, now).is_ok()
     }
 
-    /// The first message for every target that has one: key, binding and name, a line each.
-    pub fn heads(&self) -> String {
-        let heads = outbox::heads(&self.rows).unwrap_or_default();
+    /// The first message for each of the next targets beyond that of the row `after`: key, binding and name, a line each.
+    pub fn heads(&self, after: &str) -> String {
+        let heads = outbox::heads(&self.rows, after).unwrap_or_default();
         heads.iter().map(lines).collect::<Vec<_>>().join("\n")
     }
 
@@ -113,32 +111,34 @@ impl Object {
         let next = outbox::next(&self.rows, key).ok().flatten();
         let mut turn = Turn::new(&self.rows, moment(now));
         turn.delete(key);
-        match self.rows.commit(&turn.finish(), false) {
+        match self.rows.commit(&turn.finish()) {
             Ok(()) => next.as_ref().map(lines).unwrap_or_default(),
             Err(_) => String::new(),
         }
     }
 }
 
-/// The reply in the stead of an object that failed on its way.
+/// The reply in the stead of an object that failed on its way: its first byte says so to the entry too.
 #[wasm_bindgen]
 pub fn failed() -> Vec<u8> {
-    host::refuse(&Reason::ObjectFailed)
+    let mut reply = host::refuse(&Reason::ObjectFailed);
+    if let Some(first) = reply.first_mut() {
+        *first = Delivery::Failed as u8;
+    }
+    reply
 }
 
 fn lines(message: &Message) -> String {
     format!("{}\n{}\n{}", message.key, message.binding, message.name)
 }
 
-/// Only in the module that the tests build to fail: the command without its prefix, and whether to fail half-way.
+/// Only in the module that the tests build to fail: the command without the prefix that asks for that.
 #[cfg(feature = "faults")]
 #[allow(clippy::panic, reason = "on purpose")]
-fn fail_on_purpose(command: &[u8]) -> (&[u8], bool) {
+fn fail_on_purpose<'a>(command: &'a [u8], rows: &Stored) -> &'a [u8] {
     if command.starts_with(b"panic ") {
         panic!("on purpose, in an object");
     }
-    match command.strip_prefix(b"half ") {
-        Some(command) => (command, true),
-        None => (command, false),
-    }
+    rows.fail_half_way(command.starts_with(b"half "));
+    command.strip_prefix(b"half ").unwrap_or(command)
 }

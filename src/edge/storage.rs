@@ -36,17 +36,30 @@ extern "C" {
 pub struct Stored {
     storage: Storage,
     kv: Kv,
+    #[cfg(feature = "faults")]
+    fails_half_way: std::cell::Cell<bool>,
 }
 
 impl Stored {
     /// The rows in `storage`.
     pub fn new(storage: Storage) -> Self {
         let kv = storage.kv();
-        Self { storage, kv }
+        Self {
+            storage,
+            kv,
+            #[cfg(feature = "faults")]
+            fails_half_way: std::cell::Cell::new(false),
+        }
+    }
+
+    /// Only in the module that the tests build to fail: the next commit throws after its first row.
+    #[cfg(feature = "faults")]
+    pub fn fail_half_way(&self, fails: bool) {
+        self.fails_half_way.set(fails);
     }
 
     /// Writes all changes, or none: a throw in the middle rolls the transaction back.
-    pub fn commit(&self, changes: &Changes, half: bool) -> Result<(), Reason> {
+    pub fn commit(&self, changes: &Changes) -> Result<(), Reason> {
         if changes.rows.is_empty() {
             return Ok(());
         }
@@ -57,7 +70,8 @@ impl Stored {
                     Some(value) => self.kv.put(key, Uint8Array::from(value.as_slice()))?,
                     None => self.kv.delete(key).map(drop)?,
                 }
-                if half {
+                #[cfg(feature = "faults")]
+                if self.fails_half_way.get() {
                     return Err(JsValue::from_str("on purpose, half-way"));
                 }
             }

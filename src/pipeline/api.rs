@@ -79,14 +79,9 @@ async fn act(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result
 }
 
 impl Asked<'_> {
-    /// The parameter `name` of the query; refused where it comes twice.
+    /// The parameter `name` of the query.
     pub fn query(&self, name: &str) -> Result<Option<String>, Reason> {
-        let pairs = form_urlencoded::parse(self.request.query().as_bytes());
-        let mut values = pairs.filter(|(key, _)| key == name).map(|(_, value)| value.into_owned());
-        match (values.next(), values.next()) {
-            (value, None) => Ok(value),
-            (_, Some(_)) => Err(Reason::invalid(name, "This parameter stands in the query twice.")),
-        }
+        self.request.parameter(name)
     }
 
     /// The parameter `limit` of the query: 1 to 100, 50 where it is missing.

@@ -36,6 +36,10 @@ pub async fn read(world: &impl World) -> Result<(Vec<u8>, Fields), Reason> {
     if is_json == Some(false) && declared != Some(0) {
         return Err(Reason::UnsupportedMediaType);
     }
+    // RFC 9110 §8.4: a coding that is not undone must not be ignored either.
+    if world.header("content-encoding").is_some_and(|coding| !coding.eq_ignore_ascii_case("identity")) {
+        return Err(Reason::UnsupportedMediaType);
+    }
     let bytes = world.body(MAX_BYTES).await?;
     if bytes.is_empty() {
         return Ok((bytes, Fields::default()));

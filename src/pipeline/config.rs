@@ -50,6 +50,10 @@ impl Config {
         }
         let policy = Self::policy(variable)?;
         let client_address_header = variable("CLIENT_ADDRESS_HEADER").map(|name| name.to_ascii_lowercase());
+        let is_name = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+        if !client_address_header.as_deref().is_none_or(is_name) {
+            return Err(Reason::NotConfigured("CLIENT_ADDRESS_HEADER is the name of a header.".to_owned()));
+        }
         Ok(Self { ring, policy, origin, stage, deployment, client_address_header })
     }
 

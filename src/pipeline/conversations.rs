@@ -74,7 +74,6 @@ pub fn after(text: Option<String>) -> Result<u64, Reason> {
 /// `GET /v1/conversations`.
 pub async fn list(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
     let workspace = asked.workspace(asked.query("workspace")?)?;
-    notes.workspace = Some(workspace.as_str().to_owned());
     let environment = asked
         .query("environment")?
         .map(|text| Environment::parse(&text).ok_or_else(|| Reason::invalid("environment", "Either live or test.")));
@@ -87,6 +86,7 @@ pub async fn list(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> R
     let workspace::Reply::Conversations(items, next) = world.ask::<Workspace>(workspace.as_str(), list).await? else {
         return Err(Reason::Unavailable);
     };
+    notes.workspace = Some(workspace.into());
     let listed = |note: ConversationNote| Listed {
         id: note.id.into(),
         environment: note.environment.as_str(),
@@ -102,24 +102,29 @@ pub async fn list(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> R
 
 /// `GET /v1/conversations/{id}/messages`.
 pub async fn read(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
-    let id = find(asked, notes)?;
+    let id = find(asked)?;
     let after = after(asked.query("after")?)?;
     let page_size = asked.config.widget()?.page;
     match world.ask::<Conversation>(id.as_str(), Command::Read(Party::Operator, after, page_size)).await? {
-        Answer::Page(messages, more) => Reply::json(200, &page(messages, more)),
+        Answer::Page(messages, more) => {
+            notes.workspace = id.workspace().map(String::from);
+            Reply::json(200, &page(messages, more))
+        }
         _ => Err(Reason::Unavailable),
     }
 }
 
 /// `POST /v1/conversations/{id}/messages`.
 pub async fn reply(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
-    let id = find(asked, notes)?;
+    let id = find(asked)?;
     let (bytes, mut fields) = body::read(world).await?;
     let text = fields.prose("text", asked.config.widget()?.text_bytes)?;
     fields.finish()?;
     let retry = retry::parse(world, &["operator", &asked.actor(), id.as_str()], &bytes)?;
     let append = Append { by: Party::Operator, text, retry, limit: None };
-    appended(world.ask::<Conversation>(id.as_str(), Command::Append(append)).await?)
+    let answer = world.ask::<Conversation>(id.as_str(), Command::Append(append)).await?;
+    notes.workspace = id.workspace().map(String::from);
+    appended(answer)
 }
 
 /// Shows a message that was stored now, or by the request that this one repeats.
@@ -133,9 +138,8 @@ pub fn appended(answer: Answer) -> Result<Reply, Reason> {
     Ok(if replayed { reply.with("idempotent-replayed", "true") } else { reply })
 }
 
-fn find(asked: &Asked<'_>, notes: &mut Notes) -> Result<ConversationId, Reason> {
+fn find(asked: &Asked<'_>) -> Result<ConversationId, Reason> {
     let id = ConversationId::try_from(asked.id.to_owned()).map_err(|_| Reason::NotFound)?;
-    let workspace = asked.workspace_of(id.workspace())?;
-    notes.workspace = Some(workspace.into());
+    asked.workspace_of(id.workspace())?;
     Ok(id)
 }

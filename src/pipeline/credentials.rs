@@ -6,6 +6,8 @@ use super::{
     body::{self, Fields},
     config::Config,
     reply::Reply,
+    retry,
+    shown::{Shown, shown},
 };
 use crate::{
     credential::{CredentialKind, Kind as _, WidgetKey},
@@ -33,33 +35,6 @@ const DEFAULT_OVERLAP_SECONDS: u64 = 86_400;
 /// The longest life that can be asked for: ten years.
 const MAX_LIFE_SECONDS: u64 = 10 * 366 * 86_400;
 
-/// A credential as it is shown; the secret only ever in the answer that made it.
-#[derive(Serialize)]
-struct Shown<'a> {
-    id: &'a str,
-    kind: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    secret: Option<&'a str>,
-    hint: &'a str,
-    name: &'a str,
-    workspace: Option<String>,
-    scopes: [&'a str; 0],
-    origins: Vec<&'a str>,
-    environment: &'static str,
-    tier: Option<&'a str>,
-    status: &'static str,
-    created_at: String,
-    created_by: &'a str,
-    expires_at: Option<String>,
-    last_used_at: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    replaces: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    old_expires_at: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    revoked_at: Option<String>,
-}
-
 #[derive(Serialize)]
 struct Page<'a> {
     items: Vec<Shown<'a>>,
@@ -72,40 +47,14 @@ struct Revoked {
     revoked_at: Option<String>,
 }
 
-fn shown<'a>(record: &'a CredentialRecord, secret: Option<&'a Secret>, at: Timestamp) -> Shown<'a> {
-    let overlap = record.previous.as_ref().filter(|overlap| at < overlap.until || secret.is_some());
-    Shown {
-        id: record.id.as_str(),
-        kind: CredentialKind::WidgetKey.as_str(),
-        // The one place where a new secret is shown: to whoever made it, in the answer to the call that made it.
-        secret: secret.map(Secret::reveal),
-        hint: &record.current.hint,
-        name: &record.name,
-        workspace: record.id.workspace().map(String::from),
-        scopes: [],
-        origins: record.origins.iter().map(Origin::as_str).collect(),
-        environment: record.environment.as_str(),
-        tier: None,
-        status: record.status(at).as_str(),
-        created_at: record.created_at.rfc3339(),
-        created_by: &record.created_by,
-        expires_at: record.expires_at.map(Timestamp::rfc3339),
-        last_used_at: record.last_used_at.map(Timestamp::rfc3339),
-        replaces: overlap.map(|overlap| overlap.secret.hint.as_str()),
-        old_expires_at: overlap.map(|overlap| overlap.until.rfc3339()),
-        revoked_at: record.revoked_at.map(Timestamp::rfc3339),
-    }
-}
-
 /// `POST /v1/credentials`.
 pub async fn create(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
-    let (_, mut fields) = body::read(world).await?;
+    let (bytes, mut fields) = body::read(world).await?;
     let kind = fields.text("kind", 40)?;
     if kind != CredentialKind::WidgetKey.as_str() {
         return Err(Reason::invalid("kind", "Credentials of the kind widget_key can be made here."));
     }
     let workspace = asked.workspace(fields.optional_text("workspace", 64)?)?;
-    notes.workspace = Some(workspace.as_str().to_owned());
     let environment = fields.text("environment", 8)?;
     let environment =
         Environment::parse(&environment).ok_or_else(|| Reason::invalid("environment", "Either live or test."))?;
@@ -136,16 +85,26 @@ pub async fn create(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
         last_used_at: None,
         version: 0,
     };
-    let create = workspace::Command::CreateCredential(Box::new(record));
-    let record = one(world.ask::<Workspace>(workspace.as_str(), create).await?)?;
-    notes.credential = Some(record.id.as_str().to_owned());
-    Reply::json(201, &shown(&record, Some(&secret), at))
+    let retry = retry::parse(world, &["credentials", &asked.actor()], &bytes)?;
+    let create = workspace::Command::CreateCredential(Box::new(record), retry);
+    match world.ask::<Workspace>(workspace.as_str(), create).await? {
+        workspace::Reply::Known(record) => {
+            // Made before, and its secret shown then: never twice.
+            notes.found(&record.id);
+            let again = shown(&record, None, at).shown_before();
+            Ok(Reply::json(201, &again)?.with("idempotent-replayed", "true"))
+        }
+        reply => {
+            let record = one(reply)?;
+            notes.found(&record.id);
+            Reply::json(201, &shown(&record, Some(&secret), at))
+        }
+    }
 }
 
 /// `GET /v1/credentials`.
 pub async fn list(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
     let workspace = asked.workspace(asked.query("workspace")?)?;
-    notes.workspace = Some(workspace.as_str().to_owned());
     let status = asked.query("status")?;
     if status.as_deref().is_some_and(|text| Status::ALL.iter().all(|status| status.as_str() != text)) {
         return Err(Reason::invalid("status", "One of active, expiring, revoked and expired."));
@@ -161,6 +120,7 @@ pub async fn list(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> R
     let workspace::Reply::Credentials(records, next) = reply else {
         return Err(Reason::Unavailable);
     };
+    notes.workspace = Some(workspace.into());
     let items = records.iter().map(|record| shown(record, None, world.now())).collect();
     Reply::json(200, &Page { items, next_cursor: next.map(String::from) })
 }
@@ -219,7 +179,7 @@ pub async fn revoke(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
         }
         // Made offline and listed nowhere: its own object keeps that it has ended. Only deploy keys come this far.
         None => {
-            notes.credential = Some(id.as_str().to_owned());
+            notes.found(&id);
             revocation_reason(world).await?;
             match world.ask::<Credential>(id.as_str(), credential::Command::RevokeDeployKey).await? {
                 credential::Reply::DeployKey(revoked_at) => revoked_at,
@@ -274,9 +234,9 @@ fn origins(fields: &mut Fields, environment: Environment) -> Result<Option<Vec<O
 async fn find(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<CredentialRecord, Reason> {
     let id = CredentialId::try_from(asked.id.to_owned()).map_err(|_| Reason::NotFound)?;
     let workspace = asked.workspace_of(id.workspace())?;
-    notes.workspace = Some(workspace.as_str().to_owned());
-    notes.credential = Some(id.as_str().to_owned());
-    one(world.ask::<Workspace>(workspace.as_str(), workspace::Command::ReadCredential(id)).await?)
+    let record = one(world.ask::<Workspace>(workspace.as_str(), workspace::Command::ReadCredential(id)).await?)?;
+    notes.found(&record.id);
+    Ok(record)
 }
 
 fn owner(record: &CredentialRecord) -> Result<String, Reason> {

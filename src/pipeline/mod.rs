@@ -10,10 +10,11 @@ mod api;
 mod conversations;
 mod credentials;
 mod retry;
+mod shown;
 mod widget;
 mod workspaces;
 
-use crate::{credential::Door, error::Reason, machine::World, request::Request};
+use crate::{credential::Door, error::Reason, id::CredentialId, machine::World, request::Request};
 use config::Config;
 use reply::{Body, Reply, refuse};
 use route::{Route, Wish, route};
@@ -28,11 +29,20 @@ struct Notes {
     route: Option<&'static str>,
     kind: Option<&'static str>,
     credential: Option<String>,
+    target: Option<String>,
     workspace: Option<String>,
     /// On the widget's routes.
     is_widget: bool,
     /// The origin that may read the answer: only ever one that the key lists.
     readable_by: Option<String>,
+}
+
+impl Notes {
+    /// The credential that the call is about; only what was found to exist may stand in a log.
+    fn found(&mut self, id: &CredentialId) {
+        self.target = Some(id.as_str().to_owned());
+        self.workspace = id.workspace().map(String::from);
+    }
 }
 
 /// One line a request; no path, no query, no header and no body stands in it.
@@ -50,6 +60,8 @@ struct LogLine<'a> {
     kind: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     credential: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     workspace: Option<&'a str>,
 }
@@ -78,6 +90,7 @@ pub async fn serve(request: &Request, config: Result<&Config, &Reason>, world: &
         detail: reason.as_ref().and_then(Reason::detail),
         kind: notes.kind,
         credential: notes.credential.as_deref(),
+        target: notes.target.as_deref(),
         workspace: notes.workspace.as_deref(),
     };
     reply.log = serde_json::to_string(&line).unwrap_or_default();
@@ -87,6 +100,10 @@ pub async fn serve(request: &Request, config: Result<&Config, &Reason>, world: &
 async fn answer(request: &Request, config: &Config, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
     if request.longest_header > MAX_HEADER_BYTES {
         return Err(Reason::HeaderTooLarge);
+    }
+    // On the bare runtime the URL is made of it: a path in there would be taken for the path.
+    if world.header("host").is_some_and(|host| host.bytes().any(|b| matches!(b, b'/' | b'?' | b'#' | b'\\' | b'@'))) {
+        return Err(Reason::invalid("host", "The Host header is a name or an address, and a port."));
     }
     let (route, wish) = route(&request.method, request.path())?;
     notes.route = Some(route.name());

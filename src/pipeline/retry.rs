@@ -1,6 +1,6 @@
 //! `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header-06): a retry that stores nothing twice.
 
-use crate::{conversation::RetryKey, error::Reason, machine::World};
+use crate::{error::Reason, machine::World, replay::RetryKey};
 use sha2::{Digest as _, Sha256};
 
 /// The longest key.

@@ -168,8 +168,7 @@ async fn read_history(
     page_size: usize,
     world: &impl World,
 ) -> Result<Reply, Reason> {
-    let mut pairs = form_urlencoded::parse(request.query().as_bytes());
-    let after = after(pairs.find(|(name, _)| name == "after").map(|(_, value)| value.into_owned()))?;
+    let after = after(request.parameter("after")?)?;
     let read = Command::Read(Party::Visitor(secret.generation), after, page_size);
     match world.ask::<Conversation>(secret.conversation.as_str(), read).await? {
         Answer::Page(messages, more) => Reply::json(200, &page(messages, more)),

@@ -42,11 +42,13 @@ pub async fn create(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
         None => WorkspaceId::issue(world.now(), world.random()?),
     };
     fields.finish()?;
-    notes.workspace = Some(id.as_str().to_owned());
     let record = WorkspaceRecord { id: id.clone(), name, created_at: world.now() };
     let create = workspace::Command::Create(record, asked.config.deployment.clone());
     match world.ask::<Workspace>(id.as_str(), create).await? {
-        workspace::Reply::Workspace(record) => Reply::json(201, &Shown::from(record)),
+        workspace::Reply::Workspace(record) => {
+            notes.workspace = Some(record.id.as_str().to_owned());
+            Reply::json(201, &Shown::from(record))
+        }
         _ => Err(Reason::Unavailable),
     }
 }
@@ -68,9 +70,11 @@ pub async fn list(asked: &Asked<'_>, world: &impl World) -> Result<Reply, Reason
 pub async fn read(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
     let named = WorkspaceId::try_from(asked.id.to_owned()).map_err(|_| Reason::NotFound)?;
     let id = asked.workspace_of(Some(named))?;
-    notes.workspace = Some(id.as_str().to_owned());
     match world.ask::<Workspace>(id.as_str(), workspace::Command::Describe).await? {
-        workspace::Reply::Workspace(record) => Reply::json(200, &Shown::from(record)),
+        workspace::Reply::Workspace(record) => {
+            notes.workspace = Some(record.id.as_str().to_owned());
+            Reply::json(200, &Shown::from(record))
+        }
         _ => Err(Reason::Unavailable),
     }
 }

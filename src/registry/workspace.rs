@@ -12,6 +12,7 @@ use crate::{
     id::{ConversationId, CredentialId, Environment},
     machine::{Machine, Step, Turn},
     origin::Origin,
+    replay::{self, RetryKey},
     time::Timestamp,
     wire,
 };
@@ -37,7 +38,7 @@ pub enum Command {
     /// What is this workspace?
     Describe,
     /// A credential was made by the caller, who may do so.
-    CreateCredential(Box<CredentialRecord>),
+    CreateCredential(Box<CredentialRecord>, Option<RetryKey>),
     /// One credential.
     ReadCredential(CredentialId),
     /// Credentials, newest first.
@@ -64,7 +65,7 @@ pub enum Command {
 }
 
 wire!(enum Command {
-    0 Create(a, b), 1 Describe, 2 CreateCredential(a), 3 ReadCredential(a), 4 ListCredentials(a),
+    0 Create(a, b), 1 Describe, 2 CreateCredential(a, b), 3 ReadCredential(a), 4 ListCredentials(a),
     5 ChangeCredential(a, b), 6 RotateCredential(a, b, c), 7 RevokeCredential(a, b),
     8 CredentialUsed(a, b), 9 NoteConversation(a),
     10 ListConversations { environment, after, limit },
@@ -137,6 +138,8 @@ pub enum Reply {
     Workspace(WorkspaceRecord),
     /// One credential.
     Credential(Box<CredentialRecord>),
+    /// The credential that an earlier request with the same `Idempotency-Key` made.
+    Known(Box<CredentialRecord>),
     /// Credentials, and where to go on.
     Credentials(Vec<CredentialRecord>, Option<CredentialId>),
     /// Conversations, and where to go on.
@@ -144,8 +147,7 @@ pub enum Reply {
 }
 
 wire!(enum Reply {
-    0 Done, 1 Workspace(a), 2 Credential(a), 3 Credentials(a, b), 4 Conversations(a, b),
-});
+    0 Done, 1 Workspace(a), 2 Credential(a), 3 Credentials(a, b), 4 Conversations(a, b), 5 Known(a) });
 
 impl Machine for Workspace {
     const BINDING: &'static str = "WORKSPACE";
@@ -177,12 +179,18 @@ fn create(record: WorkspaceRecord, deployment: &str, turn: &mut Turn) -> Result<
 fn answer(command: Command, turn: &mut Turn) -> Result<Reply, Reason> {
     match command {
         Command::Create(..) | Command::Describe => Ok(Reply::Done),
-        Command::CreateCredential(record) => {
+        Command::CreateCredential(record, retry) => {
+            if let Some(made) = retry.as_ref().map(|key| replay::find(key, turn)).transpose()?.flatten() {
+                return turn.get(&made)?.map(Reply::Known).ok_or(Reason::Unreadable(made));
+            }
             let count = turn.get::<usize>(CREDENTIAL_COUNT)?.unwrap_or_default();
             if count >= MAX_CREDENTIALS {
                 return Err(Reason::Conflict(format!("This workspace holds {count} credentials already.")));
             }
             turn.put(CREDENTIAL_COUNT, &(count + 1));
+            if let Some(key) = &retry {
+                replay::remember(key, credential_key(&record.id), turn)?;
+            }
             publish(*record, turn)
         }
         Command::ReadCredential(id) => find(&id, turn).map(|record| Reply::Credential(Box::new(record))),

@@ -144,7 +144,7 @@ test("a16_a17_a_header_over_8_kib_is_refused_whatever_its_name", async () => {
   assert.equal((await get("/v1/whoami", deploy, ...Array.from({ length: 1_000 }, (_, at) => `X-H${at}: 1`))).status, 200);
 });
 
-test("a16_the_limit_counts_bytes", { todo: "the limit counts UTF-16 units" }, async () => {
+test("a16_the_limit_counts_bytes", async () => {
   assertRefused(await get("/healthz", `X-Anything: ${"€".repeat(2_731)}`), 431, "header_too_large");
 });
 
@@ -173,7 +173,7 @@ test("a21_an_absolute_target_counts_by_its_path_only", async () => {
   assert.equal(JSON.parse(body).resource, worker.origin);
 });
 
-test("a21_the_host_header_has_no_say_in_the_path", { todo: "a slash or question mark in Host shifts the path" }, async () => {
+test("a21_the_host_header_has_no_say_in_the_path", async () => {
   for (const host of ["x/healthz?", "x/healthz#", "x/v1/workspaces?"]) {
     const { body } = await raw(worker.url, ["GET /v1/whoami HTTP/1.1", `Host: ${host}`, deploy]);
     assert.ok(/"kind":"deploy_key"|"success":false/.test(body), `${host}: ${body}`);
@@ -233,7 +233,7 @@ test("a27_a28_bodies_that_are_not_one_sound_json_object_are_refused", async () =
   }
 });
 
-test("a body with a content encoding is refused", { todo: "Content-Encoding is ignored" }, async () => {
+test("a body with a content encoding is refused", async () => {
   assertRefused(await say(JSON.stringify({ text: 1 }), "application/json", "Content-Encoding: gzip"), 415, "unsupported_media_type");
 });
 

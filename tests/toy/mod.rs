@@ -223,7 +223,7 @@ impl Toy {
 
     /// In order per target; a target that does not answer holds up nobody else.
     fn deliver(&self, name: &Name) {
-        for head in outbox::heads(&self.stored(name)).unwrap_or_default() {
+        for head in outbox::heads(&self.stored(name), "").unwrap_or_default() {
             let mut message = Some(head);
             while let Some(outbox::Message { key, binding, name: target }) = message {
                 let Some(command) = self.stored(name).rows.get(&key).cloned() else { break };

@@ -1,4 +1,4 @@
-//! Requests that come twice: an `Idempotency-Key` stands for the message that its first request stored.
+//! Requests that come twice: an `Idempotency-Key` stands for what its first request made, in the transaction that made it.
 
 use crate::{
     error::Reason,
@@ -13,7 +13,7 @@ const RETRIES_BY_TIME: &str = "retry-at/";
 /// Idempotency keys are remembered for a day.
 const RETRY_SECONDS: u64 = 86_400;
 
-/// Expired idempotency rows that one append clears away.
+/// Expired idempotency rows that one request clears away.
 const SWEEP_ROWS: usize = 8;
 
 /// What tells a repeated request from a new one.
@@ -29,28 +29,28 @@ wire!(RetryKey { key, body });
 /// What an `Idempotency-Key` stands for.
 struct Retry {
     body: [u8; 32],
-    sequence: u64,
+    made: String,
     at: Timestamp,
 }
 
-wire!(Retry { body, sequence, at });
+wire!(Retry { body, made, at });
 
-/// The message that an earlier request with this key stored; refused where its body was another.
-pub fn find(retry: &RetryKey, turn: &Turn) -> Result<Option<u64>, Reason> {
+/// What an earlier request with this key made; refused where its body was another.
+pub fn find(retry: &RetryKey, turn: &Turn) -> Result<Option<String>, Reason> {
     match turn.get::<Retry>(&retry_key(&retry.key))? {
         Some(known) if turn.at() >= known.at.plus_seconds(RETRY_SECONDS) => Ok(None),
         Some(known) if known.body != retry.body => Err(Reason::IdempotencyKeyReused),
-        Some(known) => Ok(Some(known.sequence)),
+        Some(known) => Ok(Some(known.made)),
         None => Ok(None),
     }
 }
 
 /// Remembers what this key stands for.
-pub fn remember(retry: &RetryKey, sequence: u64, turn: &mut Turn) -> Result<(), Reason> {
+pub fn remember(retry: &RetryKey, made: String, turn: &mut Turn) -> Result<(), Reason> {
     forget(turn)?;
     let key = retry_key(&retry.key);
     turn.put(format!("{RETRIES_BY_TIME}{:015}/{}", turn.at().0, hex(&retry.key)), &key);
-    turn.put(key, &Retry { body: retry.body, sequence, at: turn.at() });
+    turn.put(key, &Retry { body: retry.body, made, at: turn.at() });
     Ok(())
 }
 
