@@ -76,7 +76,7 @@ live: build build-faults cli
 .PHONY: browser
 browser: build cli
 	$(call heading,browser: in Chromium)
-	@CHROMIUM=$$(tools/chromium) && export CHROMIUM && $(node_test) 'tests/browser/**/*.test.mjs'
+	@CHROMIUM=$$(tools/chromium) && export CHROMIUM && $(node_test) --test-concurrency=3 'tests/browser/**/*.test.mjs'
 
 # What the steps stand on.
 
