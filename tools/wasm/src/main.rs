@@ -142,15 +142,9 @@ fn bind(wasm: &Path, out: &Path) -> Result<()> {
     // Neither esbuild nor the runtime knows source phase imports: both give the compiled module as the default import.
     let glue = out.join("index.js");
     let source = fs::read_to_string(&glue)?;
-    ensure!(
-        source.matches("import source ").count() == 1,
-        "wasm-bindgen writes other imports than before"
-    );
+    ensure!(source.matches("import source ").count() == 1, "wasm-bindgen writes other imports than before");
     fs::write(&glue, source.replace("import source ", "import "))?;
-    ensure!(
-        !out.join("snippets").exists(),
-        "inline JavaScript in the crate: it belongs into {ENTRY}"
-    );
+    ensure!(!out.join("snippets").exists(), "inline JavaScript in the crate: it belongs into {ENTRY}");
     Ok(())
 }
 
@@ -164,8 +158,7 @@ struct Optimizer {
 impl Optimizer {
     fn find() -> Result<Optimizer> {
         let package = Path::new("node_modules/binaryen");
-        let identity =
-            fs::read(package.join("package.json")).context("wasm-opt is missing: run `npm ci`")?;
+        let identity = fs::read(package.join("package.json")).context("wasm-opt is missing: run `npm ci`")?;
         let ours = Path::new("node_modules/.bin/node");
         let node = if ours.exists() { ours } else { Path::new("node") };
         Ok(Optimizer { node: node.into(), script: package.join("bin/wasm-opt"), identity })
@@ -189,8 +182,7 @@ impl Optimizer {
 /// Everything the output follows from: the inputs, and this tool with its dependencies.
 fn stamp(wasm: &[u8], entry: &[u8], optimizer: &[u8]) -> String {
     let mut hasher = DefaultHasher::new();
-    (wasm, entry, optimizer, include_str!("main.rs"), include_str!("../Cargo.lock"))
-        .hash(&mut hasher);
+    (wasm, entry, optimizer, include_str!("main.rs"), include_str!("../Cargo.lock")).hash(&mut hasher);
     format!("{:016x}\n", hasher.finish())
 }
 
