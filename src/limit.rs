@@ -21,7 +21,7 @@ pub struct Limit {
 
 wire!(Limit { name, limit, window_seconds });
 
-/// A limit as it stands: what the headers of `HTTP.md` §2 tell.
+/// A limit as it stands: what the headers of `docs/http.md` tell.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Quota {
     /// The limit.

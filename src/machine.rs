@@ -170,7 +170,8 @@ impl<'a> Turn<'a> {
     /// Asks for the alarm at `moment`, unless an earlier one is set already.
     pub fn wake_at(&mut self, moment: Timestamp) -> Result<(), Reason> {
         let set = self.get::<Timestamp>(ALARM)?;
-        if set.is_none_or(|set| moment < set) {
+        // One that should have rung by now is taken for lost.
+        if set.is_none_or(|set| moment < set || set <= self.at) {
             self.put(ALARM, &moment);
             self.alarm = Some(moment);
         }

@@ -10,6 +10,7 @@
 
 mod toy;
 
+use claviger::{id::CredentialId, registry::credential::shard_for};
 use serde_json::json;
 use toy::{Answer, ORIGIN, START, Toy, Visitor};
 
@@ -263,4 +264,26 @@ fn h3_a_clock_that_steps_back_an_hour_locks_nobody_out_for_longer_than_a_window(
     assert!(matches!(answer.status, 201 | 429), "{}", answer.text);
     toy.advance(62);
     toy.say(&visitor, "hi").ok(201);
+}
+
+#[test]
+fn n6_the_windows_of_networks_that_went_quiet_are_forgotten_however_many_there_were() {
+    let toy = Toy::new("default");
+    let (id, key) = toy.shop();
+    let id = CredentialId::try_from(id).unwrap();
+    let windows = || -> usize {
+        let shards = toy.snapshot().into_iter().filter(|((binding, _), _)| binding == "CREDENTIAL");
+        shards.map(|(_, shard)| shard.rows.keys().filter(|row| row.starts_with("window/")).count()).sum()
+    };
+    // More networks than one sweep looks at, all of them at one shard.
+    let networks = (0..u32::MAX).map(|number| (number / 250, number % 250));
+    let crowd = networks.filter(|(b, c)| shard_for(&id, &format!("10.{b}.{c}.0/24")).ends_with("/07")).take(600);
+    for (b, c) in crowd {
+        open_from(&toy, &key, &format!("10.{b}.{c}.1")).ok(201);
+    }
+    assert_eq!(windows(), 600);
+    for _ in 0..3 {
+        toy.advance(3_700);
+    }
+    assert_eq!(windows(), 0);
 }

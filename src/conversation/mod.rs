@@ -17,6 +17,9 @@ use record::{RECORD, Record};
 const MESSAGES: &str = "message/";
 const WINDOW: &str = "window";
 
+/// A page ends where its texts are longer than this, however few they are: an answer stays bounded.
+const MAX_PAGE_BYTES: usize = 256 * 1_024;
+
 /// The secret before the last rotation may repeat that one call for so long, and gets the same answer.
 const ROTATION_RETRY_SECONDS: u64 = 60;
 
@@ -177,8 +180,15 @@ fn read(record: Record, by: Party, after: u64, limit: usize, turn: &mut Turn) ->
     let after = message_key(after);
     let range = Range { prefix: MESSAGES, after: Some(&after), reverse: false, limit: limit + 1 };
     let mut messages: Vec<Message> = turn.list(&range)?.into_iter().map(|(_, message)| message).collect();
-    let more = messages.len() > limit;
-    messages.truncate(limit);
+    let (all, mut bytes) = (messages.len(), 0);
+    let fits = messages.iter().take(limit).take_while(|message| {
+        let first = bytes == 0;
+        bytes += message.text.len();
+        first || bytes <= MAX_PAGE_BYTES
+    });
+    let count = fits.count();
+    messages.truncate(count);
+    let more = count < all;
     Ok(Reply::Page(messages, more))
 }
 

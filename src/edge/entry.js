@@ -32,6 +32,7 @@ function failed(id, code) {
   const [status, error, fix] = FAILURES[code];
   console.log(JSON.stringify({ at: new Date().toISOString(), request_id: id, route: "none", status, reason: code }));
   const headers = { "cache-control": "no-store", "x-content-type-options": "nosniff", "x-request-id": id };
+  if (status === 503) headers["retry-after"] = "1";
   return Response.json({ success: false, code, error, fix, request_id: id }, { status, headers });
 }
 
@@ -41,27 +42,35 @@ const hasFailed = (reply) => reply[0] === FAILED;
 const byteLength = (value) => (value.length < 2_048 ? value.length : new TextEncoder().encode(value).length);
 
 export default {
-  async fetch(request, env) {
-    const id = `req_${crypto.randomUUID().replaceAll("-", "")}`;
-    const started = epoch;
-    try {
-      let longest = 0;
-      for (const value of request.headers.values()) longest = Math.max(longest, byteLength(value));
-      const { method, url, headers } = request;
-      let step = guarded(() => core.begin(env, headers, id, method, url, longest, Date.now()));
-      while (step[0] === "?") {
-        const [number, ...asks] = step.slice(1).split("\n");
-        const came = await (asks[0] === BODY ? read(request.body, Number(asks[1])) : hops(env, Number(number), asks));
-        // A panic took this request's memory away while it waited: its own object's, or somebody else's.
-        if (epoch !== started) return failed(id, came.some?.(hasFailed) ? "internal" : "unavailable");
-        step = guarded(() => resume(Number(number), asks[0], came));
-      }
-      return await answer(step, env);
-    } catch {
-      return failed(id, "internal");
-    }
+  // Also for a client that has gone: what was begun is ended and logged, and its memory is given back.
+  fetch(request, env, ctx) {
+    const answered = serve(request, env);
+    ctx.waitUntil(answered);
+    return answered;
   },
 };
+
+async function serve(request, env) {
+  const id = `req_${crypto.randomUUID().replaceAll("-", "")}`;
+  const started = epoch;
+  try {
+    let longest = 0;
+    for (const value of request.headers.values()) longest = Math.max(longest, byteLength(value));
+    const { method, url, headers } = request;
+    let step = guarded(() => core.begin(env, headers, id, method, url, longest, Date.now()));
+    while (step[0] === "?") {
+      const [number, ...asks] = step.slice(1).split("\n");
+      const came = await (asks[0] === BODY ? read(request.body, Number(asks[1])) : hops(env, Number(number), asks));
+      // A panic took this request's memory away while it waited: its own object's, or somebody else's.
+      if (epoch !== started) return failed(id, came.some?.(hasFailed) ? "internal" : "unavailable");
+      step = guarded(() => resume(Number(number), asks[0], came));
+    }
+    return await answer(step, env);
+  } catch (error) {
+    console.error(`failed: ${error?.stack ?? error}`);
+    return failed(id, "internal");
+  }
+}
 
 function hops(env, id, asks) {
   const hops = [];
@@ -95,7 +104,8 @@ async function answer(step, env) {
 async function hop(env, binding, name, command) {
   try {
     return await env[binding].getByName(name).call(command);
-  } catch {
+  } catch (error) {
+    console.error(`no answer from ${binding}: ${error?.name}`);
     return new Uint8Array();
   }
 }

@@ -62,6 +62,12 @@ pub async fn create(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
     if fields.optional_texts("scopes", 100)?.is_some_and(|scopes| !scopes.is_empty()) {
         return Err(Reason::invalid("scopes", "A widget key is public and has no scopes."));
     }
+    if fields.optional_text("tier", 64)?.is_some() {
+        return Err(Reason::invalid("tier", "A widget key has no tier: its limits are the policy's."));
+    }
+    if fields.optional_texts("allowed_addresses", 100)?.is_some_and(|addresses| !addresses.is_empty()) {
+        return Err(Reason::invalid("allowed_addresses", "A widget key is held to origins, not to addresses."));
+    }
     let expires_in = fields.optional_number("expires_in", 1, MAX_LIFE_SECONDS)?;
     let origins = origins(&mut fields, environment)?
         .ok_or_else(|| Reason::invalid("origins", "List the origins of the pages that may use this key."))?;

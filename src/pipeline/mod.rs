@@ -130,7 +130,9 @@ fn refuse_credentials_in(query: &str, door: &Door, is_presented: bool) -> Result
         return Ok(());
     }
     let mut pairs = form_urlencoded::parse(query.as_bytes());
-    let found = pairs.any(|(name, value)| name == "access_token" && is_presented || door.is_like_credential(&value));
+    let found = pairs.any(|(name, value)| {
+        name == "access_token" && is_presented || door.is_like_credential(&value) || door.is_like_credential(&name)
+    });
     if found { Err(Reason::invalid("query", CREDENTIAL_IN_URL)) } else { Ok(()) }
 }
 

@@ -79,7 +79,7 @@ impl Reply {
     }
 }
 
-/// The body of a refusal (`HTTP.md` §1).
+/// The body of a refusal (`docs/http.md`).
 #[derive(Serialize)]
 struct ErrorBody<'a> {
     success: bool,

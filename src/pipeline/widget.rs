@@ -87,7 +87,10 @@ pub async fn call(
     };
     let errand = match action {
         Action::OpenConversation => Errand::Open(policy.conversations.clone(), policy.shard_conversations.clone()),
-        Action::Write if matched.is_ok() => Errand::Write(policy.messages.clone()),
+        // Whatever writes counts: a rotation costs as much as a message.
+        Action::Write | Action::RotateHistorySecret | Action::CloseConversation if matched.is_ok() => {
+            Errand::Write(policy.messages.clone())
+        }
         _ => Errand::Manage,
     };
     let origin = world.header("origin");
@@ -121,8 +124,10 @@ async fn act(admitted: &Admitted, key: &WidgetKey, config: &Config, world: &impl
     let secret = admitted.principal().history().ok_or(Reason::CredentialMissing)?;
     match admitted.action() {
         Action::Write => write(admitted, secret, config, world).await,
-        Action::RotateHistorySecret => rotate(secret, config, world).await,
-        Action::CloseConversation => close(secret, world).await,
+        Action::RotateHistorySecret => {
+            Ok(rotate(secret, config, world).await?.with_quotas(admitted.quotas(), world.now()))
+        }
+        Action::CloseConversation => Ok(close(secret, world).await?.with_quotas(admitted.quotas(), world.now())),
         _ => Err(Reason::NotFound),
     }
 }

@@ -142,7 +142,7 @@ fn windows(name: &str, tables: Vec<Table>) -> Result<Vec<Limit>, Fault> {
     tables.into_iter().map(read).collect()
 }
 
-/// The numbers of `HTTP.md` §6 hold where the file is silent.
+/// The numbers of `docs/http.md` hold where the file is silent.
 fn widget(file: Table) -> Result<WidgetPolicy, Fault> {
     let file = file.only(&[
         "history_secret_days",
@@ -155,7 +155,7 @@ fn widget(file: Table) -> Result<WidgetPolicy, Fault> {
     ])?;
     let number = |name, bounds, otherwise| Ok::<u32, Fault>(file.number(name, bounds)?.unwrap_or(otherwise));
     let days = number("history_secret_days", 1..=365, 30)?;
-    let text_bytes = number("text_bytes", 1..=1_000_000, 16 * 1_024)?;
+    let text_bytes = number("text_bytes", 1..=65_536, 16 * 1_024)?;
     let page = number("page", 1..=500, 50)?;
     let messages = number("messages_per_minute", 1..=u32::MAX, 60)?;
     let conversation_messages = number("messages_per_minute_per_conversation", 1..=u32::MAX, 30)?;

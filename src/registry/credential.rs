@@ -22,6 +22,7 @@ const REVOKED: &str = "revoked";
 const REPORTED: &str = "reported";
 const CEILING: &str = "ceiling";
 const WINDOWS: &str = "window/";
+const SWEPT_TO: &str = "swept-to";
 
 /// A use is reported to the workspace at most this often.
 const REPORT_SECONDS: u64 = 3_600;
@@ -220,12 +221,23 @@ fn report(id: &CredentialId, turn: &mut Turn) -> Result<(), Reason> {
     Ok(())
 }
 
-/// Forgets the windows of networks that have been quiet for a whole window.
+/// Forgets the windows of networks that have been quiet for a whole window: some at a time, and on where it stopped.
 fn sweep(turn: &mut Turn) -> Result<(), Reason> {
-    let range = Range { prefix: WINDOWS, after: None, reverse: false, limit: SWEEP_ROWS };
+    let from: Option<String> = turn.get(SWEPT_TO)?;
+    let range = Range { prefix: WINDOWS, after: from.as_deref(), reverse: false, limit: SWEEP_ROWS };
     let stored = turn.list_readable::<Stored>(&range)?;
-    if !stored.is_empty() {
-        turn.wake_at(turn.at().plus_seconds(SWEEP_SECONDS))?;
+    let last = stored.last().map(|(key, _)| key.clone()).filter(|_| stored.len() == SWEEP_ROWS);
+    match last {
+        Some(key) => {
+            turn.put(SWEPT_TO, &key);
+            turn.wake_at(turn.at().plus_seconds(1))?;
+        }
+        None => {
+            turn.delete(SWEPT_TO);
+            if from.is_some() || !stored.is_empty() {
+                turn.wake_at(turn.at().plus_seconds(SWEEP_SECONDS))?;
+            }
+        }
     }
     for (key, stored) in stored {
         if stored.limit.is_none_or(|limit| stored.window.is_idle(&limit, turn.at())) {

@@ -23,7 +23,8 @@ pub const CREDENTIALS: &str = "credential/";
 /// Rows of conversations.
 pub const CONVERSATIONS: &str = "conversation/";
 
-/// Credentials a workspace can hold: a listing stays bounded, and a leaked deploy key cannot fill the disk.
+/// Credentials that can ever be made in a workspace, revoked ones included: a listing stays bounded, and a leaked deploy key
+/// cannot fill the disk.
 const MAX_CREDENTIALS: usize = 10_000;
 const CREDENTIAL_COUNT: &str = "credential-count";
 
@@ -181,11 +182,14 @@ fn answer(command: Command, turn: &mut Turn) -> Result<Reply, Reason> {
         Command::Create(..) | Command::Describe => Ok(Reply::Done),
         Command::CreateCredential(record, retry) => {
             if let Some(made) = retry.as_ref().map(|key| replay::find(key, turn)).transpose()?.flatten() {
-                return turn.get(&made)?.map(Reply::Known).ok_or(Reason::Unreadable(made));
+                // Told again: the request that made it may have been answered before every shard knew.
+                let record: Box<CredentialRecord> = turn.get(&made)?.ok_or(Reason::Unreadable(made))?;
+                tell_shards(&record, turn)?;
+                return Ok(Reply::Known(record));
             }
             let count = turn.get::<usize>(CREDENTIAL_COUNT)?.unwrap_or_default();
             if count >= MAX_CREDENTIALS {
-                return Err(Reason::Conflict(format!("This workspace holds {count} credentials already.")));
+                return Err(Reason::Conflict(format!("In this workspace {count} credentials were made already.")));
             }
             turn.put(CREDENTIAL_COUNT, &(count + 1));
             if let Some(key) = &retry {
@@ -277,7 +281,7 @@ fn find(id: &CredentialId, turn: &Turn) -> Result<CredentialRecord, Reason> {
     turn.get(&credential_key(id))?.ok_or(Reason::NotFound)
 }
 
-/// What has ended cannot be changed back into life.
+/// What was revoked cannot be changed back into life; what only expired can.
 fn find_living(id: &CredentialId, turn: &Turn) -> Result<CredentialRecord, Reason> {
     let record = find(id, turn)?;
     match record.status(turn.at()) {
