@@ -11,7 +11,7 @@ const when = (at) => {
   const date = new Date(at), today = date.toDateString() === new Date().toDateString();
   return date.toLocaleString([], today ? { hour: '2-digit', minute: '2-digit' } : { dateStyle: 'short', timeStyle: 'short' });
 };
-const short = (id) => `Visitor …${id.slice(-6)}`;
+const short = (id) => `Visitor ${id.split('_')[1].slice(-5)}`; // conv_<unique>_<workspace>
 
 let chosen = '';            // the conversation in the address (#id), so that the phone's Back button works
 let last = '';              // id of the last message shown
