@@ -2,7 +2,7 @@
 
 use crate::{
     error::Reason,
-    machine::{Changes, Machine, Rows, Turn},
+    machine::{Changes, Lesson, Machine, Rows, Turn},
     time::Timestamp,
     wire::{self, Wire},
 };
@@ -26,8 +26,8 @@ const REFUSED: u8 = 1;
 
 /// A decision that waits for its changes to be written.
 pub struct Decided<M> {
-    /// The memory to keep once they are; `None` where it stays as it is.
-    pub next: Option<M>,
+    /// What memory learns once they are.
+    pub lesson: Lesson<M>,
     /// The reply, to be let go once they are.
     pub reply: Vec<u8>,
     /// All of them, or none.
@@ -43,7 +43,7 @@ pub fn handle<M: Machine>(machine: &M, rows: &dyn Rows, command: &[u8], at: Time
             let changes = turn.finish();
             let mut reply = vec![changes.delivery() as u8, ANSWERED];
             reply.extend(wire::write(&step.reply));
-            Decided { next: Some(step.next), reply, changes }
+            Decided { lesson: step.lesson, reply, changes }
         }
         Err(reason) => refused(&reason),
     }
@@ -51,7 +51,7 @@ pub fn handle<M: Machine>(machine: &M, rows: &dyn Rows, command: &[u8], at: Time
 
 /// The reply of a command that changed nothing, because of this.
 pub fn refused<M>(reason: &Reason) -> Decided<M> {
-    Decided { next: None, reply: refuse(reason), changes: Changes::default() }
+    Decided { lesson: None, reply: refuse(reason), changes: Changes::default() }
 }
 
 /// A reply that is only a reason.

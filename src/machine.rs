@@ -28,24 +28,27 @@ pub trait Machine: Default {
     fn handle(&self, command: Self::Command, turn: &mut Turn) -> Result<Step<Self>, Reason>;
 
     /// The alarm rang: see [`Turn::wake_at`].
-    fn wake(&self, turn: &mut Turn) -> Result<Self, Reason> {
+    fn wake(&self, turn: &mut Turn) -> Result<Lesson<Self>, Reason> {
         let _ = turn;
-        Ok(Self::default())
+        Ok(None)
     }
 }
 
-/// A decision: the reply, and the memory to keep once its changes are stored.
+/// What memory learns of a turn, once its changes are stored and not before.
+pub type Lesson<M> = Option<Box<dyn FnOnce(&mut M)>>;
+
+/// A decision: the reply, and what memory learns of it.
 pub struct Step<M: Machine> {
-    /// The memory after.
-    pub next: M,
+    /// What memory learns.
+    pub lesson: Lesson<M>,
     /// The answer.
     pub reply: M::Reply,
 }
 
 impl<M: Machine> Step<M> {
-    /// A decision of a machine without memory.
+    /// A decision that leaves memory as it is.
     pub fn reply(reply: M::Reply) -> Self {
-        Self { next: M::default(), reply }
+        Self { lesson: None, reply }
     }
 }
 

@@ -76,8 +76,8 @@ pub fn are_delivered<'a>(rows: &dyn Rows, keys: impl IntoIterator<Item = &'a str
 pub fn wake<M: Machine>(machine: &M, rows: &dyn Rows, at: Timestamp) -> Result<Decided<M>, Reason> {
     let mut turn = Turn::new(rows, at);
     turn.alarm_rang();
-    let next = match machine.wake(&mut turn) {
-        Ok(next) => Some(next),
+    let lesson = match machine.wake(&mut turn) {
+        Ok(lesson) => lesson,
         // A row that cannot be read closes its record; what others must be told goes out all the same.
         Err(Reason::Unreadable(_)) => {
             turn = Turn::new(rows, at);
@@ -89,7 +89,7 @@ pub fn wake<M: Machine>(machine: &M, rows: &dyn Rows, at: Timestamp) -> Result<D
     if !rows.list(&Range { prefix: OUTBOX, after: None, reverse: false, limit: 1 })?.is_empty() {
         turn.wake_at(at.plus_seconds(5))?;
     }
-    Ok(Decided { next, reply: Vec::new(), changes: turn.finish() })
+    Ok(Decided { lesson, reply: Vec::new(), changes: turn.finish() })
 }
 
 /// `out/<binding>/<name>#<sequence>`.

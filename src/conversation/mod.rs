@@ -6,7 +6,7 @@ use crate::{
     error::Reason,
     id::{ConversationId, CredentialId, Environment},
     limit::{Limit, Quota, Verdict, Window, admit},
-    machine::{Machine, Range, Step, Turn},
+    machine::{Lesson, Machine, Range, Step, Turn},
     replay::{self, RetryKey},
     time::Timestamp,
     wire,
@@ -140,7 +140,7 @@ impl Machine for Conversation {
     }
 
     /// The secret's time is over: the list says so.
-    fn wake(&self, turn: &mut Turn) -> Result<Self, Reason> {
+    fn wake(&self, turn: &mut Turn) -> Result<Lesson<Self>, Reason> {
         if let Some(mut record) = turn.get::<Record>(RECORD)?.filter(|record| record.ended.is_none()) {
             if record.expires_at <= turn.at() {
                 record.ended = Some((record.expires_at, "expired".to_owned()));
@@ -150,7 +150,7 @@ impl Machine for Conversation {
                 turn.wake_at(record.expires_at)?;
             }
         }
-        Ok(Self)
+        Ok(None)
     }
 }
 

@@ -34,9 +34,9 @@ impl<M: Machine> Host for M {
             Ok(()) => decided,
             Err(reason) => host::refused(&reason),
         };
-        let Decided { next, reply, changes } = decided;
-        if let Some(next) = next {
-            *self = next;
+        let Decided { lesson, reply, changes } = decided;
+        if let Some(learn) = lesson {
+            learn(self);
         }
         (reply, changes.awaited)
     }
@@ -44,8 +44,8 @@ impl<M: Machine> Host for M {
     fn wake(&mut self, rows: &Stored, now: f64) -> Result<(), Reason> {
         let decided = outbox::wake(self, rows, moment(now))?;
         rows.commit(&decided.changes)?;
-        if let Some(next) = decided.next {
-            *self = next;
+        if let Some(learn) = decided.lesson {
+            learn(self);
         }
         Ok(())
     }

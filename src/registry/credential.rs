@@ -8,7 +8,7 @@ use crate::{
     error::Reason,
     id::{CredentialId, Environment},
     limit::{Limit, Quota, Verdict, Window, admit},
-    machine::{Machine, Range, Step, Turn},
+    machine::{Lesson, Machine, Range, Step, Turn},
     time::Timestamp,
     wire,
 };
@@ -126,9 +126,9 @@ impl Machine for Credential {
         Ok(Step::reply(reply))
     }
 
-    fn wake(&self, turn: &mut Turn) -> Result<Self, Reason> {
+    fn wake(&self, turn: &mut Turn) -> Result<Lesson<Self>, Reason> {
         sweep(turn)?;
-        Ok(Self)
+        Ok(None)
     }
 }
 

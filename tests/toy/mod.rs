@@ -20,6 +20,7 @@ use claviger::{
     wire,
 };
 use std::{
+    any::Any,
     cell::{Cell, RefCell},
     collections::BTreeMap,
     future::{Future, poll_fn},
@@ -37,6 +38,7 @@ pub struct Toy {
     pub faults: RefCell<BTreeMap<Name, Fault>>,
     /// Every secret that was handed out: none may ever stand in a log line or a row.
     pub issued: RefCell<Vec<String>>,
+    memory: RefCell<BTreeMap<Name, Box<dyn Any>>>,
     hops: Cell<usize>,
     clock: Cell<u64>,
     dice: Cell<u128>,
@@ -58,6 +60,7 @@ impl Toy {
             objects: RefCell::default(),
             faults: RefCell::default(),
             issued: RefCell::default(),
+            memory: RefCell::default(),
             hops: Cell::new(0),
             clock: Cell::new(START),
             dice: Cell::new(1),
@@ -180,9 +183,6 @@ impl Toy {
             Workspace::BINDING => self.decide::<Workspace>(name, command),
             binding => panic!("there is no binding {binding}"),
         };
-        if let Err(reason) = self.commit(name, &changes) {
-            return host::refuse(&reason);
-        }
         if reply[0] == Delivery::Nothing as u8 {
             return reply;
         }
@@ -195,23 +195,54 @@ impl Toy {
         reply
     }
 
-    fn decide<M: Machine>(&self, name: &Name, command: &[u8]) -> (Vec<u8>, Changes) {
-        let Decided { reply, changes, .. } = host::handle(&M::default(), &self.stored(name), command, self.now());
-        (reply, changes)
+    fn decide<M: Machine + 'static>(&self, name: &Name, command: &[u8]) -> (Vec<u8>, Changes) {
+        let mut memory = self.take_memory::<M>(name);
+        let Decided { lesson, reply, changes } = host::handle(&*memory, &self.stored(name), command, self.now());
+        let written = self.commit(name, &changes);
+        if let (Ok(()), Some(learn)) = (&written, lesson) {
+            learn(&mut memory);
+        }
+        self.memory.borrow_mut().insert(name.clone(), memory);
+        match written {
+            Ok(()) => (reply, changes),
+            Err(reason) => (host::refuse(&reason), Changes::default()),
+        }
+    }
+
+    /// The alarm of an object; false where its changes could not be written.
+    fn wake<M: Machine + 'static>(&self, name: &Name) -> bool {
+        let mut memory = self.take_memory::<M>(name);
+        let woken = outbox::wake(&*memory, &self.stored(name), self.now());
+        let written = woken.and_then(|woken| self.commit(name, &woken.changes).map(|()| woken.lesson));
+        let is_written = written.is_ok();
+        if let Ok(Some(learn)) = written {
+            learn(&mut memory);
+        }
+        self.memory.borrow_mut().insert(name.clone(), memory);
+        is_written
+    }
+
+    fn take_memory<M: Machine + 'static>(&self, name: &Name) -> Box<M> {
+        let kept = self.memory.borrow_mut().remove(name);
+        kept.and_then(|memory| memory.downcast().ok()).unwrap_or_default()
+    }
+
+    /// Every object is evicted, or the process dies: rows stay, memory is gone.
+    pub fn forget(&self) {
+        self.memory.borrow_mut().clear();
     }
 
     fn ring(&self, name: &Name) {
-        let rows = self.stored(name);
         if let Some(object) = self.objects.borrow_mut().get_mut(name) {
             object.alarm = None;
         }
-        let woken = match name.0.as_str() {
-            Conversation::BINDING => outbox::wake(&Conversation, &rows, self.now()).map(|woken| woken.changes),
-            Credential::BINDING => outbox::wake(&Credential, &rows, self.now()).map(|woken| woken.changes),
-            Deployment::BINDING => outbox::wake(&Deployment, &rows, self.now()).map(|woken| woken.changes),
-            _ => outbox::wake(&Workspace, &rows, self.now()).map(|woken| woken.changes),
+        let is_written = match name.0.as_str() {
+            Conversation::BINDING => self.wake::<Conversation>(name),
+            Credential::BINDING => self.wake::<Credential>(name),
+            Deployment::BINDING => self.wake::<Deployment>(name),
+            _ => self.wake::<Workspace>(name),
         };
-        if woken.and_then(|changes| self.commit(name, &changes)).is_ok() {
+        if is_written {
             self.deliver(name);
         } else if let Some(object) = self.objects.borrow_mut().get_mut(name) {
             // The platform tries a failed alarm six times more, each time later.
