@@ -2,11 +2,21 @@
 //!
 //! A slot that is about to leave the window counts whole until it has left it, so the window never admits too much; it
 //! admits too little by at most one slot's worth.
+//!
+//! Whoever asks often is served from a block: permits that are stored as used before anybody uses them, in the slot of the
+//! last moment at which they could be. A crash forgets how many of a block were left, and so admits too little for a window,
+//! never too much; what is left when the block's second is over, is given back.
 
 use crate::{time::Timestamp, wire};
 
 /// Slots in a window: a steady caller below `limit - limit / 60` is never refused.
 const SLOTS: u64 = 60;
+
+/// A block's life: what the rate is measured over, and when unused permits are given back.
+const BLOCK_MILLIS: u64 = 1_000;
+
+/// A block holds at most this part of the limit.
+const BLOCKS: u32 = 20;
 
 /// At most `limit` units in any `window_seconds`.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -40,9 +50,32 @@ pub struct Window {
     slots: Vec<(u64, u32)>,
     /// The last moment at which it admitted.
     latest: Timestamp,
+    /// The length of the slots, in milliseconds: a policy may change under a stored window.
+    slot_millis: Option<u64>,
 }
 
-wire!(Window { slots, latest });
+wire!(Window { slots, latest, slot_millis });
+
+/// A window in use.
+#[derive(Clone, Debug, Default)]
+pub struct Counter {
+    /// What was used, and when.
+    used: Window,
+    /// Permits of the block that nobody has used yet.
+    left: u32,
+    /// The last moment at which they can be used.
+    until: Timestamp,
+    must_store: bool,
+}
+
+/// How many permits are taken at a time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Pace {
+    /// One by one: whoever stores with every call anyway.
+    Single,
+    /// In blocks that grow with the rate.
+    Ahead,
+}
 
 /// The answer to a question for permits.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -55,30 +88,86 @@ pub enum Verdict {
         retry_after_millis: u64,
         /// The limits as they stand.
         quotas: Vec<Quota>,
-        /// Whether the windows must be stored all the same: the clock stepped back, and they with it.
-        moved: bool,
     },
 }
 
-/// Admits `cost` units in all of `windows`, or in none of them.
-pub fn admit(windows: &mut [(&Limit, Window)], cost: u32, at: Timestamp) -> Verdict {
-    let mut moved = false;
-    for (limit, window) in windows.iter_mut() {
-        moved |= window.settle(limit, at);
+/// Admits `cost` units in all windows, or in none of them. Those that must be stored first say so afterwards.
+pub fn admit(counters: &mut [(&Limit, Counter)], cost: u32, pace: Pace, at: Timestamp) -> Verdict {
+    for (limit, counter) in counters.iter_mut() {
+        counter.settle(limit, at);
     }
-    let wait = windows.iter().map(|(limit, window)| window.wait(limit, cost, at)).max();
-    match wait {
-        Some(retry_after_millis) if retry_after_millis > 0 => {
-            let quotas = windows.iter().map(|(limit, window)| window.quota(limit, at)).collect();
-            Verdict::Refused { retry_after_millis, quotas, moved }
+    let wait = counters.iter().map(|(limit, counter)| counter.used.wait(limit, cost, at)).max();
+    let refused = wait.filter(|millis| *millis > 0);
+    if refused.is_none() {
+        for (limit, counter) in counters.iter_mut() {
+            counter.take(limit, cost, pace, at);
         }
-        _ => {
-            for (limit, window) in windows.iter_mut() {
-                window.count(limit, cost, at);
-            }
-            let quotas = windows.iter().map(|(limit, window)| window.quota(limit, at)).collect();
-            Verdict::Admitted(quotas)
+    }
+    let quotas = counters.iter().map(|(limit, counter)| counter.used.quota(limit, at)).collect();
+    match refused {
+        Some(retry_after_millis) => Verdict::Refused { retry_after_millis, quotas },
+        None => Verdict::Admitted(quotas),
+    }
+}
+
+impl Counter {
+    /// A counter that goes on where a stored window stands.
+    pub fn new(window: Window) -> Self {
+        Self { used: window, ..Self::default() }
+    }
+
+    /// Whether [`Self::row`] must be stored before anything is admitted by it.
+    pub fn must_store(&self) -> bool {
+        self.must_store
+    }
+
+    /// The window to store: permits that can still be used count as used at the last moment.
+    pub fn row(&self, limit: &Limit) -> Window {
+        let mut row = self.used.clone();
+        if self.left > 0 {
+            row.add(limit, self.left, self.until);
         }
+        row
+    }
+
+    /// The counter once its row is stored.
+    pub fn stored(self) -> Self {
+        Self { must_store: false, ..self }
+    }
+
+    /// The end of the block, where there is one: memory knows more than the stored row until then.
+    pub fn block_ends_at(&self) -> Option<Timestamp> {
+        (self.until.0 > 0).then_some(self.until)
+    }
+
+    /// What was really used, to be stored when the block is over: this gives back the rest. `None` while it is not.
+    pub fn close(&self, at: Timestamp) -> Option<Window> {
+        // A block that ends too late was made by a clock that has stepped back.
+        let is_over = self.until <= at || self.until.millis_since(at) > BLOCK_MILLIS;
+        is_over.then(|| self.used.clone())
+    }
+
+    fn settle(&mut self, limit: &Limit, at: Timestamp) {
+        let moved = self.used.settle(limit, at);
+        self.must_store |= moved;
+        if moved || self.until <= at {
+            self.left = 0;
+        }
+    }
+
+    fn take(&mut self, limit: &Limit, cost: u32, pace: Pace, at: Timestamp) {
+        self.used.add(limit, cost, at);
+        self.used.latest = at;
+        if self.left >= cost {
+            self.left -= cost;
+            return;
+        }
+        self.must_store = true;
+        self.left = match pace {
+            Pace::Single => 0,
+            Pace::Ahead => self.used.ahead(limit, at),
+        };
+        self.until = if self.left > 0 { Timestamp(at.0.saturating_add(BLOCK_MILLIS)) } else { Timestamp::default() };
     }
 }
 
@@ -88,8 +177,7 @@ impl Window {
         self.slots.iter().all(|(slot, _)| limit.leaves(*slot) <= at.0)
     }
 
-    /// The limit as it stands.
-    pub fn quota(&self, limit: &Limit, at: Timestamp) -> Quota {
+    fn quota(&self, limit: &Limit, at: Timestamp) -> Quota {
         let reset_at = self.slots.first().map_or(at, |(slot, _)| Timestamp(limit.leaves(*slot)));
         Quota { limit: limit.clone(), remaining: limit.limit.saturating_sub(self.used()), reset_at: reset_at.max(at) }
     }
@@ -101,8 +189,14 @@ impl Window {
     /// Drops what no longer counts. Where the clock stepped back, no time has passed since the last admission: everything
     /// moves back with the clock, so that nothing leaves early and nobody is locked out until the clock has caught up.
     fn settle(&mut self, limit: &Limit, at: Timestamp) -> bool {
+        let millis = limit.slot_millis();
+        if let Some(old) = self.slot_millis.replace(millis).filter(|old| *old != millis) {
+            for (slot, _) in &mut self.slots {
+                *slot = slot.saturating_add(1).saturating_mul(old) / millis;
+            }
+        }
         let moved = at < self.latest;
-        let back = self.latest.millis_since(at) / limit.slot_millis();
+        let back = self.latest.millis_since(at) / millis;
         self.latest = self.latest.min(at);
         for (slot, _) in &mut self.slots {
             *slot = slot.saturating_sub(back);
@@ -127,13 +221,25 @@ impl Window {
     }
 
     /// Counts into the slot of `at`, or into the newest, if that is later.
-    fn count(&mut self, limit: &Limit, cost: u32, at: Timestamp) {
-        self.latest = at;
+    fn add(&mut self, limit: &Limit, units: u32, at: Timestamp) {
         let now = at.0 / limit.slot_millis();
         match self.slots.last_mut() {
-            Some((newest, count)) if *newest >= now => *count = count.saturating_add(cost),
-            _ => self.slots.push((now, cost)),
+            Some((newest, count)) if *newest >= now => *count = count.saturating_add(units),
+            _ => self.slots.push((now, units)),
         }
+    }
+
+    /// How many permits the next second will want, by what the last one used: none for a slow caller.
+    fn ahead(&self, limit: &Limit, at: Timestamp) -> u32 {
+        let slot = limit.slot_millis();
+        let first = at.0.saturating_sub(BLOCK_MILLIS) / slot;
+        let recent = self.slots.iter().filter(|(number, _)| *number >= first);
+        let (since, units) = recent.fold((at.0, 0u64), |(since, units), (number, count)| {
+            (since.min(number.saturating_mul(slot)), units + u64::from(*count))
+        });
+        let elapsed = at.0.saturating_sub(since).max(BLOCK_MILLIS);
+        let rate = u32::try_from(units * BLOCK_MILLIS / elapsed).unwrap_or(u32::MAX);
+        rate.saturating_sub(1).min(limit.limit / BLOCKS).min(limit.limit.saturating_sub(self.used()))
     }
 }
 
@@ -149,100 +255,5 @@ impl Limit {
     /// The moment from which a slot no longer counts: a window after its last instant.
     fn leaves(&self, slot: u64) -> u64 {
         slot.saturating_add(1).saturating_mul(self.slot_millis()).saturating_add(self.window_millis())
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::panic, clippy::indexing_slicing, reason = "tests")]
-mod tests {
-    use super::{Limit, Verdict, Window, admit};
-    use crate::time::Timestamp;
-    use proptest::prelude::*;
-
-    fn limit(limit: u32, window_seconds: u32) -> Limit {
-        Limit { name: "requests".to_owned(), limit, window_seconds }
-    }
-
-    fn ask(window: &mut Window, limit: &Limit, at: u64) -> Verdict {
-        let mut windows = [(limit, std::mem::take(window))];
-        let verdict = admit(&mut windows, 1, Timestamp(at));
-        let [(_, after)] = windows;
-        *window = after;
-        verdict
-    }
-
-    #[test]
-    fn h1_the_end_of_one_window_and_the_start_of_the_next_share_one_limit() {
-        let (mut window, limit) = (Window::default(), limit(3, 60));
-        for at in [59_990, 59_995, 59_999] {
-            assert!(matches!(ask(&mut window, &limit, at), Verdict::Admitted(_)));
-        }
-        assert!(matches!(ask(&mut window, &limit, 60_001), Verdict::Refused { .. }));
-    }
-
-    #[test]
-    fn h11_retry_after_is_true() {
-        let (mut window, limit) = (Window::default(), limit(2, 60));
-        ask(&mut window, &limit, 0);
-        ask(&mut window, &limit, 30_000);
-        let Verdict::Refused { retry_after_millis, .. } = ask(&mut window, &limit, 40_000) else {
-            panic!("refused");
-        };
-        assert!(matches!(ask(&mut window, &limit, 40_000 + retry_after_millis - 1), Verdict::Refused { .. }));
-        assert!(matches!(ask(&mut window, &limit, 40_000 + retry_after_millis), Verdict::Admitted(_)));
-    }
-
-    #[test]
-    fn h3_a_clock_that_steps_back_an_hour_locks_nobody_out_for_longer_than_a_window() {
-        let (mut window, limit) = (Window::default(), limit(1, 60));
-        let start = 10_000_000;
-        assert!(matches!(ask(&mut window, &limit, start), Verdict::Admitted(_)));
-        let back = start - 3_600_000;
-        assert!(matches!(ask(&mut window, &limit, back), Verdict::Refused { .. }));
-        assert!(matches!(ask(&mut window, &limit, back + 61_000 + 1_000), Verdict::Admitted(_)));
-    }
-
-    #[test]
-    fn several_windows_admit_all_or_none() {
-        let (minute, hour) = (limit(5, 60), limit(1, 3_600));
-        let mut windows = [(&minute, Window::default()), (&hour, Window::default())];
-        assert!(matches!(admit(&mut windows, 1, Timestamp(0)), Verdict::Admitted(_)));
-        let before = windows[0].1.clone();
-        assert!(matches!(admit(&mut windows, 1, Timestamp(1)), Verdict::Refused { .. }));
-        assert_eq!(windows[0].1, before);
-    }
-
-    proptest! {
-        /// Against the naive log of all admissions in true time, while the clock that the window is shown steps back.
-        #[test]
-        fn h3_never_more_than_the_limit_in_any_window_whatever_the_clock_does(
-            steps in proptest::collection::vec((0u64..4_000, 0u64..40), 1..300), most in 1u32..9,
-        ) {
-            let (mut window, limit) = (Window::default(), limit(most, 10));
-            let (mut now, mut behind, mut log) = (100_000_000u64, 0u64, Vec::new());
-            for (gap, step) in steps {
-                now += gap;
-                // One call in twenty finds the clock up to an hour further behind than before.
-                behind += if step < 2 { step * 1_800_000 + gap } else { 0 };
-                if matches!(ask(&mut window, &limit, now - behind), Verdict::Admitted(_)) {
-                    log.push(now);
-                }
-            }
-            for start in &log {
-                let inside = log.iter().filter(|at| (*start..start + 10_000).contains(*at)).count();
-                prop_assert!(inside <= most as usize, "{inside} of {most} from {start}");
-            }
-        }
-
-        /// A caller who stays below the limit by one slot's worth is never refused.
-        #[test]
-        fn a_steady_caller_below_the_limit_is_never_refused(most in 2u32..200, offset in 0u64..60_000) {
-            let (mut window, limit) = (Window::default(), limit(most, 60));
-            let gap = 61_000 / u64::from(most) + 1;
-            for call in 0..400 {
-                let verdict = ask(&mut window, &limit, 1_000_000 + offset + call * gap);
-                prop_assert!(matches!(verdict, Verdict::Admitted(_)), "call {call} of {most}/min every {gap} ms");
-            }
-        }
     }
 }

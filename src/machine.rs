@@ -141,6 +141,11 @@ impl<'a> Turn<'a> {
         self.changes.push((key, change));
     }
 
+    /// Whether this turn changes anything so far.
+    pub fn writes(&self) -> bool {
+        !self.changes.is_empty()
+    }
+
     /// Stored rows in order; this turn's own changes are not among them.
     pub fn list<T: Wire>(&self, range: &Range) -> Result<Vec<(String, T)>, Reason> {
         let rows = self.rows.list(range)?;

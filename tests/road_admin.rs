@@ -153,6 +153,7 @@ fn a_conversation_says_when_somebody_last_wrote_and_not_when_it_was_closed() {
     let listed = || get(&toy, "/v1/conversations?workspace=acme").ok(200).json["items"][0].clone();
     assert!(listed()["last_message_at"].is_null());
     toy.say(&visitor, "hi").ok(201);
+    toy.advance(2);
     assert_eq!(listed()["last_message_at"], "2026-01-01T00:00:00.000Z");
     toy.advance(3 * 86_400);
     toy.visit(&visitor, "POST", "close", "").ok(200);

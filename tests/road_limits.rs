@@ -287,3 +287,26 @@ fn n6_the_windows_of_networks_that_went_quiet_are_forgotten_however_many_there_w
     }
     assert_eq!(windows(), 0);
 }
+
+#[test]
+fn h_neither_rotations_nor_evictions_nor_crashes_nor_a_clock_that_steps_back_admit_one_more() {
+    let policy = "brand = \"clv\"\n[scopes]\n[widget]\nmessages_per_minute = 200\nmessages_per_minute_per_conversation = 100000\n";
+    let toy = Toy::changed(&[("POLICY_TOML", policy)]);
+    let (id, key) = toy.shop();
+    let mut visitor = toy.open(&key);
+    let mut admitted = 0;
+    for call in 0..400 {
+        admitted += usize::from(say_from(&toy, &visitor, "192.0.2.1").status == 201);
+        match call % 40 {
+            9 => toy.forget(),
+            19 => {
+                let path = format!("/v1/credentials/{id}/rotate");
+                visitor.key = toy.admin("POST", &path, &json!({})).ok(201).text_at("secret");
+            }
+            29 => toy.step_back(30),
+            _ => {}
+        }
+    }
+    // Ten crashes, of which each forgot a block of at most ten.
+    assert!((100..=200).contains(&admitted), "{admitted}");
+}

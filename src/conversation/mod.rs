@@ -5,7 +5,7 @@ mod record;
 use crate::{
     error::Reason,
     id::{ConversationId, CredentialId, Environment},
-    limit::{Limit, Quota, Verdict, Window, admit},
+    limit::{Counter, Limit, Pace, Quota, Verdict, Window, admit},
     machine::{Lesson, Machine, Range, Step, Turn},
     replay::{self, RetryKey},
     time::Timestamp,
@@ -201,7 +201,7 @@ fn append(mut record: Record, append: Append, turn: &mut Turn) -> Result<Reply, 
     if let Some(limit) = &append.limit {
         match meter(limit, turn)? {
             Verdict::Admitted(now) => quotas = now,
-            Verdict::Refused { retry_after_millis, quotas, .. } => {
+            Verdict::Refused { retry_after_millis, quotas } => {
                 return Ok(Reply::Limited(retry_after_millis, quotas));
             }
         }
@@ -223,7 +223,8 @@ fn append(mut record: Record, append: Append, turn: &mut Turn) -> Result<Reply, 
     if let Some(key) = append.retry {
         replay::remember(&key, message_key(message.sequence), turn)?;
     }
-    if record.noted_at.plus_seconds(NOTE_SECONDS) <= turn.at() || record.messages == 1 {
+    // Of a visitor's message the shard that admitted it tells the workspace.
+    if append.by == Party::Operator && record.noted_at.plus_seconds(NOTE_SECONDS) <= turn.at() {
         record.note(turn)?;
     }
     turn.put(message_key(message.sequence), &message);
@@ -233,11 +234,11 @@ fn append(mut record: Record, append: Append, turn: &mut Turn) -> Result<Reply, 
 
 /// Counts the message in the conversation's own window, or not at all.
 fn meter(limit: &Limit, turn: &mut Turn) -> Result<Verdict, Reason> {
-    let mut windows = [(limit, turn.get::<Window>(WINDOW)?.unwrap_or_default())];
-    let verdict = admit(&mut windows, 1, turn.at());
-    if !matches!(verdict, Verdict::Refused { moved: false, .. }) {
-        let [(_, window)] = windows;
-        turn.put(WINDOW, &window);
+    let mut counters = [(limit, Counter::new(turn.get::<Window>(WINDOW)?.unwrap_or_default()))];
+    let verdict = admit(&mut counters, 1, Pace::Single, turn.at());
+    let [(_, counter)] = counters;
+    if counter.must_store() {
+        turn.put(WINDOW, &counter.row(limit));
     }
     Ok(verdict)
 }

@@ -89,7 +89,8 @@ pub async fn call(
         Action::OpenConversation => Errand::Open(policy.conversations.clone(), policy.shard_conversations.clone()),
         // Whatever writes counts: a rotation costs as much as a message.
         Action::Write | Action::RotateHistorySecret | Action::CloseConversation if matched.is_ok() => {
-            Errand::Write(policy.messages.clone())
+            let writes = history.as_ref().filter(|_| action == Action::Write);
+            Errand::Write(policy.messages.clone(), writes.map(|secret| secret.conversation.clone()))
         }
         _ => Errand::Manage,
     };

@@ -1,14 +1,15 @@
 //! The object that admits: one shard of a widget key, or one deploy key. An admission reads storage, not only memory.
 
 use super::{
+    metering::{CEILING, Metered, Meters, network_row},
     record::ShardRecord,
     workspace::{self, Workspace},
 };
 use crate::{
     error::Reason,
-    id::{CredentialId, Environment},
-    limit::{Limit, Quota, Verdict, Window, admit},
-    machine::{Lesson, Machine, Range, Step, Turn},
+    id::{ConversationId, CredentialId, Environment},
+    limit::{Limit, Quota},
+    machine::{Lesson, Machine, Step, Turn},
     time::Timestamp,
     wire,
 };
@@ -20,16 +21,9 @@ pub const SHARDS: u8 = 16;
 const RECORD: &str = "record";
 const REVOKED: &str = "revoked";
 const REPORTED: &str = "reported";
-const CEILING: &str = "ceiling";
-const WINDOWS: &str = "window/";
-const SWEPT_TO: &str = "swept-to";
 
 /// A use is reported to the workspace at most this often.
 const REPORT_SECONDS: u64 = 3_600;
-
-/// Windows that have gone idle are looked for this often, so many at a time.
-const SWEEP_SECONDS: u64 = 3_600;
-const SWEEP_ROWS: usize = 500;
 
 /// The name of the shard that admits calls from `network`.
 pub fn shard_for(id: &CredentialId, network: &str) -> String {
@@ -44,7 +38,9 @@ pub fn shard_name(id: &CredentialId, number: u8) -> String {
 
 /// See the module.
 #[derive(Default)]
-pub struct Credential;
+pub struct Credential {
+    meters: Meters,
+}
 
 /// What the object can be asked.
 pub enum Command {
@@ -84,11 +80,12 @@ pub enum Errand {
     Manage,
     /// Open a conversation: per network, and per key (each shard holds its part).
     Open(Limit, Limit),
-    /// Write a message: per network.
-    Write(Limit),
+    /// Write, turn the secret over, or close: per network. A message is in this conversation: its workspace is told that
+    /// somebody wrote there.
+    Write(Limit, Option<ConversationId>),
 }
 
-wire!(enum Errand { 0 Manage, 1 Open(a, b), 2 Write(a) });
+wire!(enum Errand { 0 Manage, 1 Open(a, b), 2 Write(a, b) });
 
 /// What the object answers.
 pub enum Reply {
@@ -121,14 +118,14 @@ impl Machine for Credential {
                 turn.put(REVOKED, &revoked_at);
                 Reply::DeployKey(Some(revoked_at))
             }
-            Command::Visit(visit) => self::visit(visit, turn)?,
+            Command::Visit(visit) => return self.visit(&visit, turn),
         };
         Ok(Step::reply(reply))
     }
 
     fn wake(&self, turn: &mut Turn) -> Result<Lesson<Self>, Reason> {
-        sweep(turn)?;
-        Ok(None)
+        let closed = self.meters.wake(turn)?;
+        Ok(Some(Box::new(move |memory: &mut Self| memory.meters.forget(&closed))))
     }
 }
 
@@ -141,18 +138,20 @@ fn store(record: ShardRecord, turn: &mut Turn) -> Result<Reply, Reason> {
     Ok(Reply::Done)
 }
 
-fn visit(visit: Visit, turn: &mut Turn) -> Result<Reply, Reason> {
-    let Some(record) = turn.get::<ShardRecord>(RECORD)? else {
-        return Ok(Reply::Visited { listed: false, outcome: Err(Reason::CredentialUnknown) });
-    };
-    let listed =
-        visit.origin.as_deref().is_some_and(|header| record.origins.iter().any(|origin| origin.admits(header)));
-    let outcome = match alive(&record, &visit, turn.at()) {
-        Ok(()) if listed => meter(&visit, turn)?,
-        Ok(()) => Err(Reason::OriginNotAllowed),
-        Err(reason) => Err(reason),
-    };
-    Ok(Reply::Visited { listed, outcome })
+impl Credential {
+    fn visit(&self, visit: &Visit, turn: &mut Turn) -> Result<Step<Self>, Reason> {
+        let Some(record) = turn.get::<ShardRecord>(RECORD)? else {
+            return Ok(Step::reply(Reply::Visited { listed: false, outcome: Err(Reason::CredentialUnknown) }));
+        };
+        let listed =
+            visit.origin.as_deref().is_some_and(|header| record.origins.iter().any(|origin| origin.admits(header)));
+        let (outcome, lesson) = match alive(&record, visit, turn.at()) {
+            Ok(()) if listed => meter(visit, &self.meters, turn)?,
+            Ok(()) => (Err(Reason::OriginNotAllowed), None),
+            Err(reason) => (Err(reason), None),
+        };
+        Ok(Step { lesson, reply: Reply::Visited { listed, outcome } })
+    }
 }
 
 fn alive(record: &ShardRecord, visit: &Visit, at: Timestamp) -> Result<(), Reason> {
@@ -171,43 +170,21 @@ fn alive(record: &ShardRecord, visit: &Visit, at: Timestamp) -> Result<(), Reaso
 }
 
 /// Counts the visit in every window that applies, or in none.
-fn meter(visit: &Visit, turn: &mut Turn) -> Result<Result<Vec<Quota>, Reason>, Reason> {
-    let network = format!("{WINDOWS}{}/{}", visit.errand.name(), visit.network);
-    let mut limits = match &visit.errand {
-        Errand::Manage => return Ok(Ok(Vec::new())),
-        Errand::Open(per_network, per_shard) => vec![(per_network, network), (per_shard, CEILING.to_owned())],
-        Errand::Write(per_network) => vec![(per_network, network)],
+fn meter(visit: &Visit, meters: &Meters, turn: &mut Turn) -> Result<(Metered, Lesson<Credential>), Reason> {
+    let network = |errand| network_row(errand, &visit.network);
+    let (windows, writes) = match &visit.errand {
+        Errand::Manage => return Ok((Ok(Vec::new()), None)),
+        Errand::Open(per_network, per_shard) => {
+            (vec![(per_network, network("open")), (per_shard, CEILING.to_owned())], None)
+        }
+        Errand::Write(per_network, conversation) => (vec![(per_network, network("write"))], conversation.as_ref()),
     };
-    let mut windows = Vec::with_capacity(limits.len());
-    for (limit, key) in &limits {
-        windows.push((*limit, turn.get::<Stored>(key)?.unwrap_or_default().window));
+    let (outcome, learnt) = meters.meter(&windows, writes, turn)?;
+    if outcome.is_ok() && turn.writes() {
+        report(&visit.id, turn)?;
     }
-    let verdict = admit(&mut windows, 1, turn.at());
-    if !matches!(verdict, Verdict::Refused { moved: false, .. }) {
-        for ((limit, key), (_, window)) in limits.drain(..).zip(windows) {
-            turn.put(key, &Stored { limit: Some(limit.clone()), window });
-        }
-    }
-    match verdict {
-        Verdict::Refused { retry_after_millis, quotas, .. } => {
-            Ok(Err(Reason::RateLimited { retry_after_millis, quotas }))
-        }
-        Verdict::Admitted(quotas) => {
-            turn.wake_at(turn.at().plus_seconds(SWEEP_SECONDS))?;
-            report(&visit.id, turn)?;
-            Ok(Ok(quotas))
-        }
-    }
+    Ok((outcome, Some(Box::new(|memory: &mut Credential| memory.meters.learn(learnt)))))
 }
-
-/// A window with its limit, so that a sweep can tell when it is over.
-#[derive(Default)]
-struct Stored {
-    limit: Option<Limit>,
-    window: Window,
-}
-
-wire!(Stored { limit, window });
 
 /// Tells the workspace that the key is in use: once an hour is enough for people.
 fn report(id: &CredentialId, turn: &mut Turn) -> Result<(), Reason> {
@@ -219,40 +196,4 @@ fn report(id: &CredentialId, turn: &mut Turn) -> Result<(), Reason> {
         turn.send::<Workspace>(workspace.as_str(), &used)?;
     }
     Ok(())
-}
-
-/// Forgets the windows of networks that have been quiet for a whole window: some at a time, and on where it stopped.
-fn sweep(turn: &mut Turn) -> Result<(), Reason> {
-    let from: Option<String> = turn.get(SWEPT_TO)?;
-    let range = Range { prefix: WINDOWS, after: from.as_deref(), reverse: false, limit: SWEEP_ROWS };
-    let stored = turn.list_readable::<Stored>(&range)?;
-    let last = stored.last().map(|(key, _)| key.clone()).filter(|_| stored.len() == SWEEP_ROWS);
-    match last {
-        Some(key) => {
-            turn.put(SWEPT_TO, &key);
-            turn.wake_at(turn.at().plus_seconds(1))?;
-        }
-        None => {
-            turn.delete(SWEPT_TO);
-            if from.is_some() || !stored.is_empty() {
-                turn.wake_at(turn.at().plus_seconds(SWEEP_SECONDS))?;
-            }
-        }
-    }
-    for (key, stored) in stored {
-        if stored.limit.is_none_or(|limit| stored.window.is_idle(&limit, turn.at())) {
-            turn.delete(key);
-        }
-    }
-    Ok(())
-}
-
-impl Errand {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Manage => "manage",
-            Self::Open(..) => "open",
-            Self::Write(_) => "write",
-        }
-    }
 }

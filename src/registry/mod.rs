@@ -3,5 +3,6 @@
 pub mod credential;
 pub mod deployment;
 mod listing;
+mod metering;
 pub mod record;
 pub mod workspace;

@@ -54,6 +54,8 @@ pub enum Command {
     CredentialUsed(CredentialId, Timestamp),
     /// A conversation began, or changed its state.
     NoteConversation(ConversationNote),
+    /// Visitors wrote in these conversations, then: a shard tells of many at a time.
+    ConversationsWrote(Vec<(ConversationId, Timestamp)>),
     /// Conversations, newest first.
     ListConversations {
         /// Only of this environment.
@@ -69,7 +71,7 @@ wire!(enum Command {
     0 Create(a, b), 1 Describe, 2 CreateCredential(a, b), 3 ReadCredential(a), 4 ListCredentials(a),
     5 ChangeCredential(a, b), 6 RotateCredential(a, b, c), 7 RevokeCredential(a, b),
     8 CredentialUsed(a, b), 9 NoteConversation(a),
-    10 ListConversations { environment, after, limit },
+    10 ListConversations { environment, after, limit }, 11 ConversationsWrote(a),
 });
 
 /// Which credentials.
@@ -245,8 +247,20 @@ fn answer(command: Command, turn: &mut Turn) -> Result<Reply, Reason> {
         Command::NoteConversation(note) => {
             let key = format!("{CONVERSATIONS}{}", note.id);
             let known: Option<ConversationNote> = turn.get(&key)?;
+            let wrote = known.as_ref().and_then(|known| known.last_message_at);
             if known.is_none_or(|known| known.version < note.version) {
-                turn.put(key, &note);
+                turn.put(key, &ConversationNote { last_message_at: note.last_message_at.max(wrote), ..note });
+            }
+            Ok(Reply::Done)
+        }
+        Command::ConversationsWrote(wrote) => {
+            for (id, at) in wrote {
+                let key = format!("{CONVERSATIONS}{id}");
+                // One that is not listed yet will be, with the moment of its own latest message.
+                let known = turn.get::<ConversationNote>(&key)?;
+                if let Some(known) = known.filter(|known| known.last_message_at < Some(at)) {
+                    turn.put(key, &ConversationNote { last_message_at: Some(at), ..known });
+                }
             }
             Ok(Reply::Done)
         }
