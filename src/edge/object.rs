@@ -57,7 +57,7 @@ impl Object {
     #[wasm_bindgen(constructor)]
     pub fn new(class: &str, storage: Storage) -> Self {
         let hosted: Box<dyn Host> = match class {
-            "Credential" => Box::new(Credential),
+            "Credential" => Box::new(Credential::default()),
             "Conversation" => Box::new(Conversation),
             "Deployment" => Box::new(Deployment),
             _ => Box::new(Workspace),

@@ -1,4 +1,4 @@
-//! Pages of what a workspace knows, newest first.
+//! What a workspace is told of conversations, and pages of what it knows, newest first.
 
 use super::{
     record::CredentialRecord,
@@ -8,6 +8,7 @@ use crate::{
     error::Reason,
     id::{ConversationId, Environment},
     machine::{Range, Turn},
+    time::Timestamp,
 };
 
 /// Rows that one page of a filtered listing looks through at most.
@@ -38,6 +39,30 @@ pub fn conversations(
     let (items, next) =
         page(rows.collect(), limit, |note| environment.is_none_or(|environment| note.environment == environment));
     Ok(Reply::Conversations(items, next.map(|note| note.id)))
+}
+
+/// A conversation began, or changed its state.
+pub fn note(note: ConversationNote, turn: &mut Turn) -> Result<Reply, Reason> {
+    let key = format!("{CONVERSATIONS}{}", note.id);
+    let known: Option<ConversationNote> = turn.get(&key)?;
+    let wrote = known.as_ref().and_then(|known| known.last_message_at);
+    if known.is_none_or(|known| known.version < note.version) {
+        turn.put(key, &ConversationNote { last_message_at: note.last_message_at.max(wrote), ..note });
+    }
+    Ok(Reply::Done)
+}
+
+/// Visitors wrote in these conversations.
+pub fn note_writers(wrote: Vec<(ConversationId, Timestamp)>, turn: &mut Turn) -> Result<Reply, Reason> {
+    for (id, at) in wrote {
+        let key = format!("{CONVERSATIONS}{id}");
+        // One that is not listed yet will be, with the moment of its own latest message.
+        let known = turn.get::<ConversationNote>(&key)?;
+        if let Some(known) = known.filter(|known| known.last_message_at < Some(at)) {
+            turn.put(key, &ConversationNote { last_message_at: Some(at), ..known });
+        }
+    }
+    Ok(Reply::Done)
 }
 
 /// The first `limit` of `rows` that are wanted, and the row after which the next page begins, if there may be one.

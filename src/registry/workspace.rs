@@ -244,26 +244,8 @@ fn answer(command: Command, turn: &mut Turn) -> Result<Reply, Reason> {
             }
             Ok(Reply::Done)
         }
-        Command::NoteConversation(note) => {
-            let key = format!("{CONVERSATIONS}{}", note.id);
-            let known: Option<ConversationNote> = turn.get(&key)?;
-            let wrote = known.as_ref().and_then(|known| known.last_message_at);
-            if known.is_none_or(|known| known.version < note.version) {
-                turn.put(key, &ConversationNote { last_message_at: note.last_message_at.max(wrote), ..note });
-            }
-            Ok(Reply::Done)
-        }
-        Command::ConversationsWrote(wrote) => {
-            for (id, at) in wrote {
-                let key = format!("{CONVERSATIONS}{id}");
-                // One that is not listed yet will be, with the moment of its own latest message.
-                let known = turn.get::<ConversationNote>(&key)?;
-                if let Some(known) = known.filter(|known| known.last_message_at < Some(at)) {
-                    turn.put(key, &ConversationNote { last_message_at: Some(at), ..known });
-                }
-            }
-            Ok(Reply::Done)
-        }
+        Command::NoteConversation(note) => listing::note(note, turn),
+        Command::ConversationsWrote(wrote) => listing::note_writers(wrote, turn),
         Command::ListConversations { environment, after, limit } => {
             listing::conversations(environment, after, limit, turn)
         }
