@@ -28,6 +28,7 @@ const config :Workerd.Config = (
 const claviger :Workerd.Worker = (
   modules = [
     (name = "entry.js", esModule = embed "/entry.js"),
+    (name = "object.js", esModule = embed "/object.js"),
     (name = "index.js", esModule = embed "/index.js"),
     (name = "index_bg.wasm", wasm = embed "/index_bg.wasm"),
   ],

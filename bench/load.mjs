@@ -15,8 +15,9 @@ const text = ({ method, path, headers, body }) => {
 };
 
 /** A case: its requests, who answers them, and with which status. */
+let defined = 0;
 export function define(name, workers, status, requests) {
-  const file = join(scratch, `${name}.requests`);
+  const file = join(scratch, `${(defined += 1)}.requests`);
   writeFileSync(file, requests.map(text).map((request) => `${Buffer.byteLength(request)}\n${request}`).join(""));
   return { name, workers, status, file, sample: requests[0], count: requests.length, at: 0 };
 }

@@ -113,7 +113,7 @@ request; \`objects\` is the same product by hand, two objects with rows in SQLit
     const row = (name, times) => [name, spread(times).median.toFixed(1), Math.min(...times).toFixed(1)];
     parts.push(`## From the start of the process to the first answer, ms\n\n${table(["", "median", "least"], [row("empty worker", start.floor), row("Claviger", start.ours)])}\n\n${start.ours.length} starts each, in turn.`);
   }
-  const kept = ["entry.js", "index.js", "index_bg.wasm"];
+  const kept = ["entry.js", "object.js", "index.js", "index_bg.wasm"];
   parts.push(`## Sizes, bytes\n\n${table(["file", "bytes", "gzip -9"], kept.map((name) => [name, sizes[name].bytes, sizes[name].gzip]))}`);
   return `${parts.join("\n\n")}\n`;
 }

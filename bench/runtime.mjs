@@ -81,7 +81,7 @@ const PEER = {
 export function snapshot() {
   const build = join(scratch, "build");
   mkdirSync(build);
-  for (const file of ["entry.js", "index.js", "index_bg.wasm"]) copyFileSync(join(BUILD, file), join(build, file));
+  for (const file of ["entry.js", "object.js", "index.js", "index_bg.wasm"]) copyFileSync(join(BUILD, file), join(build, file));
   const esbuild = join(ROOT, "node_modules/.bin/esbuild");
   const peer = join(import.meta.dirname, "peers/hono.js");
   execFileSync(esbuild, [peer, "--bundle", "--format=esm", "--minify", "--log-level=error", `--outfile=${join(build, "hono.js")}`]);

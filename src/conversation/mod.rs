@@ -5,7 +5,7 @@ mod record;
 use crate::{
     error::Reason,
     id::{ConversationId, CredentialId, Environment},
-    limit::{Counter, Limit, Pace, Quota, Verdict, Window, admit},
+    limit::{Counter, Limit, Pace, Quota, Verdict, admit},
     machine::{Lesson, Machine, Range, Step, Turn},
     replay::{self, RetryKey},
     time::Timestamp,
@@ -15,7 +15,6 @@ use crate::{
 use record::{RECORD, Record};
 
 const MESSAGES: &str = "message/";
-const WINDOW: &str = "window";
 
 /// A page ends where its texts are longer than this, however few they are: an answer stays bounded.
 const MAX_PAGE_BYTES: usize = 256 * 1_024;
@@ -164,6 +163,7 @@ fn open(open: Open, turn: &mut Turn) -> Result<Reply, Reason> {
         ended: None,
         messages: 0,
         last_message_at: None,
+        window: None,
         noted_at: turn.at(),
         version: 0,
         open,
@@ -199,7 +199,14 @@ fn append(mut record: Record, append: Append, turn: &mut Turn) -> Result<Reply, 
     }
     let mut quotas = Vec::new();
     if let Some(limit) = &append.limit {
-        match meter(limit, turn)? {
+        let mut counters = [(limit, Counter::new(record.window.take().unwrap_or_default()))];
+        let verdict = admit(&mut counters, 1, Pace::Single, turn.at());
+        let [(_, counter)] = counters;
+        record.window = Some(counter.row(limit));
+        if counter.must_store() {
+            turn.put(RECORD, &record);
+        }
+        match verdict {
             Verdict::Admitted(now) => quotas = now,
             Verdict::Refused { retry_after_millis, quotas } => {
                 return Ok(Reply::Limited(retry_after_millis, quotas));
@@ -230,17 +237,6 @@ fn append(mut record: Record, append: Append, turn: &mut Turn) -> Result<Reply, 
     turn.put(message_key(message.sequence), &message);
     turn.put(RECORD, &record);
     Ok(Reply::Appended(message, false, quotas))
-}
-
-/// Counts the message in the conversation's own window, or not at all.
-fn meter(limit: &Limit, turn: &mut Turn) -> Result<Verdict, Reason> {
-    let mut counters = [(limit, Counter::new(turn.get::<Window>(WINDOW)?.unwrap_or_default()))];
-    let verdict = admit(&mut counters, 1, Pace::Single, turn.at());
-    let [(_, counter)] = counters;
-    if counter.must_store() {
-        turn.put(WINDOW, &counter.row(limit));
-    }
-    Ok(verdict)
 }
 
 /// A retry of the last rotation gets the same answer; anything else makes the next generation.

@@ -3,6 +3,7 @@
 use super::{Open, Party};
 use crate::{
     error::Reason,
+    limit::Window,
     machine::Turn,
     registry::workspace::{self, ConversationNote, Workspace},
     time::Timestamp,
@@ -36,6 +37,8 @@ pub struct Record {
     pub version: u64,
     /// When somebody last wrote.
     pub last_message_at: Option<Timestamp>,
+    /// What was written lately, for the conversation's own limit.
+    pub window: Option<Window>,
 }
 
 wire!(Record {
@@ -50,6 +53,7 @@ wire!(Record {
     noted_at,
     version,
     last_message_at,
+    window,
 });
 
 impl Record {

@@ -1,26 +1,11 @@
 // The thin entry: carries requests, hops, bodies and rows between the platform and the core, and decides nothing.
-import { DurableObject } from "cloudflare:workers";
 import * as core from "./index.js";
+import { epoch, FAILED, guarded, hop } from "./object.js";
+
+export { Conversation, Credential, Deployment, Workspace } from "./object.js";
 
 const [TOO_LONG, BROKEN] = [{}, {}]; // in the stead of a body
 const BODY = ""; // an ask without a binding is for the request's body
-const [NOTHING, FIRST, FAILED] = [0, 2, 3]; // the first byte of an object's reply: what its outbox holds, or that it failed
-const DELIVERY_MILLIS = 5_000;
-
-// A panic in wasm is an exception here. It may have left anything half done in memory, so that instance is thrown away:
-// what was written is in storage, and the next call begins with a fresh one.
-let epoch = 0;
-
-function guarded(call) {
-  try {
-    return call();
-  } catch (error) {
-    epoch += 1;
-    console.error(`trap: ${error?.stack ?? error}`);
-    core.__wbg_reset_state();
-    throw error;
-  }
-}
 
 // What the core could not answer itself: it failed, or another request's panic took this one's memory away.
 const FAILURES = {
@@ -100,16 +85,6 @@ async function answer(step, env) {
   return new Response(file.body, init);
 }
 
-// One call of an object: its reply, or nothing where it could not be reached.
-async function hop(env, binding, name, command) {
-  try {
-    return await env[binding].getByName(name).call(command);
-  } catch (error) {
-    console.error(`no answer from ${binding}: ${error?.name}`);
-    return new Uint8Array();
-  }
-}
-
 // A body of at most so many bytes; the rest of a longer one is not read.
 async function read(stream, limit) {
   const chunks = [];
@@ -125,65 +100,3 @@ async function read(stream, limit) {
     return BROKEN;
   }
 }
-
-const object = (name) => class extends DurableObject {
-  #core;
-  #epoch;
-  #targets = new Map();
-
-  #run(use) {
-    if (this.#epoch !== epoch) [this.#core, this.#epoch] = [new core.Object(name, this.ctx.storage), epoch];
-    return guarded(() => use(this.#core));
-  }
-
-  async call(command) {
-    let reply;
-    try {
-      reply = this.#run((core) => core.handle(command, Date.now()));
-    } catch {
-      return core.failed();
-    }
-    if (reply[0] === NOTHING) return reply;
-    const awaited = reply[0] === FIRST && this.#run((core) => core.awaited());
-    const delivery = this.#deliver().catch(() => {}); // what is left, the alarm delivers
-    if (!awaited) return reply;
-    await Promise.race([delivery, scheduler.wait(DELIVERY_MILLIS)]);
-    return this.#run((core) => (core.are_delivered(awaited) ? reply : core.pending()));
-  }
-
-  async alarm() {
-    if (!this.#run((core) => core.wake(Date.now()))) throw new Error("the alarm's changes could not be written");
-    await this.#deliver();
-  }
-
-  // In order per target, all targets at once; a target that does not answer holds up nobody else.
-  async #deliver() {
-    const deliveries = [];
-    for (let after = "", heads; (heads = this.#run((core) => core.heads(after))); ) {
-      const lines = heads.split("\n");
-      for (let at = 0; at < lines.length; at += 3) deliveries.push(this.#serve(...lines.slice(at, at + 3)));
-      after = lines.at(-3);
-    }
-    await Promise.all(deliveries);
-  }
-
-  async #serve(key, binding, name) {
-    const target = `${binding}/${name}`;
-    const mine = (this.#targets.get(target) ?? Promise.resolve()).then(() => this.#drain(key, binding, name));
-    this.#targets.set(target, mine);
-    await mine;
-    if (this.#targets.get(target) === mine) this.#targets.delete(target);
-  }
-
-  async #drain(key, binding, name) {
-    for (let command; key && (command = this.#run((core) => core.message(key))); ) {
-      const reply = await hop(this.env, binding, name, command);
-      [key, binding, name] = this.#run((core) => core.answered(key, reply, Date.now())).split("\n");
-    }
-  }
-};
-
-export const Credential = object("Credential");
-export const Workspace = object("Workspace");
-export const Deployment = object("Deployment");
-export const Conversation = object("Conversation");

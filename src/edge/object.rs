@@ -13,7 +13,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 
 /// One object, as its class in `entry.js` holds it.
 #[wasm_bindgen]
-pub struct Object {
+pub struct HostedObject {
     rows: Stored,
     hosted: Box<dyn Host>,
     awaited: String,
@@ -52,7 +52,7 @@ impl<M: Machine> Host for M {
 }
 
 #[wasm_bindgen]
-impl Object {
+impl HostedObject {
     /// The object of the class `class`, on this storage.
     #[wasm_bindgen(constructor)]
     pub fn new(class: &str, storage: Storage) -> Self {

@@ -5,36 +5,41 @@ use crate::{
     machine::{Changes, Range, Rows},
     time::Timestamp,
 };
-use js_sys::{Array, Object, Reflect, Uint8Array};
-use wasm_bindgen::{JsCast as _, JsValue, prelude::wasm_bindgen};
+use js_sys::Uint8Array;
+use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 
 #[wasm_bindgen]
 extern "C" {
-    /// `ctx.storage`.
-    #[wasm_bindgen(typescript_type = "DurableObjectStorage")]
+    /// `Rows` of `object.js`.
     pub type Storage;
-    #[wasm_bindgen(method, catch, js_name = transactionSync)]
-    fn transaction_sync(this: &Storage, write: &mut dyn FnMut() -> Result<(), JsValue>) -> Result<JsValue, JsValue>;
-    #[wasm_bindgen(method, catch, js_name = setAlarm)]
-    fn set_alarm(this: &Storage, moment: f64) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(method, getter)]
     fn kv(this: &Storage) -> Kv;
+    #[wasm_bindgen(method, getter)]
+    fn storage(this: &Storage) -> Platform;
+    #[wasm_bindgen(method, catch)]
+    fn list(this: &Storage, prefix: &str, after: Option<&str>, reverse: bool, limit: u32) -> Result<Vec<u8>, JsValue>;
 
     /// `ctx.storage.kv`: synchronous, ordered by key.
     type Kv;
     #[wasm_bindgen(method, catch)]
-    fn get(this: &Kv, key: &str) -> Result<JsValue, JsValue>;
+    fn get(this: &Kv, key: &str) -> Result<Option<Vec<u8>>, JsValue>;
     #[wasm_bindgen(method, catch)]
     fn put(this: &Kv, key: &str, value: Uint8Array) -> Result<(), JsValue>;
     #[wasm_bindgen(method, catch)]
     fn delete(this: &Kv, key: &str) -> Result<JsValue, JsValue>;
-    #[wasm_bindgen(method, catch)]
-    fn list(this: &Kv, options: &Object) -> Result<JsValue, JsValue>;
+
+    /// `ctx.storage`.
+    type Platform;
+    #[wasm_bindgen(method, catch, js_name = transactionSync)]
+    fn transaction_sync(this: &Platform, write: &mut dyn FnMut() -> Result<(), JsValue>) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(method, catch, js_name = setAlarm)]
+    fn set_alarm(this: &Platform, moment: f64) -> Result<JsValue, JsValue>;
 }
 
 /// The rows of one object.
 pub struct Stored {
-    storage: Storage,
+    lists: Storage,
+    platform: Platform,
     kv: Kv,
     #[cfg(feature = "faults")]
     fails_half_way: std::cell::Cell<bool>,
@@ -43,10 +48,10 @@ pub struct Stored {
 impl Stored {
     /// The rows in `storage`.
     pub fn new(storage: Storage) -> Self {
-        let kv = storage.kv();
         Self {
-            storage,
-            kv,
+            kv: storage.kv(),
+            platform: storage.storage(),
+            lists: storage,
             #[cfg(feature = "faults")]
             fails_half_way: std::cell::Cell::new(false),
         }
@@ -76,50 +81,39 @@ impl Stored {
                 }
             }
             match changes.alarm {
-                Some(Timestamp(moment)) => self.storage.set_alarm(moment as f64).map(drop),
+                Some(Timestamp(moment)) => self.platform.set_alarm(moment as f64).map(drop),
                 None => Ok(()),
             }
         };
-        self.storage.transaction_sync(&mut write).map(drop).map_err(|_| Reason::Unavailable)
+        self.platform.transaction_sync(&mut write).map(drop).map_err(|_| Reason::Unavailable)
     }
 }
 
 impl Rows for Stored {
     fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Reason> {
-        let value = self.kv.get(key).map_err(|_| Reason::Unavailable)?;
-        if value.is_undefined() {
-            return Ok(None);
-        }
-        bytes(value).map(Some).ok_or_else(|| Reason::Unreadable(key.to_owned()))
+        self.kv.get(key).map_err(|_| Reason::Unavailable)
     }
 
     fn list(&self, range: &Range) -> Result<Vec<(String, Vec<u8>)>, Reason> {
-        let options = Object::new();
-        let set = |name: &str, value: JsValue| {
-            Reflect::set(&options, &JsValue::from_str(name), &value).map_err(|_| Reason::Unavailable)
-        };
-        set("prefix", range.prefix.into())?;
-        set("limit", u32::try_from(range.limit).unwrap_or(u32::MAX).into())?;
-        set("reverse", range.reverse.into())?;
-        if let Some(after) = range.after {
-            // `startAfter` and `end` leave the key itself out.
-            set(if range.reverse { "end" } else { "startAfter" }, after.into())?;
+        let limit = u32::try_from(range.limit).unwrap_or(u32::MAX);
+        let packed = self.lists.list(range.prefix, range.after, range.reverse, limit);
+        let packed = packed.map_err(|_| Reason::Unavailable)?;
+        let (mut rest, mut rows) = (packed.as_slice(), Vec::new());
+        while let Some((key, value)) = part(&mut rest).and_then(|key| Some((key, part(&mut rest)?))) {
+            let key = std::str::from_utf8(key).map_err(|_| Reason::Unreadable(range.prefix.to_owned()))?;
+            rows.push((key.to_owned(), value.to_vec()));
         }
-        let listed = self.kv.list(&options).map_err(|_| Reason::Unavailable)?;
-        let pairs = js_sys::try_iter(&listed).ok().flatten().ok_or(Reason::Unavailable)?;
-        pairs
-            .map(|pair| {
-                let pair = pair.ok().and_then(|pair| pair.dyn_into::<Array>().ok());
-                let pair = pair.ok_or(Reason::Unavailable)?;
-                let (key, value) = (pair.get(0).as_string(), bytes(pair.get(1)));
-                key.zip(value).ok_or_else(|| Reason::Unreadable(range.prefix.to_owned()))
-            })
-            .collect()
+        if rest.is_empty() { Ok(rows) } else { Err(Reason::Unavailable) }
     }
 }
 
-fn bytes(value: JsValue) -> Option<Vec<u8>> {
-    value.dyn_into::<Uint8Array>().ok().map(|bytes| bytes.to_vec())
+/// The next part of a packed list.
+fn part<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let (length, after) = rest.split_first_chunk::<4>()?;
+    let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+    let (part, after) = after.split_at_checked(length)?;
+    *rest = after;
+    Some(part)
 }
 
 /// Milliseconds since the Unix epoch, as JavaScript counts them.

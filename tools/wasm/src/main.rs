@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! cargo build ─▶ claviger.wasm ─▶ wasm-bindgen ─▶ index.js, index_bg.wasm ─▶ wasm-opt ─▶ build/
-//!                                                       src/edge/entry.js ────────────▶ build/
+//!                                          src/edge/entry.js, object.js ──────────────▶ build/
 //! ```
 //!
-//! The same folder serves both ways to run: wrangler bundles `entry.js`, the bare runtime loads the three files as
+//! The same folder serves both ways to run: wrangler bundles `entry.js`, the bare runtime loads the four files as
 //! modules. It is replaced as a whole, so nobody reads half a build, and left alone while its inputs are unchanged.
 
 use std::fs;
@@ -18,7 +18,9 @@ use wasm_bindgen_cli_support::Bindgen;
 
 const USAGE: &str = "usage: claviger-wasm [--features NAMES] [--out FOLDER]";
 const TARGET: &str = "wasm32-unknown-unknown";
-const ENTRY: &str = "src/edge/entry.js";
+/// What stands beside the glue, as it is.
+const CARRIERS: [&str; 2] = ["entry.js", "object.js"];
+const CARRIERS_FOLDER: &str = "src/edge";
 
 /// What rustc's output may use. wasm-opt refuses code with a feature that is not named.
 const WASM_FEATURES: [&str; 7] = [
@@ -47,7 +49,7 @@ fn build() -> Result<()> {
 
     let wasm = compile(options.features.as_deref())?;
     let optimizer = Optimizer::find()?;
-    let stamp = stamp(&fs::read(&wasm)?, &fs::read(ENTRY).context(ENTRY)?, &optimizer.identity);
+    let stamp = stamp(&fs::read(&wasm)?, &carriers()?, &optimizer.identity);
     if fs::read_to_string(options.out.join(".stamp")).is_ok_and(|written| written == stamp) {
         return Ok(());
     }
@@ -56,9 +58,16 @@ fn build() -> Result<()> {
     remove(&fresh)?;
     bind(&wasm, &fresh)?;
     optimizer.run(&fresh.join("index_bg.wasm"))?;
-    fs::copy(ENTRY, fresh.join("entry.js"))?;
+    for name in CARRIERS {
+        fs::copy(Path::new(CARRIERS_FOLDER).join(name), fresh.join(name))?;
+    }
     fs::write(fresh.join(".stamp"), stamp)?;
     replace(&options.out, &fresh)
+}
+
+fn carriers() -> Result<Vec<u8>> {
+    let read = |name| fs::read(Path::new(CARRIERS_FOLDER).join(name)).context(name);
+    Ok(CARRIERS.into_iter().map(read).collect::<Result<Vec<_>>>()?.concat())
 }
 
 struct Options {
@@ -144,7 +153,7 @@ fn bind(wasm: &Path, out: &Path) -> Result<()> {
     let source = fs::read_to_string(&glue)?;
     ensure!(source.matches("import source ").count() == 1, "wasm-bindgen writes other imports than before");
     fs::write(&glue, source.replace("import source ", "import "))?;
-    ensure!(!out.join("snippets").exists(), "inline JavaScript in the crate: it belongs into {ENTRY}");
+    ensure!(!out.join("snippets").exists(), "inline JavaScript in the crate: it belongs into {CARRIERS_FOLDER}");
     Ok(())
 }
 
@@ -180,9 +189,9 @@ impl Optimizer {
 }
 
 /// Everything the output follows from: the inputs, and this tool with its dependencies.
-fn stamp(wasm: &[u8], entry: &[u8], optimizer: &[u8]) -> String {
+fn stamp(wasm: &[u8], carriers: &[u8], optimizer: &[u8]) -> String {
     let mut hasher = DefaultHasher::new();
-    (wasm, entry, optimizer, include_str!("main.rs"), include_str!("../Cargo.lock")).hash(&mut hasher);
+    (wasm, carriers, optimizer, include_str!("main.rs"), include_str!("../Cargo.lock")).hash(&mut hasher);
     format!("{:016x}\n", hasher.finish())
 }
 

@@ -1,0 +1,102 @@
+// The thin entry: carries requests, hops, bodies and rows between the platform and the core, and decides nothing.
+import * as core from "./index.js";
+import { epoch, FAILED, guarded, hop } from "./object.js";
+
+export { Conversation, Credential, Deployment, Workspace } from "./object.js";
+
+const [TOO_LONG, BROKEN] = [{}, {}]; // in the stead of a body
+const BODY = ""; // an ask without a binding is for the request's body
+
+// What the core could not answer itself: it failed, or another request's panic took this one's memory away.
+const FAILURES = {
+  internal: [500, "Something went wrong on our side.", "Try again. If it goes on, report the request id."],
+  unavailable: [503, "This cannot be answered right now.", "Try again shortly, with the same Idempotency-Key."],
+};
+
+function failed(id, code) {
+  const [status, error, fix] = FAILURES[code];
+  console.log(JSON.stringify({ at: new Date().toISOString(), request_id: id, route: "none", status, reason: code }));
+  const headers = { "cache-control": "no-store", "x-content-type-options": "nosniff", "x-request-id": id };
+  if (status === 503) headers["retry-after"] = "1";
+  return Response.json({ success: false, code, error, fix, request_id: id }, { status, headers });
+}
+
+const hasFailed = (reply) => reply[0] === FAILED;
+
+// Only a value with more characters than this can have more bytes than 8 KiB: the others need not be encoded.
+const byteLength = (value) => (value.length < 2_048 ? value.length : new TextEncoder().encode(value).length);
+
+export default {
+  // Also for a client that has gone: what was begun is ended and logged, and its memory is given back.
+  fetch(request, env, ctx) {
+    const answered = serve(request, env);
+    ctx.waitUntil(answered);
+    return answered;
+  },
+};
+
+async function serve(request, env) {
+  const id = `req_${crypto.randomUUID().replaceAll("-", "")}`;
+  const started = epoch;
+  try {
+    let longest = 0;
+    for (const value of request.headers.values()) longest = Math.max(longest, byteLength(value));
+    const { method, url, headers } = request;
+    let step = guarded(() => core.begin(env, headers, id, method, url, longest, Date.now()));
+    while (step[0] === "?") {
+      const [number, ...asks] = step.slice(1).split("\n");
+      const came = await (asks[0] === BODY ? read(request.body, Number(asks[1])) : hops(env, Number(number), asks));
+      // A panic took this request's memory away while it waited: its own object's, or somebody else's.
+      if (epoch !== started) return failed(id, came.some?.(hasFailed) ? "internal" : "unavailable");
+      step = guarded(() => resume(Number(number), asks[0], came));
+    }
+    return await answer(step, env);
+  } catch (error) {
+    console.error(`failed: ${error?.stack ?? error}`);
+    return failed(id, "internal");
+  }
+}
+
+function hops(env, id, asks) {
+  const hops = [];
+  for (let at = 0; at < asks.length; at += 2) {
+    hops.push(hop(env, asks[at], asks[at + 1], guarded(() => core.command(id, at / 2))));
+  }
+  return Promise.all(hops);
+}
+
+function resume(id, ask, came) {
+  if (ask !== BODY) {
+    came.forEach((reply, number) => core.supply(id, number, reply));
+    return core.resume(id);
+  }
+  return came.length === undefined ? core.resume_without_body(id, came === TOO_LONG) : core.resume_with_body(id, came);
+}
+
+async function answer(step, env) {
+  const [status, log, kind, body, ...rest] = step.slice(1).split("\n");
+  const headers = {};
+  for (let at = 0; at < rest.length; at += 2) headers[rest[at]] = rest[at + 1];
+  const init = { status: Number(status), headers };
+  console.log(log);
+  if (kind !== "asset") return new Response(kind ? body : null, init);
+  const file = await env.ASSETS.fetch(`http://assets${body}`);
+  if (!file.ok) throw new Error(`no file ${body}`);
+  return new Response(file.body, init);
+}
+
+// A body of at most so many bytes; the rest of a longer one is not read.
+async function read(stream, limit) {
+  const chunks = [];
+  let length = 0;
+  try {
+    for await (const chunk of stream ?? []) {
+      length += chunk.length;
+      if (length > limit) return TOO_LONG;
+      chunks.push(chunk);
+    }
+    return new Uint8Array(await new Blob(chunks).arrayBuffer());
+  } catch {
+    return BROKEN;
+  }
+}

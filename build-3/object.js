@@ -1,0 +1,124 @@
+// The thin objects: each carries commands, rows and messages between the platform and its machine in the core.
+import { DurableObject } from "cloudflare:workers";
+import * as core from "./index.js";
+
+// The first byte of a reply: what the outbox holds, or that the object failed.
+const [NOTHING, FIRST] = [0, 2];
+export const FAILED = 3;
+const DELIVERY_MILLIS = 5_000;
+const encoder = new TextEncoder();
+
+// A panic in wasm is an exception here. It may have left anything half done in memory, so that instance is thrown away:
+// what was written is in storage, and the next call begins with a fresh one.
+export let epoch = 0;
+
+export function guarded(call) {
+  try {
+    return call();
+  } catch (error) {
+    epoch += 1;
+    console.error(`trap: ${error?.stack ?? error}`);
+    core.__wbg_reset_state();
+    throw error;
+  }
+}
+
+// One call of an object: its reply, or nothing where it could not be reached.
+export async function hop(env, binding, name, command) {
+  try {
+    return await env[binding].getByName(name).call(command);
+  } catch (error) {
+    console.error(`no answer from ${binding}: ${error?.name}`);
+    return new Uint8Array();
+  }
+}
+
+// The rows of one object. Every crossing into wasm costs: a list crosses as one run of bytes, each part after its length.
+class Rows {
+  constructor(storage) {
+    this.storage = storage;
+    this.kv = storage.kv;
+  }
+
+  list(prefix, after, reverse, limit) {
+    const beyond = after === undefined ? {} : { [reverse ? "end" : "startAfter"]: after };
+    const parts = [];
+    let length = 0;
+    for (const [key, value] of this.kv.list({ prefix, reverse, limit, ...beyond })) {
+      const name = encoder.encode(key);
+      parts.push(name, value);
+      length += 8 + name.length + value.length;
+    }
+    const packed = new Uint8Array(length);
+    const view = new DataView(packed.buffer);
+    let at = 0;
+    for (const part of parts) {
+      view.setUint32(at, part.length);
+      packed.set(part, at + 4);
+      at += 4 + part.length;
+    }
+    return packed;
+  }
+}
+
+const object = (name) => class extends DurableObject {
+  #core;
+  #epoch;
+  #targets = new Map();
+
+  #run(use) {
+    if (this.#epoch !== epoch) [this.#core, this.#epoch] = [new core.HostedObject(name, new Rows(this.ctx.storage)), epoch];
+    return guarded(() => use(this.#core));
+  }
+
+  async call(command) {
+    let reply;
+    try {
+      reply = this.#run((core) => core.handle(command, Date.now()));
+    } catch {
+      return core.failed();
+    }
+    if (reply[0] === NOTHING) return reply;
+    const awaited = reply[0] === FIRST && this.#run((core) => core.awaited());
+    const delivery = this.#deliver().catch(() => {}); // what is left, the alarm delivers
+    if (!awaited) return reply;
+    await Promise.race([delivery, scheduler.wait(DELIVERY_MILLIS)]);
+    return this.#run((core) => (core.are_delivered(awaited) ? reply : core.pending()));
+  }
+
+  async alarm() {
+    if (!this.#run((core) => core.wake(Date.now()))) throw new Error("the alarm's changes could not be written");
+    await this.#deliver();
+  }
+
+  // In order per target, all targets at once; a target that does not answer holds up nobody else.
+  async #deliver() {
+    const deliveries = [];
+    for (let after = "", heads; (heads = this.#run((core) => core.heads(after))); ) {
+      const lines = heads.split("\n");
+      for (let at = 0; at < lines.length; at += 3) deliveries.push(this.#serve(...lines.slice(at, at + 3)));
+      after = lines.at(-3);
+    }
+    await Promise.all(deliveries);
+  }
+
+  async #serve(key, binding, name) {
+    const target = `${binding}/${name}`;
+    const mine = (this.#targets.get(target) ?? Promise.resolve()).then(() => this.#drain(key, binding, name));
+    this.#targets.set(target, mine);
+    await mine;
+    if (this.#targets.get(target) === mine) this.#targets.delete(target);
+  }
+
+  async #drain(key, binding, name) {
+    for (let command; key && (command = this.#run((core) => core.message(key))); ) {
+      const reply = await hop(this.env, binding, name, command);
+      [key, binding, name] = this.#run((core) => core.answered(key, reply, Date.now())).split("\n");
+    }
+  }
+};
+
+export const Credential = object("Credential");
+export const Workspace = object("Workspace");
+export const Deployment = object("Deployment");
+export const Conversation = object("Conversation");
