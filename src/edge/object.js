@@ -80,10 +80,22 @@ const object = (name) => class extends DurableObject {
     }
     if (reply[0] === NOTHING) return reply;
     const awaited = reply[0] === FIRST && this.#run((core) => core.awaited());
-    const delivery = this.#deliver().catch(() => {}); // what is left, the alarm delivers
-    if (!awaited) return reply;
-    await Promise.race([delivery, scheduler.wait(DELIVERY_MILLIS)]);
+    if (!awaited) {
+      this.#deliver().catch(() => {}); // what is left, the alarm delivers
+      return reply;
+    }
+    await Promise.race([this.#insist(awaited), scheduler.wait(DELIVERY_MILLIS)]);
     return this.#run((core) => (core.are_delivered(awaited) ? reply : core.pending()));
+  }
+
+  // Delivers until the messages in `awaited` have arrived, for as long as somebody waits for the reply.
+  async #insist(awaited) {
+    const end = Date.now() + DELIVERY_MILLIS;
+    for (let pause = 50; Date.now() < end; pause *= 2) {
+      await this.#deliver().catch(() => {});
+      if (this.#run((core) => core.are_delivered(awaited))) return;
+      await scheduler.wait(pause);
+    }
   }
 
   async alarm() {

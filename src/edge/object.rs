@@ -28,7 +28,11 @@ trait Host {
 impl<M: Machine> Host for M {
     fn handle(&mut self, rows: &Stored, command: &[u8], now: f64) -> (Vec<u8>, Vec<String>) {
         #[cfg(feature = "faults")]
-        let command = fail_on_purpose(command, rows);
+        let command = fail_on_purpose(command, rows, now);
+        #[cfg(feature = "faults")]
+        if rows.is_dead(now) {
+            return (host::refuse(&Reason::Unavailable), Vec::new());
+        }
         let decided = host::handle(self, rows, command, moment(now));
         let decided = match rows.commit(&decided.changes) {
             Ok(()) => decided,
@@ -135,7 +139,10 @@ fn lines(message: &Message) -> String {
 /// Only in the module that the tests build to fail: the command without the prefix that asks for that.
 #[cfg(feature = "faults")]
 #[allow(clippy::panic, reason = "on purpose")]
-fn fail_on_purpose<'a>(command: &'a [u8], rows: &Stored) -> &'a [u8] {
+fn fail_on_purpose<'a>(command: &'a [u8], rows: &Stored, now: f64) -> &'a [u8] {
+    if command.starts_with(b"dead ") {
+        rows.die(now);
+    }
     if command.starts_with(b"panic ") {
         panic!("on purpose, in an object");
     }

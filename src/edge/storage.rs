@@ -43,6 +43,8 @@ pub struct Stored {
     kv: Kv,
     #[cfg(feature = "faults")]
     fails_half_way: std::cell::Cell<bool>,
+    #[cfg(feature = "faults")]
+    dead_until: std::cell::Cell<f64>,
 }
 
 impl Stored {
@@ -54,6 +56,8 @@ impl Stored {
             lists: storage,
             #[cfg(feature = "faults")]
             fails_half_way: std::cell::Cell::new(false),
+            #[cfg(feature = "faults")]
+            dead_until: std::cell::Cell::new(0.0),
         }
     }
 
@@ -61,6 +65,18 @@ impl Stored {
     #[cfg(feature = "faults")]
     pub fn fail_half_way(&self, fails: bool) {
         self.fails_half_way.set(fails);
+    }
+
+    /// Only in the module that the tests build to fail: from now on no command is answered, for eight seconds.
+    #[cfg(feature = "faults")]
+    pub fn die(&self, now: f64) {
+        self.dead_until.set(now + 8_000.0);
+    }
+
+    /// Whether it still does not answer.
+    #[cfg(feature = "faults")]
+    pub fn is_dead(&self, now: f64) -> bool {
+        now < self.dead_until.get()
     }
 
     /// Writes all changes, or none: a throw in the middle rolls the transaction back.

@@ -184,6 +184,7 @@ impl Edge {
         match self.headers.get("claviger-fault").as_deref() {
             Some("object-panic") => b"panic ",
             Some("object-half") => b"half ",
+            Some("object-dead") => b"dead ",
             _ => b"",
         }
     }
