@@ -1,6 +1,6 @@
 //! `/v1/workspaces`.
 
-use super::{Notes, api::Asked, body, reply::Reply};
+use super::{Notes, api::Asked, body, identity_secrets, reply::Reply};
 use crate::{
     error::Reason,
     id::WorkspaceId,
@@ -10,6 +10,7 @@ use crate::{
         workspace::{self, Workspace},
     },
 };
+use futures_util::future::join;
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -17,6 +18,9 @@ struct Shown {
     id: String,
     name: String,
     created_at: String,
+    /// A list does not tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    identity_secret_count: Option<usize>,
 }
 
 #[derive(Serialize)]
@@ -27,7 +31,8 @@ struct Page {
 
 impl From<WorkspaceRecord> for Shown {
     fn from(record: WorkspaceRecord) -> Self {
-        Self { id: record.id.into(), name: record.name, created_at: record.created_at.rfc3339() }
+        let created_at = record.created_at.rfc3339();
+        Self { id: record.id.into(), name: record.name, created_at, identity_secret_count: None }
     }
 }
 
@@ -70,10 +75,13 @@ pub async fn list(asked: &Asked<'_>, world: &impl World) -> Result<Reply, Reason
 pub async fn read(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
     let named = WorkspaceId::try_from(asked.id.to_owned()).map_err(|_| Reason::NotFound)?;
     let id = asked.workspace_of(Some(named))?;
-    match world.ask::<Workspace>(id.as_str(), workspace::Command::Describe).await? {
+    // Both of the same object, and at once.
+    let describe = world.ask::<Workspace>(id.as_str(), workspace::Command::Describe);
+    let (described, identity_secrets) = join(describe, identity_secrets::count(&id, asked, world)).await;
+    match described? {
         workspace::Reply::Workspace(record) => {
             notes.workspace = Some(record.id.as_str().to_owned());
-            Reply::json(200, &Shown::from(record))
+            Reply::json(200, &Shown { identity_secret_count: Some(identity_secrets?), ..record.into() })
         }
         _ => Err(Reason::Unavailable),
     }

@@ -2,6 +2,8 @@
 
 pub mod credential;
 pub mod deployment;
+pub mod identity;
 mod listing;
+mod note;
 pub mod record;
 pub mod workspace;
