@@ -4,11 +4,11 @@ use super::config::Config;
 use crate::{
     credential::Identity,
     error::{IdentityFault, Reason},
-    id::WorkspaceId,
+    id::{IdentitySecretId, WorkspaceId},
     machine::World,
     policy::IdentityRule,
     registry::{
-        identity,
+        identity::{Command, Reply},
         workspace::{self, Workspace},
     },
     secret::Secret,
@@ -30,11 +30,22 @@ pub async fn verify(
     };
     // Shown to its parser.
     let token = Identity::parse(text.reveal())?;
-    let ask = workspace::Command::Identity(identity::Command::Live);
-    let workspace::Reply::Identity(identity::Reply::Live(live)) =
-        world.ask::<Workspace>(workspace.as_str(), ask).await?
-    else {
-        return Err(Reason::Unavailable);
-    };
+    let live = live(workspace, world).await?;
     Identity::verify(&token, live, workspace, world.now(), &config.policy.brand, &config.ring).map(Some)
+}
+
+/// Which of a workspace's secrets live, as its object has it now.
+pub async fn live(workspace: &WorkspaceId, world: &impl World) -> Result<Vec<IdentitySecretId>, Reason> {
+    match ask(workspace, Command::Live, world).await? {
+        Reply::Live(live) => Ok(live),
+        _ => Err(Reason::Unavailable),
+    }
+}
+
+/// Asks the workspace's object about its identity secrets.
+pub async fn ask(workspace: &WorkspaceId, command: Command, world: &impl World) -> Result<Reply, Reason> {
+    match world.ask::<Workspace>(workspace.as_str(), workspace::Command::Identity(command)).await? {
+        workspace::Reply::Identity(reply) => Ok(reply),
+        _ => Err(Reason::Unavailable),
+    }
 }

@@ -1,15 +1,12 @@
 //! `/v1/workspaces/{id}/identity-secrets`: what a customer's servers sign with who their visitors are.
 
-use super::{Notes, api::Asked, body, reply::Reply, retry};
+use super::{Notes, api::Asked, body, identity, reply::Reply, retry};
 use crate::{
     credential::IdentitySecret,
     error::Reason,
     id::{IdentitySecretId, WorkspaceId},
     machine::World,
-    registry::{
-        identity::{Command, IdentitySecretRecord, Made, Reply as Answer, Revoked},
-        workspace::{self, Workspace},
-    },
+    registry::identity::{Command, IdentitySecretRecord, Made, Reply as Answer, Revoked},
     secret::Secret,
     time::Timestamp,
 };
@@ -46,7 +43,9 @@ pub async fn create(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
     let made = IdentitySecret::issue(&workspace, world.random()?, &config.policy.brand, &config.ring)?;
     let retry = retry::parse(world, &["identity-secrets", &asked.actor()], &bytes)?;
     let create = Command::Create(Made { kid: made.kid, created_by: asked.actor() }, retry);
-    match ask(&workspace, create, world, notes).await? {
+    let answer = identity::ask(&workspace, create, world).await?;
+    notes.workspace = Some(workspace.into());
+    match answer {
         Answer::One(record) => Reply::json(201, &shown(&record, Some(&made.secret), asked)),
         // Made before, and its secret shown then: never twice.
         Answer::Known(record) => {
@@ -60,9 +59,10 @@ pub async fn create(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
 /// `GET /v1/workspaces/{id}/identity-secrets`.
 pub async fn list(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
     let workspace = workspace_of(asked, asked.id)?;
-    let Answer::Many(records) = ask(&workspace, Command::List, world, notes).await? else {
+    let Answer::Many(records) = identity::ask(&workspace, Command::List, world).await? else {
         return Err(Reason::Unavailable);
     };
+    notes.workspace = Some(workspace.into());
     Reply::json(200, &Listed { items: records.iter().map(|record| shown(record, None, asked)).collect() })
 }
 
@@ -74,34 +74,17 @@ pub async fn revoke(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
     let (_, fields) = body::read(world).await?;
     fields.finish()?;
     let revoke = Command::Revoke(Revoked { kid, revoked_by: asked.actor() });
-    let Answer::One(record) = ask(&workspace, revoke, world, notes).await? else {
+    let Answer::One(record) = identity::ask(&workspace, revoke, world).await? else {
         return Err(Reason::Unavailable);
     };
+    notes.workspace = Some(workspace.into());
     Reply::json(200, &shown(&record, None, asked))
 }
 
 /// How many of a workspace's identity secrets verify anything.
 pub async fn count(workspace: &WorkspaceId, asked: &Asked<'_>, world: &impl World) -> Result<usize, Reason> {
-    let list = workspace::Command::Identity(Command::Live);
-    match world.ask::<Workspace>(workspace.as_str(), list).await? {
-        workspace::Reply::Identity(Answer::Live(live)) => Ok(live.iter().filter(|kid| can_sign(kid, asked)).count()),
-        _ => Err(Reason::Unavailable),
-    }
-}
-
-async fn ask(
-    workspace: &WorkspaceId,
-    command: Command,
-    world: &impl World,
-    notes: &mut Notes,
-) -> Result<Answer, Reason> {
-    match world.ask::<Workspace>(workspace.as_str(), workspace::Command::Identity(command)).await? {
-        workspace::Reply::Identity(answer) => {
-            notes.workspace = Some(workspace.as_str().to_owned());
-            Ok(answer)
-        }
-        _ => Err(Reason::Unavailable),
-    }
+    let live = identity::live(workspace, world).await?;
+    Ok(live.iter().filter(|kid| can_sign(kid, asked)).count())
 }
 
 fn shown<'a>(record: &'a IdentitySecretRecord, secret: Option<&'a Secret>, asked: &Asked<'_>) -> Shown<'a> {

@@ -10,7 +10,6 @@ use crate::{
         workspace::{self, Workspace},
     },
 };
-use futures_util::future::join;
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -75,13 +74,11 @@ pub async fn list(asked: &Asked<'_>, world: &impl World) -> Result<Reply, Reason
 pub async fn read(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
     let named = WorkspaceId::try_from(asked.id.to_owned()).map_err(|_| Reason::NotFound)?;
     let id = asked.workspace_of(Some(named))?;
-    // Both of the same object, and at once.
-    let describe = world.ask::<Workspace>(id.as_str(), workspace::Command::Describe);
-    let (described, identity_secrets) = join(describe, identity_secrets::count(&id, asked, world)).await;
-    match described? {
+    match world.ask::<Workspace>(id.as_str(), workspace::Command::Describe).await? {
         workspace::Reply::Workspace(record) => {
             notes.workspace = Some(record.id.as_str().to_owned());
-            Reply::json(200, &Shown { identity_secret_count: Some(identity_secrets?), ..record.into() })
+            let identity_secret_count = Some(identity_secrets::count(&id, asked, world).await?);
+            Reply::json(200, &Shown { identity_secret_count, ..record.into() })
         }
         _ => Err(Reason::Unavailable),
     }
