@@ -61,7 +61,8 @@
   async function identify() {
     try {
       const source = given === undefined ? window.clavigerIdentity ?? tag.dataset.identity : given;
-      token = (typeof source === 'function' ? await source() : source) ?? null;
+      const late = () => { throw new Error(`no answer within ${PATIENCE} ms`); };
+      token = (typeof source === 'function' ? await Promise.race([source(), pause(PATIENCE).then(late)]) : source) ?? null;
     } catch (error) {
       console.error('Claviger: the page’s function for the identity failed:', error);
       throw new Problem('identity');
