@@ -40,6 +40,8 @@ pub enum Reason {
     IdempotencyKeyReused,
     /// The credential lacks these scopes.
     InsufficientScope(Vec<String>),
+    /// A visitor's identity that proves nothing.
+    Identity(IdentityFault),
     /// The request makes no sense; for people: which field, and why.
     InvalidRequest(String, String),
     /// A genuine credential of a kind that this route does not take.
@@ -84,8 +86,27 @@ wire!(enum Reason {
     20 NotConfigured(a), 21 NotFound, 22 OriginNotAllowed,
     23 RateLimited { retry_after_millis, quotas }, 24 StageMismatch, 25 ObjectFailed,
     26 Unavailable, 27 Unreadable(a), 28 UnsupportedMediaType, 29 WrongConversation,
-    30 WrongWorkspace,
+    30 WrongWorkspace, 31 Identity(a),
 });
+
+/// Why a visitor's identity proves nothing. One that is genuine and unsound is an invalid request instead.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum IdentityFault {
+    /// Signed for another workspace.
+    Elsewhere,
+    /// Signed, and over.
+    Expired,
+    /// No secret that lives made the signature.
+    Forged,
+    /// Not the shape of any token that is taken.
+    Malformed,
+    /// None came, where the policy requires one.
+    Missing,
+    /// It names a secret that does not live in this workspace.
+    SecretUnknown,
+}
+
+wire!(enum IdentityFault { 0 Elsewhere, 1 Expired, 2 Forged, 3 Malformed, 4 Missing, 5 SecretUnknown });
 
 impl Reason {
     /// The name in logs, without what was sent or stored.
@@ -108,6 +129,12 @@ impl Reason {
             Self::IdempotencyKeyMalformed => "idempotency_key_malformed",
             Self::IdempotencyKeyReused => "idempotency_key_reused",
             Self::InsufficientScope(..) => "insufficient_scope",
+            Self::Identity(IdentityFault::Elsewhere) => "identity_elsewhere",
+            Self::Identity(IdentityFault::Expired) => "identity_expired",
+            Self::Identity(IdentityFault::Forged) => "identity_forged",
+            Self::Identity(IdentityFault::Malformed) => "identity_malformed",
+            Self::Identity(IdentityFault::Missing) => "identity_missing",
+            Self::Identity(IdentityFault::SecretUnknown) => "identity_secret_unknown",
             Self::InvalidRequest(..) => "invalid_request",
             Self::KindNotAllowed(..) => "kind_not_allowed",
             Self::MethodNotAllowed(..) => "method_not_allowed",

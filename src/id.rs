@@ -9,6 +9,7 @@ use crate::{
     wire,
     wire::{Malformed, Reader, Wire, Writer},
 };
+use base64ct::{Base64UrlUnpadded, Encoding as _};
 use std::fmt;
 
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -91,6 +92,30 @@ name! {
     /// One conversation of a visitor.
     ConversationId, "id", "This is not a conversation's id.",
     |text| text.strip_prefix("conv_").is_some_and(is_located)
+}
+
+name! {
+    /// The public half of an identity secret: `is_` and base64url of the root secret's key id and 128 random bits.
+    IdentitySecretId, "kid", "This is not an identity secret's id.",
+    |text| identity_secret_bytes(text).is_some()
+}
+
+impl IdentitySecretId {
+    /// A fresh id under the root secret of this key id.
+    pub fn issue(key_id: u8, random: [u8; 16]) -> Self {
+        let bytes = [&[key_id], random.as_slice()].concat();
+        Self(format!("is_{}", Base64UrlUnpadded::encode_string(&bytes)))
+    }
+
+    /// The key id of the root secret that it is derived from.
+    pub fn key_id(&self) -> u8 {
+        identity_secret_bytes(&self.0).map_or(0, |[key_id, ..]| key_id)
+    }
+}
+
+fn identity_secret_bytes(text: &str) -> Option<[u8; 17]> {
+    let mut bytes = [0; 18];
+    Base64UrlUnpadded::decode(text.strip_prefix("is_")?, &mut bytes).ok()?.try_into().ok()
 }
 
 impl WorkspaceId {

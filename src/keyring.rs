@@ -19,19 +19,22 @@ pub enum Purpose {
     DeployKey,
     /// Tags of history secrets.
     HistorySecret,
+    /// Secrets that customers' servers sign visitors' identity with.
+    IdentitySecret,
     /// Tags of widget keys.
     WidgetKey,
 }
 
 impl Purpose {
     /// Every purpose.
-    pub const ALL: [Self; 3] = [Self::DeployKey, Self::HistorySecret, Self::WidgetKey];
+    pub const ALL: [Self; 4] = [Self::DeployKey, Self::HistorySecret, Self::IdentitySecret, Self::WidgetKey];
 
     /// The purpose as a sub-key's text names it.
     fn name(self) -> &'static str {
         match self {
             Self::DeployKey => "deploy_key",
             Self::HistorySecret => "history_secret",
+            Self::IdentitySecret => "identity_secret",
             Self::WidgetKey => "widget_key",
         }
     }
@@ -41,6 +44,7 @@ impl Purpose {
         match self {
             Self::DeployKey => "claviger/1/deploy_key",
             Self::HistorySecret => "claviger/1/history_secret",
+            Self::IdentitySecret => "claviger/1/identity_secret",
             Self::WidgetKey => "claviger/1/widget_key",
         }
     }
@@ -114,22 +118,46 @@ impl KeyRing {
 
     /// The tag of `message`, and the key id of the entry that made it.
     pub fn sign(&self, purpose: Purpose, message: impl FnOnce(u8) -> Vec<u8>) -> Result<([u8; 32], Vec<u8>), Reason> {
-        let signing = self.entries.iter().find(|entry| !entry.check_only);
-        let (entry, key) = signing
-            .and_then(|entry| Some((entry, entry.key(purpose)?)))
-            .ok_or_else(|| Reason::NotConfigured("There is no root secret to sign with.".to_owned()))?;
+        let entry = self.first()?;
+        let key = entry.key(purpose).ok_or_else(nothing_signs)?;
         let message = message(entry.key_id);
         Ok((key.clone().chain_update(&message).finalize().into_bytes().into(), message))
     }
 
+    /// The key id of the entry that signs.
+    pub fn signing_id(&self) -> Result<u8, Reason> {
+        self.first().map(|entry| entry.key_id)
+    }
+
+    /// Whether anything is derived under the entry `key_id`: it is there, and not `check-only`.
+    pub fn derives(&self, key_id: u8) -> bool {
+        self.signing(key_id).is_some()
+    }
+
+    /// The secret that `message` (given in parts) stands for under the entry `key_id`; none where that does not sign.
+    pub fn derive(&self, purpose: Purpose, key_id: u8, message: &[&[u8]]) -> Option<Zeroizing<[u8; 32]>> {
+        let key = self.signing(key_id)?.key(purpose)?;
+        let mac = message.iter().fold(key.clone(), |mac, part| mac.chain_update(part));
+        Some(Zeroizing::new(mac.finalize().into_bytes().into()))
+    }
+
     /// Whether `tag` was made for `message` (given in parts) under the entry `key_id`, in constant time.
     pub fn verify(&self, purpose: Purpose, key_id: u8, message: &[&[u8]], tag: &[u8]) -> bool {
-        let entry = self.entries.iter().find(|entry| entry.key_id == key_id && !entry.check_only);
-        let Some(key) = entry.and_then(|entry| entry.key(purpose)) else {
+        let Some(key) = self.signing(key_id).and_then(|entry| entry.key(purpose)) else {
             return false;
         };
         let mac = message.iter().fold(key.clone(), |mac, part| mac.chain_update(part));
         mac.verify_slice(tag).is_ok()
+    }
+
+    /// The entry that signs what is new.
+    fn first(&self) -> Result<&Entry, Reason> {
+        self.entries.iter().find(|entry| !entry.check_only).ok_or_else(nothing_signs)
+    }
+
+    /// The entry of this key id, unless it is `check-only`.
+    fn signing(&self, key_id: u8) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.key_id == key_id && !entry.check_only)
     }
 
     fn of(entries: Vec<Entry>) -> Result<Self, Reason> {
@@ -193,6 +221,10 @@ fn expand(derived: &Hkdf<Sha256>, purpose: Purpose) -> Result<Zeroizing<[u8; 32]
 
 fn keyed(key: &[u8]) -> Result<Hmac<Sha256>, Reason> {
     Hmac::new_from_slice(key).map_err(|_| Reason::NotConfigured("HMAC refused the length of a sub-key.".to_owned()))
+}
+
+fn nothing_signs() -> Reason {
+    Reason::NotConfigured("There is no root secret to sign with.".to_owned())
 }
 
 fn malformed(position: usize, what: &str) -> Reason {

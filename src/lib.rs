@@ -17,6 +17,8 @@ pub mod credential;
 pub mod error;
 pub mod host;
 pub mod id;
+pub mod jose;
+pub mod json;
 pub mod keyring;
 pub mod limit;
 pub mod machine;

@@ -1,6 +1,6 @@
 //! What callers are told when we say no: a stable code, what happened, and what to do about it.
 
-use crate::error::Reason;
+use crate::error::{IdentityFault, Reason};
 
 /// The stable names that callers may rely on, with their HTTP status.
 macro_rules! codes {
@@ -132,6 +132,27 @@ impl From<&Reason> for Refusal {
                 "This Idempotency-Key was used with another body.",
                 "Use a new key for a new request.",
             ),
+            Reason::Identity(IdentityFault::Elsewhere) => say(
+                C::WrongWorkspace,
+                "The visitor's identity was signed for another workspace.",
+                "Put the id of this widget key's workspace into `aud`.",
+            ),
+            Reason::Identity(IdentityFault::Expired) => say(
+                C::ExpiredCredential,
+                "The visitor's identity has expired.",
+                "Let your server sign a new one for each page, or give the widget a function that fetches one.",
+            ),
+            // Malformed, forged and of an unknown secret answer alike: see above.
+            Reason::Identity(IdentityFault::Forged | IdentityFault::Malformed | IdentityFault::SecretUnknown) => say(
+                C::InvalidCredential,
+                "The visitor's identity is not valid.",
+                "Sign a JWT with HS256 and the whole text of an identity secret that lives, or leave `identity` out.",
+            ),
+            Reason::Identity(IdentityFault::Missing) => say(
+                C::MissingCredential,
+                "This chat is for signed-in visitors only.",
+                "Send `identity`, a JWT that your server signed: the policy says `identity = \"required\"`.",
+            ),
             Reason::InsufficientScope(required) => Self {
                 required: required.clone(),
                 ..say(
@@ -206,13 +227,16 @@ impl From<&Reason> for Refusal {
 #[cfg(test)]
 mod tests {
     use super::{Code, Refusal};
-    use crate::error::Reason;
+    use crate::error::{IdentityFault, Reason};
 
     #[test]
     fn p6_unknown_forged_and_malformed_credentials_cannot_be_told_apart() {
         let told = |reason: &Reason| Refusal::from(reason);
         assert_eq!(told(&Reason::CredentialForged), told(&Reason::CredentialUnknown));
         assert_eq!(told(&Reason::CredentialForged), told(&Reason::CredentialMalformed));
+        let identity = |fault| told(&Reason::Identity(fault));
+        assert_eq!(identity(IdentityFault::Forged), identity(IdentityFault::SecretUnknown));
+        assert_eq!(identity(IdentityFault::Forged), identity(IdentityFault::Malformed));
     }
 
     #[test]

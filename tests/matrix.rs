@@ -58,6 +58,7 @@ struct Scene {
     toy: Toy,
     visitor: Visitor,
     id: String,
+    kid: String,
     deploy_key: String,
 }
 
@@ -66,7 +67,8 @@ fn scene() -> Scene {
     let (id, key) = toy.shop();
     let visitor = toy.open(&key);
     let deploy_key = toy.deploy_key();
-    Scene { toy, visitor, id, deploy_key }
+    let (kid, _) = toy.identity_secret("acme");
+    Scene { toy, visitor, id, kid, deploy_key }
 }
 
 impl Scene {
@@ -91,7 +93,7 @@ impl Scene {
         } else {
             &self.visitor.conversation
         };
-        let mut path = pattern.replace("{widget_key}", key).replace("{id}", id);
+        let mut path = pattern.replace("{widget_key}", key).replace("{id}", id).replace("{kid}", &self.kid);
         if matches!(pattern, "/v1/credentials" | "/v1/conversations") && method == "GET" {
             path.push_str("?workspace=acme");
         }

@@ -269,11 +269,13 @@ fn a_widget_call_asks_two_objects_and_a_read_asks_both_at_once() {
 }
 
 #[test]
-fn identity_and_members_that_nobody_asked_for_are_refused() {
+fn members_that_nobody_asked_for_are_refused() {
     let toy = Toy::new("default");
     let visitor = toy.conversation();
     let path = format!("/w/{}/conversations", visitor.key);
-    for body in [json!({"identity": "a.b.c"}), json!({"workspace": "other"}), json!({"expires_in": 1})] {
+    for body in
+        [json!({"subject": "me"}), json!({"verified": true}), json!({"workspace": "other"}), json!({"expires_in": 1})]
+    {
         let refused = toy.send("POST", &path, &[("origin", ORIGIN)], &body.to_string());
         refused.refused(400, "invalid_request");
         let member = body.as_object().unwrap().keys().next().unwrap();

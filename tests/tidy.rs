@@ -20,11 +20,15 @@ use Mates::{Apart, Together};
 
 /// Lowest first. A room may name the rooms on lines above its own; and its line-mates, where they stand together.
 const LAYERS: &[(&[&str], Mates, &str)] = &[
-    (&["wire"], Apart, "how any value is stored and sent"),
+    (&["wire", "json"], Apart, "how any value is stored and sent, and how what others send is read"),
     (&["time", "secret"], Apart, "values that know nothing of the world"),
     (&["limit"], Apart, "a reason against a call tells the limits as they stand"),
     (&["error", "refusal"], Together, "one failure in its two languages"),
-    (&["id", "scope", "keyring", "request"], Apart, "names, keys and queries, which fail with a reason"),
+    (
+        &["id", "scope", "keyring", "request", "jose"],
+        Apart,
+        "names, keys, queries and tokens, which fail with a reason",
+    ),
     (&["origin"], Apart, "what is an origin depends on the environment"),
     (&["machine", "host"], Together, "a turn says how it must be hosted, a host says what a turn decided"),
     (&["outbox", "replay"], Apart, "what hosts deliver, and what came twice"),

@@ -2,15 +2,29 @@
 //
 //   <script async src="https://WORKER/widget.js" data-key="clv_wk_live_…"></script>
 //
-// Optional: data-title="Chat with us", data-identity="<JWT signed by your server>". Page API: claviger.open(), .close().
+// Optional: data-title="Chat with us". Page API: claviger.open(), .close(), .identify(…).
+// Who is signed in: data-identity="<JWT signed by your server>", or window.clavigerIdentity, a JWT or a function that
+// answers one (or a promise of one; null for nobody). When that changes without a reload: claviger.identify().
 // A page's Content-Security-Policy needs the worker's origin in script-src and connect-src, and nothing else: styles are
 // a constructed sheet, text is only ever written as text, no cookie is set, nothing is fetched before the panel opens.
-(() => {
-  'use strict';
+((start) => {
   const tag = document.currentScript;
   if (!tag || window.claviger) return;
+  let live = start(tag);
+  if (!live) return;
+  window.claviger = Object.freeze({
+    open: () => live.open(),
+    close: () => live.close(),
+    // Another visitor gets another widget: of the one before nothing stays on the screen, and nothing in memory.
+    identify(identity) {
+      const reopen = live.end();
+      live = start(tag, identity);
+      if (reopen) live.open();
+    },
+  });
+})((tag, given) => {
+  'use strict';
   const KEY = tag.dataset.key || '';
-  const IDENTITY = tag.dataset.identity;
   const TITLE = tag.dataset.title || 'Chat with us';
   const WORKER = new URL(tag.src).origin;
   const BASE = `${WORKER}/w/${KEY}/conversations`;
@@ -25,6 +39,7 @@
     offline: () => 'You are offline. Messages are kept and sent when you are back.',
     refused: () => 'Chat is not available on this site.',
     identity: () => 'Your sign-in could not be confirmed. Reload the page and try again.',
+    anonymous: () => 'Please sign in to use the chat.',
     limited: () => 'Too many messages.',
     broken: ({ id }) => `Chat has a problem${id ? ` (request id ${id})` : ''}.`,
     rejected: ({ error }) => error || 'This message was not accepted.',
@@ -32,21 +47,44 @@
 
   // ---- what is kept: the conversation for all tabs of this site, unsent messages for this tab --------------------
 
-  // Two people who sign in one after the other in one browser must not see each other's history.
-  const subject = () => {
-    try {
-      const payload = IDENTITY.split('.')[1].replace(/-/g, '+').replace(/_/g, '/');
-      return ':' + JSON.parse(atob(payload)).sub;
-    } catch { return IDENTITY ? ':?' : ''; }
-  };
+  const decode = (text) => atob(text.replace(/-/g, '+').replace(/_/g, '/'));
   // The key's id stands in its text (version, key id, length, id): a rotated key finds the conversations of the one before.
   const keyId = () => {
     try {
-      const bytes = atob(KEY.replace(/^[a-z0-9]+_wk_(test|live)_/, '').replace(/-/g, '+').replace(/_/g, '/'));
+      const bytes = decode(KEY.replace(/^[a-z0-9]+_wk_(test|live)_/, ''));
       return bytes.slice(3, 3 + bytes.charCodeAt(2));
     } catch { return KEY; }
   };
-  const NAME = `claviger:${keyId()}${subject()}`;
+  // Two people who sign in one after the other in one browser must not see each other's history: each has a store of their
+  // own, named by a digest of who they are. Where there is none to make (no secure context) this page remembers, nothing else.
+  let token, who, NAME;
+  async function identify() {
+    try {
+      const source = given === undefined ? window.clavigerIdentity ?? tag.dataset.identity : given;
+      const late = () => { throw new Error(`no answer within ${PATIENCE} ms`); };
+      token = (typeof source === 'function' ? await Promise.race([source(), pause(PATIENCE).then(late)]) : source) ?? null;
+    } catch (error) {
+      console.error('Claviger: the page’s function for the identity failed:', error);
+      throw new Problem('identity');
+    }
+    let next = token === null ? '' : ':?';
+    try { next = `:${JSON.parse(new TextDecoder().decode(Uint8Array.from(decode(token.split('.')[1]), (c) => c.charCodeAt(0)))).sub}`; } catch { /* the worker will say so */ }
+    if ((who ??= next) !== next) throw new Problem('identity');     // somebody else by now: the page must say so first
+    if (NAME) return;
+    try {
+      const hash = who && new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(who)));
+      NAME = `claviger:${keyId()}${hash && `:${btoa(String.fromCharCode(...hash.slice(0, 18)))}`}`;
+    } catch { NAME = Symbol(who); }
+  }
+  let settling;
+  const settle = () => settling ??= (async () => {
+    await identify();
+    try { localStorage.getItem(NAME); } catch { shared = false; }
+    chat = load();
+    try { for (const { text, key } of JSON.parse(sessionStorage.getItem(NAME)) || []) enqueue({ text, key }); } catch { /* none kept */ }
+    keepOutbox();
+  })().catch((problem) => { settling = null; throw problem; });
+
   let memory = null, shared = true;
   const load = () => {
     try {
@@ -61,7 +99,6 @@
       else localStorage.removeItem(NAME);
     } catch { shared = false; }
   };
-  try { localStorage.getItem(NAME); } catch { shared = false; }
   const pause = (ms) => new Promise((wake) => setTimeout(wake, ms));
   // One tab at a time creates or rotates (Web Locks); the others find its result in the store. The lock is held a little
   // longer than the job: a browser hands a change of localStorage to its other processes only after a while.
@@ -128,7 +165,8 @@
     const gone = status === 401 || status === 404 || status === 410 || code === 'wrong_conversation' || code === 'conflict';
     if (secret) return new Problem(gone ? 'ended' : 'rejected', facts);
     console.error(`Claviger: no conversation could be opened: ${code} ${error || ''} ${fix || ''}`);
-    return new Problem(IDENTITY && (status === 400 || status === 401) ? 'identity' : 'refused', facts);
+    if (code === 'missing_credential') return new Problem('anonymous', facts);
+    return new Problem(token !== null && /^(invalid_request|(in|ex).+_credential|wrong_workspace)$/.test(code) ? 'identity' : 'refused', facts);
   }
 
   let told = false;
@@ -142,7 +180,7 @@
 
   // ---- the conversation ----------------------------------------------------------------------------------------------
 
-  let chat = load();                // {conversation, history_secret, expires_at}
+  let chat = null;                  // {conversation, history_secret, expires_at}
   let last = '';                    // id of the last message read
   let holdSend = 0, holdRead = 0, nextRotation = 0;
   const rows = new Map();           // message id → its element
@@ -150,7 +188,7 @@
 
   const waiting = () => outbox.filter((item) => !item.failed);
   const keepOutbox = () => {
-    try { sessionStorage.setItem(NAME, JSON.stringify(waiting().map(({ text, key }) => ({ text, key })))); } catch { /* this page only */ }
+    if (NAME) try { sessionStorage.setItem(NAME, JSON.stringify(waiting().map(({ text, key }) => ({ text, key })))); } catch { /* this page only */ }
   };
 
   function adopt(next) {
@@ -170,7 +208,7 @@
     } catch (problem) {
       // A secret that was never genuine is refused unreadably, like an origin. If a new conversation opens, it was the secret.
       if (problem.kind === 'refused' && extra && !blocked) {
-        const fresh = await call('POST', '', null, opening());
+        const fresh = await begin();
         save(fresh);
         adopt(fresh);
         throw new Problem('ended');
@@ -188,10 +226,19 @@
   const create = () => locked(async () => {
     const other = load();
     if (other) return adopt(other);
-    adopt(await call('POST', '', null, opening()));
+    adopt(await begin());
     save(chat);
   });
-  const opening = () => (IDENTITY ? { identity: IDENTITY } : {});
+  // A token lives for an hour at most: where the page has a function, it is asked once more.
+  async function begin(again) {
+    try {
+      return await call('POST', '', null, token === null ? {} : { identity: token });
+    } catch (problem) {
+      if (again || problem.kind !== 'identity' || typeof (given ?? window.clavigerIdentity) !== 'function') throw problem;
+      await identify();
+      return begin(true);
+    }
+  }
 
   async function rotate() {
     if (!chat || Date.now() < nextRotation || Date.parse(chat.expires_at) - Date.now() > ROTATE_BEFORE) return;
@@ -215,7 +262,7 @@
   async function send() {
     for (let endings = 0; ;) {
       const [item] = waiting();
-      if (!item || Date.now() < holdSend) return;
+      if (!item || life.signal.aborted || Date.now() < holdSend) return;
       try {
         if (!chat) await create();
         const { conversation } = chat;
@@ -261,15 +308,18 @@
   let running = false, again = false, timer;
   async function work() {
     if (running) { again = true; return; }
+    if (life.signal.aborted) return;
     running = true;
     clearTimeout(timer);
     let delay = POLL;
     try {
+      await settle();
       do { again = false; await rotate(); await send(); await read(); } while (again);
     } catch (problem) {
       if (problem.kind === 'busy') delay = 1000; else say(problem.kind ? problem : new Problem('broken'), 'send');
     }
     running = false;
+    if (life.signal.aborted) return;
     if ((!panel.hidden && !document.hidden) || waiting().length) timer = setTimeout(work, delay);
   }
 
@@ -390,7 +440,15 @@
     log.scrollTop = log.scrollHeight;
     input.focus();
     if (navigator.onLine === false) say(new Problem('offline'), 'read');
-    if (chat || waiting().length) work();
+    work();
+  }
+  const life = new AbortController(), alive = { signal: life.signal };
+  function end() {
+    life.abort();
+    clearTimeout(timer);
+    clearInterval(countdown);
+    host.remove();
+    return !panel.hidden;
   }
   function close() {
     if (panel.hidden) return;
@@ -415,20 +473,20 @@
     const edge = event.shiftKey ? shut : go;      // where the panel fills the screen nothing behind it can be reached
     if (root.activeElement === edge) { event.preventDefault(); (event.shiftKey ? go : shut).focus(); }
   });
-  addEventListener('offline', () => say(new Problem('offline'), 'read'));
+  addEventListener('offline', () => say(new Problem('offline'), 'read'), alive);
   addEventListener('online', () => {
     if (trouble?.problem.kind === 'offline') say(null);
     if (!panel.hidden || waiting().length) work();
-  });
+  }, alive);
   addEventListener('storage', (event) => {
-    if (event.key !== NAME && event.key !== null) return;
+    if (!NAME || (event.key !== NAME && event.key !== null)) return;
     adopt(load());
     if (!panel.hidden) work();
-  });
-  document.addEventListener('visibilitychange', () => { if (!document.hidden && !panel.hidden) work(); });
+  }, alive);
+  document.addEventListener('visibilitychange', () => { if (!document.hidden && !panel.hidden) work(); }, alive);
   const fills = matchMedia('(max-width: 479px)');
   const modal = () => (fills.matches ? panel.setAttribute('aria-modal', 'true') : panel.removeAttribute('aria-modal'));
-  fills.addEventListener('change', modal);
+  fills.addEventListener('change', modal, alive);
   modal();
 
   // ---- the style: one constructed sheet, so that a strict style-src does not matter ----------------------------------
@@ -486,8 +544,7 @@ textarea:focus-visible { outline-offset: -1px; }
   const root = host.attachShadow({ mode: 'open' });
   root.adoptedStyleSheets = [sheet];
   root.append(launcher, panel);
-  try { for (const { text, key } of JSON.parse(sessionStorage.getItem(NAME)) || []) enqueue({ text, key }); } catch { /* none kept */ }
   const mount = () => document.body.append(host);
-  if (document.body) mount(); else addEventListener('DOMContentLoaded', mount);
-  window.claviger = Object.freeze({ open, close });
-})();
+  if (document.body) mount(); else addEventListener('DOMContentLoaded', mount, alive);
+  return { open, close, end };
+});

@@ -55,9 +55,11 @@ pub struct Open {
     pub widget_key: CredentialId,
     /// When its first secret ends.
     pub expires_at: Timestamp,
+    /// Who the visitor is, where that was verified: for good, since nothing changes how a conversation began.
+    pub subject: Option<String>,
 }
 
-wire!(Open { id, environment, widget_key, expires_at });
+wire!(Open { id, environment, widget_key, expires_at, subject });
 
 /// Who reads or writes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -105,8 +107,8 @@ pub enum Reply {
     Opened,
     /// It has ended.
     Closed(Timestamp),
-    /// Messages, and whether there are more.
-    Page(Vec<Message>, bool),
+    /// Messages, whether there are more, and who the visitor is, where that was verified.
+    Page(Vec<Message>, bool, Option<String>),
     /// The message as stored; whether it was stored before; the conversation's limit.
     Appended(Message, bool, Vec<Quota>),
     /// Too many messages: milliseconds until one would be stored, and the conversation's limit.
@@ -115,7 +117,7 @@ pub enum Reply {
     Rotated(u64, Timestamp),
 }
 
-wire!(enum Reply { 0 Opened, 1 Closed(a), 2 Page(a, b), 3 Appended(a, b, c), 4 Rotated(a, b), 5 Limited(a, b) });
+wire!(enum Reply { 0 Opened, 1 Closed(a), 2 Page(a, b, c), 3 Appended(a, b, c), 4 Rotated(a, b), 5 Limited(a, b) });
 
 impl Machine for Conversation {
     const BINDING: &'static str = "CONVERSATION";
@@ -176,6 +178,7 @@ fn open(open: Open, turn: &mut Turn) -> Result<Reply, Reason> {
 
 fn read(record: Record, by: Party, after: u64, limit: usize, turn: &mut Turn) -> Result<Reply, Reason> {
     record.admits(by, turn.at())?;
+    let subject = record.open.subject.clone();
     record.note_use(by, turn);
     let after = message_key(after);
     let range = Range { prefix: MESSAGES, after: Some(&after), reverse: false, limit: limit + 1 };
@@ -189,7 +192,7 @@ fn read(record: Record, by: Party, after: u64, limit: usize, turn: &mut Turn) ->
     let count = fits.count();
     messages.truncate(count);
     let more = count < all;
-    Ok(Reply::Page(messages, more))
+    Ok(Reply::Page(messages, more, subject))
 }
 
 fn append(mut record: Record, append: Append, turn: &mut Turn) -> Result<Reply, Reason> {

@@ -92,11 +92,12 @@ impl Record {
             id: self.open.id.clone(),
             environment: self.open.environment,
             status: self.ended.as_ref().map_or_else(|| "open".to_owned(), |(_, status)| status.clone()),
-            verified: false,
+            verified: self.open.subject.is_some(),
             created_at: self.created_at,
             expires_at: self.expires_at,
             last_message_at: self.last_message_at,
             version: self.version,
+            subject: self.open.subject.clone(),
         };
         if let Some(workspace) = self.open.id.workspace() {
             turn.send::<Workspace>(workspace.as_str(), &workspace::Command::NoteConversation(note))?;

@@ -2,11 +2,15 @@
 
 mod deploy_key;
 mod history_secret;
+mod identity;
+mod identity_secret;
 mod signed;
 mod widget_key;
 
 pub use deploy_key::{DeployKey, MAX_LIFE_SECONDS};
 pub use history_secret::HistorySecret;
+pub use identity::Identity;
+pub use identity_secret::IdentitySecret;
 pub use widget_key::WidgetKey;
 
 use crate::{error::Reason, id::Environment, keyring::KeyRing, machine::World, secret::Secret};
@@ -111,7 +115,9 @@ impl Door<'_> {
     pub fn is_like_credential(&self, text: &str) -> bool {
         let token = text.rsplit_once('|').map_or(text, |(_, token)| token);
         let rest = token.strip_prefix(self.brand).and_then(|rest| rest.strip_prefix('_'));
-        rest.is_some_and(|rest| ["dk_", "hs_", "wk_", "st_", "live_", "test_"].iter().any(|tag| rest.starts_with(tag)))
+        rest.is_some_and(|rest| {
+            ["dk_", "hs_", "is_", "wk_", "st_", "live_", "test_"].iter().any(|tag| rest.starts_with(tag))
+        })
     }
 
     /// `<scheme> <credential>` with exactly one space (RFC 9110 §11.4); the scheme in any case, and bound to the kind.

@@ -1,6 +1,6 @@
 //! `/v1`: calls with a credential in the headers.
 
-use super::{Notes, config::Config, conversations, credentials, reply::Reply, workspaces};
+use super::{Notes, config::Config, conversations, credentials, identity_secrets, reply::Reply, workspaces};
 use crate::{
     credential::{CredentialKind, Verified},
     error::Reason,
@@ -67,6 +67,9 @@ async fn act(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result
         Action::ChangeCredential => credentials::change(asked, world, notes).await,
         Action::RotateCredential => credentials::rotate(asked, world, notes).await,
         Action::RevokeCredential => credentials::revoke(asked, world, notes).await,
+        Action::CreateIdentitySecret => identity_secrets::create(asked, world, notes).await,
+        Action::ListIdentitySecrets => identity_secrets::list(asked, world, notes).await,
+        Action::RevokeIdentitySecret => identity_secrets::revoke(asked, world, notes).await,
         Action::ListConversations => conversations::list(asked, world, notes).await,
         Action::ReadMessages => conversations::read(asked, world, notes).await,
         Action::Reply => conversations::reply(asked, world, notes).await,

@@ -1,28 +1,18 @@
 //! Bodies: JSON objects whose members are asked for by name. What nobody asked for is refused.
 
-use crate::{error::Reason, machine::World};
-use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use std::fmt;
+use crate::{
+    error::Reason,
+    json::{Member, Members},
+    machine::World,
+    secret::Secret,
+};
 
 /// The longest body that is read: 1 MiB.
 pub const MAX_BYTES: usize = 1 << 20;
 
-/// More members than this has no body here; it bounds the search for doubled names.
-const MAX_MEMBERS: usize = 64;
-
 /// The members of a JSON object; each name once.
 #[derive(Default)]
-pub struct Fields(Vec<(String, Member)>);
-
-/// A value as far as any body here needs it.
-enum Member {
-    Null,
-    Number(u64),
-    Text(String),
-    Texts(Vec<String>),
-    /// Anything else: no call takes it.
-    Unfit,
-}
+pub struct Fields(Members);
 
 /// Reads the request's body: its bytes, and its members. No body is an empty object.
 pub async fn read(world: &impl World) -> Result<(Vec<u8>, Fields), Reason> {
@@ -66,7 +56,7 @@ impl Fields {
     /// Parses a body. The reasons never repeat what was sent.
     pub fn parse(bytes: &[u8]) -> Result<Self, Reason> {
         let text = std::str::from_utf8(bytes).map_err(|_| Reason::invalid("", "The body is not well-formed UTF-8."))?;
-        serde_json::from_str(text).map_err(|error| {
+        Members::parse(text).map(Self).map_err(|error| {
             let place = format!("line {}, column {}", error.line(), error.column());
             let why = if error.is_data() {
                 "The body must be a JSON object that has each member once, and at most 64.".to_owned()
@@ -105,6 +95,15 @@ impl Fields {
         }
     }
 
+    /// A token that may be missing or `null`: any text, also an empty one, since its own reader says what is sound.
+    pub fn optional_token(&mut self, name: &str) -> Result<Option<Secret>, Reason> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Member::Text(text)) => Ok(Some(Secret::new(text))),
+            Some(_) => Err(Reason::invalid(name, "A text is required.")),
+        }
+    }
+
     /// A whole number within bounds that may be missing or `null`.
     pub fn optional_number(&mut self, name: &str, min: u64, max: u64) -> Result<Option<u64>, Reason> {
         let Some(value) = self.take(name) else {
@@ -127,15 +126,14 @@ impl Fields {
 
     /// Whether the member is there and `null`; takes it then.
     pub fn take_null(&mut self, name: &str) -> bool {
-        let place = self.0.iter().position(|(key, value)| key == name && matches!(value, Member::Null));
-        place.map(|place| self.0.swap_remove(place)).is_some()
+        matches!(self.0.get(name), Some(Member::Null)) && self.0.take(name).is_some()
     }
 
     /// Nothing may be left.
     pub fn finish(self) -> Result<(), Reason> {
-        match self.0.first() {
+        match self.0.names().next() {
             None => Ok(()),
-            Some((name, _)) => {
+            Some(name) => {
                 let shown: String = name.chars().filter(|c| !c.is_control()).take(40).collect();
                 Err(Reason::invalid(&shown, "This member is not known here: leave it out."))
             }
@@ -143,96 +141,7 @@ impl Fields {
     }
 
     fn take(&mut self, name: &str) -> Option<Member> {
-        let place = self.0.iter().position(|(key, _)| key == name)?;
-        Some(self.0.swap_remove(place).1).filter(|value| !matches!(value, Member::Null))
-    }
-}
-
-impl<'de> Deserialize<'de> for Fields {
-    /// As a map, except that a name which comes twice is an error instead of a silent choice.
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-
-        impl<'de> Visitor<'de> for Members {
-            type Value = Fields;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
-                let mut members: Vec<(String, Member)> = Vec::new();
-                while let Some((name, value)) = map.next_entry::<String, Member>()? {
-                    if members.len() >= MAX_MEMBERS || members.iter().any(|(known, _)| *known == name) {
-                        return Err(A::Error::custom("a member twice, or too many"));
-                    }
-                    members.push((name, value));
-                }
-                Ok(Fields(members))
-            }
-        }
-
-        deserializer.deserialize_map(Members)
-    }
-}
-
-impl<'de> Deserialize<'de> for Member {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Any;
-
-        impl<'de> Visitor<'de> for Any {
-            type Value = Member;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a value")
-            }
-
-            fn visit_bool<E>(self, _: bool) -> Result<Member, E> {
-                Ok(Member::Unfit)
-            }
-
-            fn visit_i64<E>(self, _: i64) -> Result<Member, E> {
-                Ok(Member::Unfit)
-            }
-
-            fn visit_u64<E>(self, number: u64) -> Result<Member, E> {
-                Ok(Member::Number(number))
-            }
-
-            fn visit_f64<E>(self, _: f64) -> Result<Member, E> {
-                Ok(Member::Unfit)
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Member, E> {
-                Ok(Member::Text(text.to_owned()))
-            }
-
-            fn visit_string<E>(self, text: String) -> Result<Member, E> {
-                Ok(Member::Text(text))
-            }
-
-            fn visit_unit<E>(self) -> Result<Member, E> {
-                Ok(Member::Null)
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Member, A::Error> {
-                let (mut texts, mut fit) = (Vec::new(), true);
-                while let Some(item) = items.next_element::<Member>()? {
-                    match item {
-                        Member::Text(text) => texts.push(text),
-                        _ => fit = false,
-                    }
-                }
-                Ok(if fit { Member::Texts(texts) } else { Member::Unfit })
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Member, A::Error> {
-                while map.next_entry::<IgnoredAny, Member>()?.is_some() {}
-                Ok(Member::Unfit)
-            }
-        }
-
-        deserializer.deserialize_any(Any)
+        self.0.take(name).filter(|value| !matches!(value, Member::Null))
     }
 }
 

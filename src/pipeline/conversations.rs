@@ -25,6 +25,11 @@ pub struct Shown {
 pub struct Page {
     items: Vec<Shown>,
     next: Option<String>,
+    /// Who the visitor is: the operator's to see, and `null` where it was not verified.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verified: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<Option<String>>,
 }
 
 #[derive(Serialize)]
@@ -33,6 +38,7 @@ struct Listed {
     environment: &'static str,
     status: String,
     verified: bool,
+    subject: Option<String>,
     created_at: String,
     expires_at: String,
     last_message_at: Option<String>,
@@ -58,7 +64,7 @@ impl From<Message> for Shown {
 /// A page, and the id after which the next one begins.
 pub fn page(messages: Vec<Message>, more: bool) -> Page {
     let next = messages.last().filter(|_| more).map(|message| format!("msg_{}", message.sequence));
-    Page { items: messages.into_iter().map(Shown::from).collect(), next }
+    Page { items: messages.into_iter().map(Shown::from).collect(), next, verified: None, subject: None }
 }
 
 /// Reads `after`: the id of a message; 0 without one.
@@ -92,6 +98,7 @@ pub async fn list(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> R
         environment: note.environment.as_str(),
         status: note.status,
         verified: note.verified,
+        subject: note.subject,
         created_at: note.created_at.rfc3339(),
         expires_at: note.expires_at.rfc3339(),
         last_message_at: note.last_message_at.map(Timestamp::rfc3339),
@@ -106,9 +113,10 @@ pub async fn read(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> R
     let after = after(asked.query("after")?)?;
     let page_size = asked.config.widget()?.page;
     match world.ask::<Conversation>(id.as_str(), Command::Read(Party::Operator, after, page_size)).await? {
-        Answer::Page(messages, more) => {
+        Answer::Page(messages, more, subject) => {
             notes.workspace = id.workspace().map(String::from);
-            Reply::json(200, &page(messages, more))
+            let verified = Some(subject.is_some());
+            Reply::json(200, &Page { verified, subject: Some(subject), ..page(messages, more) })
         }
         _ => Err(Reason::Unavailable),
     }

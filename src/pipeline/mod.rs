@@ -9,6 +9,8 @@ pub mod route;
 mod api;
 mod conversations;
 mod credentials;
+mod identity;
+mod identity_secrets;
 mod retry;
 mod shown;
 mod widget;

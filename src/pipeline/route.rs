@@ -62,6 +62,13 @@ fn routes(path: &str) -> Option<Vec<(&'static str, Route<'_>)>> {
         ["v1", "whoami"] => vec![("GET", api(A::Whoami, ""))],
         ["v1", "workspaces"] => vec![("GET", api(A::ListWorkspaces, "")), ("POST", api(A::CreateWorkspace, ""))],
         ["v1", "workspaces", id] => vec![("GET", api(A::ReadWorkspace, id))],
+        ["v1", "workspaces", id, "identity-secrets"] => {
+            vec![("GET", api(A::ListIdentitySecrets, id)), ("POST", api(A::CreateIdentitySecret, id))]
+        }
+        ["v1", "workspaces", _, "identity-secrets", _, "revoke"] => {
+            let both = path.strip_prefix("/v1/workspaces/")?.strip_suffix("/revoke")?;
+            vec![("POST", api(A::RevokeIdentitySecret, both))]
+        }
         ["v1", "credentials"] => vec![("GET", api(A::ListCredentials, "")), ("POST", api(A::CreateCredential, ""))],
         ["v1", "credentials", id] => vec![("GET", api(A::ReadCredential, id)), ("PATCH", api(A::ChangeCredential, id))],
         ["v1", "credentials", id, "rotate"] => vec![("POST", api(A::RotateCredential, id))],
@@ -97,9 +104,11 @@ pub fn name(action: Action) -> &'static str {
         Action::ChangeCredential => "PATCH /v1/credentials/{id}",
         Action::CloseConversation => "POST /w/{widget_key}/conversations/{id}/close",
         Action::CreateCredential => "POST /v1/credentials",
+        Action::CreateIdentitySecret => "POST /v1/workspaces/{id}/identity-secrets",
         Action::CreateWorkspace => "POST /v1/workspaces",
         Action::ListConversations => "GET /v1/conversations",
         Action::ListCredentials => "GET /v1/credentials",
+        Action::ListIdentitySecrets => "GET /v1/workspaces/{id}/identity-secrets",
         Action::ListWorkspaces => "GET /v1/workspaces",
         Action::OpenConversation => "POST /w/{widget_key}/conversations",
         Action::ReadCredential => "GET /v1/credentials/{id}",
@@ -108,6 +117,7 @@ pub fn name(action: Action) -> &'static str {
         Action::ReadWorkspace => "GET /v1/workspaces/{id}",
         Action::Reply => "POST /v1/conversations/{id}/messages",
         Action::RevokeCredential => "POST /v1/credentials/{id}/revoke",
+        Action::RevokeIdentitySecret => "POST /v1/workspaces/{id}/identity-secrets/{kid}/revoke",
         Action::RotateCredential => "POST /v1/credentials/{id}/rotate",
         Action::RotateHistorySecret => "POST /w/{widget_key}/conversations/{id}/secret/rotate",
         Action::Whoami => "GET /v1/whoami",

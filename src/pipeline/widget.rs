@@ -4,12 +4,13 @@ use super::{
     Notes, body,
     config::Config,
     conversations::{after, appended, page},
+    identity,
     reply::Reply,
     retry,
 };
 use crate::{
     conversation::{Append, Command, Conversation, Open, Party, Reply as Answer},
-    credential::{CredentialKind, HistorySecret, Kind as _, Verified, WidgetKey},
+    credential::{CredentialKind, HistorySecret, Identity, Kind as _, Verified, WidgetKey},
     error::Reason,
     id::ConversationId,
     limit::Quota,
@@ -135,14 +136,11 @@ async fn act(admitted: &Admitted, key: &WidgetKey, config: &Config, world: &impl
 
 async fn open(admitted: &Admitted, key: &WidgetKey, config: &Config, world: &impl World) -> Result<Reply, Reason> {
     let (_, mut fields) = body::read(world).await?;
-    if fields.optional_text("identity", 8_192)?.is_some() {
-        return Err(Reason::invalid(
-            "identity",
-            "This workspace has no identity secret to verify visitors with: leave it out.",
-        ));
-    }
+    let presented = fields.optional_token("identity")?;
     fields.finish()?;
     let workspace = key.id.workspace().ok_or(Reason::NotFound)?;
+    let identity = identity::verify(presented, &workspace, config, world).await?;
+    let subject = identity.map(Identity::into_subject);
     let at = world.now();
     let secret = HistorySecret {
         conversation: ConversationId::issue(&workspace, at, world.random()?),
@@ -155,7 +153,9 @@ async fn open(admitted: &Admitted, key: &WidgetKey, config: &Config, world: &imp
         environment: key.environment,
         widget_key: key.id.clone(),
         expires_at: secret.expires_at,
+        subject,
     };
+    let verified = open.subject.is_some();
     world.ask::<Conversation>(secret.conversation.as_str(), Command::Open(open)).await?;
     let issued = secret.issue(&config.policy.brand, &config.ring)?;
     let opened = Opened {
@@ -163,7 +163,7 @@ async fn open(admitted: &Admitted, key: &WidgetKey, config: &Config, world: &imp
         // Shown to the one browser that opened the conversation.
         history_secret: issued.reveal(),
         expires_at: secret.expires_at.rfc3339(),
-        verified: false,
+        verified,
     };
     Ok(Reply::json(201, &opened)?.with_quotas(admitted.quotas(), at))
 }
@@ -177,7 +177,7 @@ async fn read_history(
     let after = after(request.parameter("after")?)?;
     let read = Command::Read(Party::Visitor(secret.generation), after, page_size);
     match world.ask::<Conversation>(secret.conversation.as_str(), read).await? {
-        Answer::Page(messages, more) => Reply::json(200, &page(messages, more)),
+        Answer::Page(messages, more, _) => Reply::json(200, &page(messages, more)),
         _ => Err(Reason::Unavailable),
     }
 }

@@ -1,6 +1,6 @@
 //! `/v1/workspaces`.
 
-use super::{Notes, api::Asked, body, reply::Reply};
+use super::{Notes, api::Asked, body, identity_secrets, reply::Reply};
 use crate::{
     error::Reason,
     id::WorkspaceId,
@@ -17,6 +17,9 @@ struct Shown {
     id: String,
     name: String,
     created_at: String,
+    /// A list does not tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    identity_secret_count: Option<usize>,
 }
 
 #[derive(Serialize)]
@@ -27,7 +30,8 @@ struct Page {
 
 impl From<WorkspaceRecord> for Shown {
     fn from(record: WorkspaceRecord) -> Self {
-        Self { id: record.id.into(), name: record.name, created_at: record.created_at.rfc3339() }
+        let created_at = record.created_at.rfc3339();
+        Self { id: record.id.into(), name: record.name, created_at, identity_secret_count: None }
     }
 }
 
@@ -73,7 +77,8 @@ pub async fn read(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> R
     match world.ask::<Workspace>(id.as_str(), workspace::Command::Describe).await? {
         workspace::Reply::Workspace(record) => {
             notes.workspace = Some(record.id.as_str().to_owned());
-            Reply::json(200, &Shown::from(record))
+            let identity_secret_count = Some(identity_secrets::count(&id, asked, world).await?);
+            Reply::json(200, &Shown { identity_secret_count, ..record.into() })
         }
         _ => Err(Reason::Unavailable),
     }

@@ -1,7 +1,7 @@
 //! The policy file: TOML into types, or the line and the reason why not.
 
 use super::{
-    Implies, Policy, ScopeRule, Tier, WidgetPolicy, routes,
+    IdentityRule, Implies, Policy, ScopeRule, Tier, WidgetPolicy, routes,
     table::{Fault, Table, Text, table},
 };
 use crate::{limit::Limit, registry::credential::SHARDS, scope::Scope};
@@ -145,6 +145,7 @@ fn windows(name: &str, tables: Vec<Table>) -> Result<Vec<Limit>, Fault> {
 /// The numbers of `docs/http.md` hold where the file is silent.
 fn widget(file: Table) -> Result<WidgetPolicy, Fault> {
     let file = file.only(&[
+        "identity",
         "history_secret_days",
         "text_bytes",
         "page",
@@ -153,6 +154,7 @@ fn widget(file: Table) -> Result<WidgetPolicy, Fault> {
         "conversations_per_hour",
         "conversations_per_hour_per_key",
     ])?;
+    let identity = IdentityRule::read(file.text("identity")?)?;
     let number = |name, bounds, otherwise| Ok::<u32, Fault>(file.number(name, bounds)?.unwrap_or(otherwise));
     let days = number("history_secret_days", 1..=365, 30)?;
     let text_bytes = number("text_bytes", 1..=65_536, 16 * 1_024)?;
@@ -167,6 +169,7 @@ fn widget(file: Table) -> Result<WidgetPolicy, Fault> {
         history_secret_seconds: u64::from(days) * 86_400,
         text_bytes: usize::try_from(text_bytes).unwrap_or(usize::MAX),
         page: usize::try_from(page).unwrap_or(usize::MAX),
+        identity,
         messages: limit("messages", messages, 60),
         conversation_messages: limit("conversation", conversation_messages, 60),
         conversations: limit("conversations", conversations, 3_600),

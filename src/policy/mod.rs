@@ -1,10 +1,12 @@
 //! May they. The policy file as types, the table of actions, and the one pure function that reads it.
 
 mod file;
+mod identity;
 mod routes;
 mod table;
 
 pub use file::{PolicyError, parse};
+pub use identity::IdentityRule;
 
 use crate::{credential::CredentialKind, error::Reason, limit::Limit, principal::Principal, scope::Scope};
 
@@ -82,6 +84,8 @@ pub struct WidgetPolicy {
     pub text_bytes: usize,
     /// Messages on a page.
     pub page: usize,
+    /// Whether a visitor must say who they are.
+    pub identity: IdentityRule,
     /// Messages, per key and network.
     pub messages: Limit,
     /// Messages, per conversation.
@@ -149,6 +153,8 @@ pub enum Action {
     CloseConversation,
     /// `POST /v1/credentials`.
     CreateCredential,
+    /// `POST /v1/workspaces/{id}/identity-secrets`.
+    CreateIdentitySecret,
     /// `POST /v1/workspaces`.
     CreateWorkspace,
     /// `PATCH /v1/credentials/{id}`.
@@ -157,6 +163,8 @@ pub enum Action {
     ListConversations,
     /// `GET /v1/credentials`.
     ListCredentials,
+    /// `GET /v1/workspaces/{id}/identity-secrets`.
+    ListIdentitySecrets,
     /// `GET /v1/workspaces`.
     ListWorkspaces,
     /// `POST /w/{wk}/conversations`.
@@ -173,6 +181,8 @@ pub enum Action {
     Reply,
     /// `POST /v1/credentials/{id}/revoke`.
     RevokeCredential,
+    /// `POST /v1/workspaces/{id}/identity-secrets/{kid}/revoke`.
+    RevokeIdentitySecret,
     /// `POST /v1/credentials/{id}/rotate`.
     RotateCredential,
     /// `POST /w/{wk}/conversations/{id}/secret/rotate`.
@@ -185,11 +195,14 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::Whoami,
         Self::CreateWorkspace,
         Self::ListWorkspaces,
         Self::ReadWorkspace,
+        Self::CreateIdentitySecret,
+        Self::ListIdentitySecrets,
+        Self::RevokeIdentitySecret,
         Self::CreateCredential,
         Self::ListCredentials,
         Self::ReadCredential,
@@ -218,6 +231,9 @@ impl Action {
             | Self::CreateWorkspace
             | Self::ListWorkspaces
             | Self::ReadWorkspace
+            | Self::CreateIdentitySecret
+            | Self::ListIdentitySecrets
+            | Self::RevokeIdentitySecret
             | Self::CreateCredential
             | Self::ListCredentials
             | Self::ReadCredential

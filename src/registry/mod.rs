@@ -2,7 +2,9 @@
 
 pub mod credential;
 pub mod deployment;
+pub mod identity;
 mod listing;
 mod metering;
+mod note;
 pub mod record;
 pub mod workspace;

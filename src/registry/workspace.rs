@@ -4,7 +4,7 @@
 use super::{
     credential::{self, Credential, SHARDS, shard_name},
     deployment::{self, Deployment, WorkspaceRecord},
-    listing,
+    identity, listing,
     record::{CredentialRecord, Overlap, SecretRecord, Status},
 };
 use crate::{
@@ -16,6 +16,8 @@ use crate::{
     time::Timestamp,
     wire,
 };
+
+pub use super::note::ConversationNote;
 
 const INFO: &str = "info";
 /// Rows of credentials.
@@ -65,13 +67,15 @@ pub enum Command {
         /// At most so many.
         limit: usize,
     },
+    /// Something about identity secrets.
+    Identity(identity::Command),
 }
 
 wire!(enum Command {
     0 Create(a, b), 1 Describe, 2 CreateCredential(a, b), 3 ReadCredential(a), 4 ListCredentials(a),
     5 ChangeCredential(a, b), 6 RotateCredential(a, b, c), 7 RevokeCredential(a, b),
     8 CredentialUsed(a, b), 9 NoteConversation(a),
-    10 ListConversations { environment, after, limit }, 11 ConversationsWrote(a),
+    10 ListConversations { environment, after, limit }, 11 Identity(a), 12 ConversationsWrote(a),
 });
 
 /// Which credentials.
@@ -110,29 +114,6 @@ pub enum Expiry {
 
 wire!(enum Expiry { 0 At(a), 1 Never });
 
-/// A conversation as its workspace lists it.
-#[derive(Clone, Debug)]
-pub struct ConversationNote {
-    /// Which one.
-    pub id: ConversationId,
-    /// Live or test data.
-    pub environment: Environment,
-    /// `open`, `closed` or `expired`.
-    pub status: String,
-    /// Whether the visitor's identity was verified.
-    pub verified: bool,
-    /// When it began.
-    pub created_at: Timestamp,
-    /// When its history secret ends, unless it is rotated.
-    pub expires_at: Timestamp,
-    /// When somebody last wrote, to about ten seconds.
-    pub last_message_at: Option<Timestamp>,
-    /// Grows with every note; an older one is ignored.
-    pub version: u64,
-}
-
-wire!(ConversationNote { id, environment, status, verified, created_at, expires_at, last_message_at, version });
-
 /// What the object answers.
 pub enum Reply {
     /// Done; or known already.
@@ -147,10 +128,12 @@ pub enum Reply {
     Credentials(Vec<CredentialRecord>, Option<CredentialId>),
     /// Conversations, and where to go on.
     Conversations(Vec<ConversationNote>, Option<ConversationId>),
+    /// To what was about identity secrets.
+    Identity(identity::Reply),
 }
 
 wire!(enum Reply {
-    0 Done, 1 Workspace(a), 2 Credential(a), 3 Credentials(a, b), 4 Conversations(a, b), 5 Known(a) });
+    0 Done, 1 Workspace(a), 2 Credential(a), 3 Credentials(a, b), 4 Conversations(a, b), 5 Known(a), 6 Identity(a) });
 
 impl Machine for Workspace {
     const BINDING: &'static str = "WORKSPACE";
@@ -249,6 +232,7 @@ fn answer(command: Command, turn: &mut Turn) -> Result<Reply, Reason> {
         Command::ListConversations { environment, after, limit } => {
             listing::conversations(environment, after, limit, turn)
         }
+        Command::Identity(command) => identity::handle(command, turn).map(Reply::Identity),
     }
 }
 

@@ -15,16 +15,16 @@ const freePort = () => new Promise((found) => {
 });
 
 describe('the demo', () => {
-  let s, demo, folder, key;
+  let s, demo, folder, seeded;
   before(async () => {
     s = await stage();
     folder = await mkdtemp(join(tmpdir(), 'claviger-demo-'));
     const port = await freePort();
     const facts = { worker: s.worker.url, deployKey: s.worker.deployKey, stateFile: join(folder, '.dev/seed.json'), origins: [`http://127.0.0.1:${port}`] };
-    key = await seed(facts);
-    assert.deepEqual(await seed(facts), key, 'a second seeding finds the first one’s key');
-    assert.notEqual((await seed({ ...facts, stateFile: join(folder, 'other.json'), origins: ['http://127.0.0.1:1'] })).id, key.id);
-    demo = await startDemo({ worker: s.worker.url, widgetKey: key.secret, deployKey: s.worker.deployKey, port });
+    seeded = await seed(facts);
+    assert.deepEqual(await seed(facts), seeded, 'a second seeding finds the first one’s key');
+    assert.notEqual((await seed({ ...facts, stateFile: join(folder, 'other.json'), origins: ['http://127.0.0.1:1'] })).widgetKey.id, seeded.widgetKey.id);
+    demo = await startDemo({ worker: s.worker.url, widgetKey: seeded.widgetKey.secret, identity: seeded.identity, deployKey: s.worker.deployKey, port });
   });
   after(async () => {
     await demo?.stop();
@@ -95,12 +95,13 @@ describe('the demo', () => {
     await pane.context.close();
   });
 
-  it('never gives the deploy key to the browser', async () => {
+  it('never gives the deploy key or the identity secret to the browser', async () => {
     const secret = s.worker.deployKey.split('|').pop();
-    for (const path of ['/', '/operator', '/operator.js', '/operator/api/conversations']) {
-      const answer = await fetch(demo.url + path, { headers: { 'Sec-Fetch-Site': 'same-origin' } });
+    for (const path of ['/', '/demo.js', '/session', '/chat-identity', '/operator', '/operator.js', '/operator/api/conversations']) {
+      const answer = await fetch(demo.url + path, { headers: { 'Sec-Fetch-Site': 'same-origin', Cookie: 'customer=ada' } });
       assert.equal(answer.status, 200, path);
-      assert.ok(!(await answer.text()).includes(secret), path);
+      const text = await answer.text();
+      assert.ok(!text.includes(secret) && !text.includes(seeded.identity.secret), path);
       assert.ok(![...answer.headers.values()].some((value) => value.includes(secret)), path);
     }
     assert.ok(!(await readFile(join(folder, '.dev/seed.json'), 'utf8')).includes(secret));

@@ -122,7 +122,7 @@ test("a workspace is made once, listed page by page and read", async () => {
   assert.equal(made.status, 201);
   assertKeys(made.json, ["id", "name", "created_at"]);
   assert.match(made.json.created_at, MOMENT);
-  assert.deepEqual((await worker.api("GET", `/v1/workspaces/${made.json.id}`)).json, made.json);
+  assert.deepEqual((await worker.api("GET", `/v1/workspaces/${made.json.id}`)).json, { ...made.json, identity_secret_count: 0 });
   assertRefused(await worker.api("POST", "/v1/workspaces", { body: { name: "Acme", id: "acme" } }), 409, "conflict");
 
   const seen = [];
@@ -237,12 +237,12 @@ test("a visitor and the operator read one conversation, each message once and in
   const read = await visit("GET", messages, { key: history_secret });
   assert.deepEqual([read.status, read.json], [200, { items, next: null }]);
   assert.deepEqual((await visit("GET", `${messages}?after=msg_1`, { key: history_secret })).json.items, [replied.json]);
-  assert.deepEqual((await worker.api("GET", `/v1/conversations/${id}/messages?workspace=acme`)).json, { items, next: null });
+  assert.deepEqual((await worker.api("GET", `/v1/conversations/${id}/messages?workspace=acme`)).json, { items, next: null, verified: false, subject: null });
   assertRefused(await worker.api("GET", `/v1/conversations/${id}/messages?workspace=other`), 404, "not_found");
   assertRefused(await visit("GET", `${messages}?after=1`, { key: history_secret }), 400, "invalid_request");
 
   const list = await worker.api("GET", "/v1/conversations?workspace=acme&environment=live&limit=1");
-  assertKeys(list.json.items[0], ["id", "environment", "status", "verified", "created_at", "expires_at", "last_message_at"]);
+  assertKeys(list.json.items[0], ["id", "environment", "status", "verified", "subject", "created_at", "expires_at", "last_message_at"]);
   assert.deepEqual([list.json.items[0].id, list.json.items[0].status], [id, "open"]);
   assert.deepEqual((await worker.api("GET", "/v1/conversations?workspace=acme&environment=test")).json.items, []);
 

@@ -28,6 +28,7 @@ before(async () => {
   visitor = (await worker.api("POST", `/w/${key.secret}/conversations`, { key: null, headers: { origin: SITE } })).json;
   const path = `/w/${key.secret}/conversations/${visitor.conversation}`;
   const next = await worker.api("POST", `${path}/secret/rotate`, { key: visitor.history_secret, scheme: "Bearer", headers: { origin: SITE } });
+  const { secret: identitySecret } = (await worker.api("POST", "/v1/workspaces/acme/identity-secrets")).json;
   const forge = (text) => text.slice(0, -4) + "AAAA";
   const [root] = worker.rootSecrets.split(",");
   secrets = {
@@ -38,6 +39,7 @@ before(async () => {
     nextWidgetKey: rotated.secret,
     historySecret: visitor.history_secret,
     nextHistorySecret: next.json.history_secret,
+    identitySecret,
     forgedDeployKey: forge(worker.deployKey),
     forgedWidgetKey: forge(key.secret),
     forgedHistorySecret: forge(visitor.history_secret),
@@ -76,6 +78,7 @@ test("l6_p9_secrets_in_paths_and_queries_come_out_nowhere", async () => {
     const text = encodeURIComponent(secret);
     for (const path of [
       `/${text}`, `/v1/${text}`, `/v1/credentials/${text}`, `/v1/credentials/${text}/rotate`, `/v1/workspaces/${text}`,
+      `/v1/workspaces/acme/identity-secrets/${text}/revoke`,
       `/v1/conversations/${text}/messages`, `/w/${text}`, `/w/${text}/conversations`, `/w/${key.secret}/conversations/${text}/messages`,
       ...["id", "workspace", "cursor", "status", "kind", "environment", "limit", "after", "access_token", text].flatMap((name) =>
         [`/v1/credentials?workspace=acme&${name}=${text}`, `/v1/conversations?workspace=acme&${name}=${text}`, `/v1/workspaces?${name}=${text}`]),

@@ -146,6 +146,12 @@ impl Toy {
         (made.text_at("id"), made.text_at("secret"))
     }
 
+    /// Makes an identity secret: its kid and its text.
+    pub fn identity_secret(&self, workspace: &str) -> (String, String) {
+        let made = self.admin("POST", &format!("/v1/workspaces/{workspace}/identity-secrets"), &Value::Null).ok(201);
+        (made.text_at("kid"), made.text_at("secret"))
+    }
+
     /// A workspace with a live key: the key's id and text.
     pub fn shop(&self) -> (String, String) {
         self.workspace("acme");

@@ -96,21 +96,21 @@ try {
   if (vars.ORIGIN && vars.ORIGIN !== worker) console.error(`Note: .dev.vars says ORIGIN="${vars.ORIGIN}", but this run listens on ${worker}. Absolute URLs will name the former.`);
   const deployKey = await mintDeployKey(vars);
   startWrangler(vars);
-  const widgetKey = await seed({
+  const { widgetKey, identity } = await seed({
     worker,
     deployKey,
     stateFile: join(root, '.dev/seed.json'),
     origins: [`http://127.0.0.1:${DEMO_PORT}`, `http://localhost:${DEMO_PORT}`],
     stopped: () => { if (ending) throw new Error('stopped'); },
   });
-  demo = await startDemo({ worker, widgetKey: widgetKey.secret, deployKey, port: Number(DEMO_PORT) });
+  demo = await startDemo({ worker, widgetKey: widgetKey.secret, identity, deployKey, port: Number(DEMO_PORT) });
   console.log(`
   ┌──────────────────────────────────────────────────────────────
   │  A shop with the chat     ${demo.url}/
   │  The operator's pane      ${demo.url}/operator
   │  The worker               ${worker}
   │
-  │  Write in the shop, answer in the pane. Ctrl-C ends everything.
+  │  Write in the shop, as nobody or signed in; answer in the pane. Ctrl-C ends everything.
   └──────────────────────────────────────────────────────────────
 `);
 } catch (error) {

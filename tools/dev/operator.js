@@ -11,6 +11,10 @@ const when = (at) => {
   const date = new Date(at), today = date.toDateString() === new Date().toDateString();
   return date.toLocaleString([], today ? { hour: '2-digit', minute: '2-digit' } : { dateStyle: 'short', timeStyle: 'short' });
 };
+// What a customer's server vouches for; whoever it does not vouch for stays a nameless visitor, and looks like one.
+const badge = (subject) => (subject
+  ? [el('span', { class: 'verified' }, '✓ verified'), ' ', el('bdi', {}, subject)]
+  : [el('span', { class: 'unverified' }, 'not verified')]);
 const short = (id) => `Visitor ${id.split('_')[1].slice(-5)}`; // conv_<unique>_<workspace>
 
 let chosen = '';            // the conversation in the address (#id), so that the phone's Back button works
@@ -38,14 +42,15 @@ async function drawList() {
   items.sort((a, b) => Date.parse(time(b)) - Date.parse(time(a)));
   $('none').hidden = items.length > 0;
   const order = items.map((item) => {
-    const link = links.get(item.id) ?? el('a', { href: `#${item.id}` }, el('strong'), el('time'), el('span'));
+    const link = links.get(item.id) ?? el('a', { href: `#${item.id}` }, el('strong'), el('time'), el('span'), el('span'));
     links.set(item.id, link);
-    const [name, at, facts] = link.children;
+    const [name, at, facts, identity] = link.children;
     if (item.id === chosen) seen.set(item.id, time(item));
     const fresh = seen.get(item.id) !== time(item);
     name.textContent = short(item.id);
     at.textContent = when(time(item));
-    facts.textContent = [fresh && 'new', item.status, item.verified && 'verified'].filter(Boolean).join(' · ');
+    facts.textContent = [fresh && 'new', item.status].filter(Boolean).join(' · ');
+    if (!identity.firstChild) identity.append(...badge(item.verified ? item.subject : null));
     link.classList.toggle('fresh', fresh);
     if (item.id === chosen) link.setAttribute('aria-current', 'true'); else link.removeAttribute('aria-current');
     return link;
@@ -65,6 +70,7 @@ async function drawMessages() {
   for (;;) {
     const page = await call(`conversations/${encodeURIComponent(conversation)}/messages${last && `?after=${encodeURIComponent(last)}`}`);
     if (conversation !== chosen) return;
+    if (!$('identity').firstChild) $('identity').append(...badge(page.verified ? page.subject : null));
     const low = log.scrollHeight - log.scrollTop - log.clientHeight < 80;
     for (const { id, at, from, text } of page.items) {
       last = id;
@@ -101,6 +107,7 @@ function choose() {
   document.body.classList.toggle('chosen', !!chosen);
   if (chosen) {
     $('title').textContent = short(chosen);
+    $('identity').replaceChildren();
     $('text').focus();
   }
   work();

@@ -1,4 +1,5 @@
-// Makes what the demo needs in a fresh worker, and finds it again in one that was seeded before: a workspace and a widget key.
+// Makes what the demo needs in a fresh worker, and finds it again in one that was seeded before: a workspace, a widget key,
+// and the identity secret with which the shop’s server says who is signed in.
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
@@ -18,7 +19,7 @@ export async function healthy(worker, seconds = 60, stopped = () => {}) {
   }
 }
 
-/** Answers `{id, secret}` of a widget key that is active and lists exactly the `origins` given, or more. */
+/** Answers `{widgetKey: {id, secret}, identity: {kid, secret}}`; the key is active and lists the `origins` given, or more. */
 export async function seed({ worker, deployKey, stateFile, origins, stopped }) {
   await healthy(worker, 180, stopped);       // wrangler compiles first
 
@@ -40,18 +41,31 @@ export async function seed({ worker, deployKey, stateFile, origins, stopped }) {
   const workspace = await call('POST', '/v1/workspaces', { id: 'demo', name: 'Demo' });
   if (workspace.status !== 201 && workspace.status !== 409) complain('The demo workspace could not be made', workspace);
 
-  const remembered = await readFile(stateFile, 'utf8').then(JSON.parse).catch(() => null);
-  if (remembered?.widget_key?.id) {
-    const { status, json } = await call('GET', `/v1/credentials/${encodeURIComponent(remembered.widget_key.id)}?workspace=demo`);
-    if (status === 200 && json.status === 'active' && origins.every((origin) => json.origins?.includes(origin))) return remembered.widget_key;
+  async function widgetKey({ id, secret } = {}) {
+    if (id) {
+      const { status, json } = await call('GET', `/v1/credentials/${encodeURIComponent(id)}?workspace=demo`);
+      if (status === 200 && json.status === 'active' && origins.every((origin) => json.origins?.includes(origin))) return { id, secret };
+    }
+    const made = await call('POST', '/v1/credentials', {
+      kind: 'widget_key', workspace: 'demo', environment: 'test', name: 'Demo widget', origins,
+    });
+    if (made.status !== 201) complain('The widget key could not be made', made);
+    return { id: made.json.id, secret: made.json.secret };
   }
 
-  const made = await call('POST', '/v1/credentials', {
-    kind: 'widget_key', workspace: 'demo', environment: 'test', name: 'Demo widget', origins,
-  });
-  if (made.status !== 201) complain('The widget key could not be made', made);
-  const widgetKey = { id: made.json.id, secret: made.json.secret };
+  async function identity({ kid, secret } = {}) {
+    if (kid) {
+      const { json } = await call('GET', '/v1/workspaces/demo/identity-secrets');
+      if (json.items?.some((known) => known.kid === kid && known.status === 'active')) return { kid, secret };
+    }
+    const made = await call('POST', '/v1/workspaces/demo/identity-secrets');
+    if (made.status !== 201) complain('The identity secret could not be made', made);
+    return { kid: made.json.kid, secret: made.json.secret };
+  }
+
+  const remembered = await readFile(stateFile, 'utf8').then(JSON.parse).catch(() => null);
+  const seeded = { widgetKey: await widgetKey(remembered?.widgetKey), identity: await identity(remembered?.identity) };
   await mkdir(dirname(stateFile), { recursive: true });
-  await writeFile(stateFile, `${JSON.stringify({ widget_key: widgetKey }, null, 2)}\n`, { mode: 0o600 });
-  return widgetKey;
+  await writeFile(stateFile, `${JSON.stringify(seeded, null, 2)}\n`, { mode: 0o600 });
+  return seeded;
 }

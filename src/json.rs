@@ -1,0 +1,136 @@
+//! JSON objects whose members are asked for by name: each name once, and nothing chosen silently.
+
+use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use std::fmt;
+
+/// More members than this has no object here; it bounds the search for doubled names.
+const MAX_MEMBERS: usize = 64;
+
+/// The members of a JSON object; each name once.
+#[derive(Default)]
+pub struct Members(Vec<(String, Member)>);
+
+/// A value as far as any reader here needs it.
+pub enum Member {
+    /// `null`.
+    Null,
+    /// A whole number, not negative, and written as one.
+    Number(u64),
+    /// A text.
+    Text(String),
+    /// A list of texts.
+    Texts(Vec<String>),
+    /// Anything else: nobody takes it.
+    Unfit,
+}
+
+impl Members {
+    /// Reads a text that is one object and nothing else.
+    pub fn parse(text: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(text)
+    }
+
+    /// The member `name`.
+    pub fn get(&self, name: &str) -> Option<&Member> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+    }
+
+    /// Takes the member `name` out.
+    pub fn take(&mut self, name: &str) -> Option<Member> {
+        let place = self.0.iter().position(|(known, _)| known == name)?;
+        Some(self.0.swap_remove(place).1)
+    }
+
+    /// What is still there.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Members {
+    /// As a map, except that a name which comes twice is an error instead of a silent choice.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+
+        impl<'de> Visitor<'de> for Object {
+            type Value = Members;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+                let mut members: Vec<(String, Member)> = Vec::new();
+                while let Some((name, value)) = map.next_entry::<String, Member>()? {
+                    if members.len() >= MAX_MEMBERS || members.iter().any(|(known, _)| *known == name) {
+                        return Err(A::Error::custom("a member twice, or too many"));
+                    }
+                    members.push((name, value));
+                }
+                Ok(Members(members))
+            }
+        }
+
+        deserializer.deserialize_map(Object)
+    }
+}
+
+impl<'de> Deserialize<'de> for Member {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+
+        impl<'de> Visitor<'de> for Any {
+            type Value = Member;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value")
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Member, E> {
+                Ok(Member::Unfit)
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Member, E> {
+                Ok(Member::Unfit)
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Member, E> {
+                Ok(Member::Number(number))
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Member, E> {
+                Ok(Member::Unfit)
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Member, E> {
+                Ok(Member::Text(text.to_owned()))
+            }
+
+            fn visit_string<E>(self, text: String) -> Result<Member, E> {
+                Ok(Member::Text(text))
+            }
+
+            fn visit_unit<E>(self) -> Result<Member, E> {
+                Ok(Member::Null)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Member, A::Error> {
+                let (mut texts, mut fit) = (Vec::new(), true);
+                while let Some(item) = items.next_element::<Member>()? {
+                    match item {
+                        Member::Text(text) => texts.push(text),
+                        _ => fit = false,
+                    }
+                }
+                Ok(if fit { Member::Texts(texts) } else { Member::Unfit })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Member, A::Error> {
+                while map.next_entry::<IgnoredAny, Member>()?.is_some() {}
+                Ok(Member::Unfit)
+            }
+        }
+
+        deserializer.deserialize_any(Any)
+    }
+}
