@@ -15,6 +15,8 @@ use zeroize::Zeroizing;
 /// What a sub-key is for. A tag made for one purpose verifies for no other.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Purpose {
+    /// Signatures under the head of an audit chain.
+    AuditCheckpoint,
     /// Tags of deploy keys.
     DeployKey,
     /// Tags of history secrets.
@@ -25,11 +27,12 @@ pub enum Purpose {
 
 impl Purpose {
     /// Every purpose.
-    pub const ALL: [Self; 3] = [Self::DeployKey, Self::HistorySecret, Self::WidgetKey];
+    pub const ALL: [Self; 4] = [Self::AuditCheckpoint, Self::DeployKey, Self::HistorySecret, Self::WidgetKey];
 
     /// The purpose as a sub-key's text names it.
     fn name(self) -> &'static str {
         match self {
+            Self::AuditCheckpoint => "audit_checkpoint",
             Self::DeployKey => "deploy_key",
             Self::HistorySecret => "history_secret",
             Self::WidgetKey => "widget_key",
@@ -39,6 +42,7 @@ impl Purpose {
     /// The label that separates sub-keys: HKDF's `info` (RFC 5869 §2.3).
     fn label(self) -> &'static str {
         match self {
+            Self::AuditCheckpoint => "claviger/1/audit_checkpoint",
             Self::DeployKey => "claviger/1/deploy_key",
             Self::HistorySecret => "claviger/1/history_secret",
             Self::WidgetKey => "claviger/1/widget_key",
@@ -130,6 +134,11 @@ impl KeyRing {
         };
         let mac = message.iter().fold(key.clone(), |mac, part| mac.chain_update(part));
         mac.verify_slice(tag).is_ok()
+    }
+
+    /// Whether a tag that names this entry can be verified at all: the entry is here, and no leaked one.
+    pub fn can_verify(&self, key_id: u8) -> bool {
+        self.entries.iter().any(|entry| entry.key_id == key_id && !entry.check_only)
     }
 
     fn of(entries: Vec<Entry>) -> Result<Self, Reason> {

@@ -1,12 +1,15 @@
 //! The object of one conversation: its messages, the generation of the one secret that opens it, and its own limit.
 
 mod record;
+mod refused;
 
 use crate::{
+    audit::By,
     error::Reason,
     id::{ConversationId, CredentialId, Environment},
     limit::{Limit, Quota, Verdict, Window, admit},
     machine::{Lesson, Machine, Range, Step, Turn},
+    registry::tally::Tallies,
     replay::{self, RetryKey},
     time::Timestamp,
     wire,
@@ -28,7 +31,9 @@ const NOTE_SECONDS: u64 = 10;
 
 /// See the module.
 #[derive(Default)]
-pub struct Conversation;
+pub struct Conversation {
+    tallies: Tallies,
+}
 
 /// What the object can be asked.
 pub enum Command {
@@ -42,9 +47,14 @@ pub enum Command {
     Rotate(u64, u64),
     /// End it; the secret dies.
     Close(u64),
+    /// The same, by a visitor: what is refused is counted.
+    Visited(By, Box<Command>),
+    /// A genuine secret of this conversation was refused before it was asked.
+    Refused(By, Reason),
 }
 
-wire!(enum Command { 0 Open(a), 1 Read(a, b, c), 2 Append(a), 3 Rotate(a, b), 4 Close(a) });
+wire!(enum Command {
+    0 Open(a), 1 Read(a, b, c), 2 Append(a), 3 Rotate(a, b), 4 Close(a), 5 Visited(a, b), 6 Refused(a, b) });
 
 /// The beginning of a conversation.
 pub struct Open {
@@ -114,9 +124,12 @@ pub enum Reply {
     Limited(u64, Vec<Quota>),
     /// The generation that lives now, and until when.
     Rotated(u64, Timestamp),
+    /// No; and that was counted, which an error would have undone.
+    Refused(Reason),
 }
 
-wire!(enum Reply { 0 Opened, 1 Closed(a), 2 Page(a, b), 3 Appended(a, b, c), 4 Rotated(a, b), 5 Limited(a, b) });
+wire!(enum Reply {
+    0 Opened, 1 Closed(a), 2 Page(a, b), 3 Appended(a, b, c), 4 Rotated(a, b), 5 Limited(a, b), 6 Refused(a) });
 
 impl Machine for Conversation {
     const BINDING: &'static str = "CONVERSATION";
@@ -126,6 +139,10 @@ impl Machine for Conversation {
     fn handle(&self, command: Command, turn: &mut Turn) -> Result<Step<Self>, Reason> {
         let record: Option<Record> = turn.get(RECORD)?;
         let reply = match (command, record) {
+            (Command::Visited(by, command), Some(_)) => return self.visited(by, *command, turn),
+            (Command::Refused(by, reason), Some(record)) => {
+                return self.refuse(by, &record.open.id, reason.clone(), Reply::Refused(reason), turn);
+            }
             (Command::Open(_), Some(_)) => {
                 return Err(Reason::Conflict("There is a conversation with this id already.".to_owned()));
             }
@@ -150,6 +167,7 @@ impl Machine for Conversation {
                 turn.wake_at(record.expires_at)?;
             }
         }
+        self.tallies.wake(turn)?;
         Ok(None)
     }
 }

@@ -1,5 +1,6 @@
 //! The one road: parse → authenticate → authorize → meter → act → log. There is no second way in.
 
+mod audit;
 pub mod body;
 pub mod config;
 pub mod public;
@@ -9,6 +10,7 @@ pub mod route;
 mod api;
 mod conversations;
 mod credentials;
+mod network;
 mod retry;
 mod shown;
 mod widget;

@@ -153,6 +153,8 @@ pub enum Action {
     CreateWorkspace,
     /// `PATCH /v1/credentials/{id}`.
     ChangeCredential,
+    /// `GET /v1/audit/export`.
+    ExportAudit,
     /// `GET /v1/conversations`.
     ListConversations,
     /// `GET /v1/credentials`.
@@ -161,6 +163,8 @@ pub enum Action {
     ListWorkspaces,
     /// `POST /w/{wk}/conversations`.
     OpenConversation,
+    /// `GET /v1/audit`.
+    ReadAudit,
     /// `GET /v1/credentials/{id}`.
     ReadCredential,
     /// `GET /w/{wk}/conversations/{id}/messages`.
@@ -177,6 +181,8 @@ pub enum Action {
     RotateCredential,
     /// `POST /w/{wk}/conversations/{id}/secret/rotate`.
     RotateHistorySecret,
+    /// `GET /v1/audit/verify`.
+    VerifyAudit,
     /// `GET /v1/whoami`.
     Whoami,
     /// `POST /w/{wk}/conversations/{id}/messages`.
@@ -185,7 +191,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::Whoami,
         Self::CreateWorkspace,
         Self::ListWorkspaces,
@@ -199,6 +205,9 @@ impl Action {
         Self::ListConversations,
         Self::ReadMessages,
         Self::Reply,
+        Self::ReadAudit,
+        Self::ExportAudit,
+        Self::VerifyAudit,
         Self::OpenConversation,
         Self::ReadHistory,
         Self::Write,
@@ -226,7 +235,10 @@ impl Action {
             | Self::RevokeCredential
             | Self::ListConversations
             | Self::ReadMessages
-            | Self::Reply => &[CredentialKind::DeployKey],
+            | Self::Reply
+            | Self::ReadAudit
+            | Self::ExportAudit
+            | Self::VerifyAudit => &[CredentialKind::DeployKey],
         }
     }
 

@@ -2,6 +2,8 @@
 
 use super::{
     record::ShardRecord,
+    tally::Tallies,
+    witness::{Use, revoke_deploy_key},
     workspace::{self, Workspace},
 };
 use crate::{
@@ -17,8 +19,8 @@ use sha2::{Digest as _, Sha256};
 /// Objects over which a widget key is spread, by client network.
 pub const SHARDS: u8 = 16;
 
-const RECORD: &str = "record";
-const REVOKED: &str = "revoked";
+pub(super) const RECORD: &str = "record";
+pub(super) const REVOKED: &str = "revoked";
 const REPORTED: &str = "reported";
 const CEILING: &str = "ceiling";
 const WINDOWS: &str = "window/";
@@ -44,21 +46,26 @@ pub fn shard_name(id: &CredentialId, number: u8) -> String {
 
 /// See the module.
 #[derive(Default)]
-pub struct Credential;
+pub struct Credential {
+    pub(super) tallies: Tallies,
+}
 
 /// What the object can be asked.
 pub enum Command {
     /// The workspace's registry changed.
     Store(ShardRecord),
     /// A deploy key asks to be admitted.
-    UseDeployKey,
+    UseDeployKey(Option<Use>),
     /// A deploy key ends.
-    RevokeDeployKey,
+    RevokeDeployKey(Option<Use>),
     /// A widget call asks to be admitted.
     Visit(Visit),
+    /// A genuine deploy key was refused before its object was asked.
+    RefuseDeployKey(Use, Reason),
 }
 
-wire!(enum Command { 0 Store(a), 1 UseDeployKey, 2 RevokeDeployKey, 3 Visit(a) });
+wire!(enum Command {
+    0 Store(a), 1 UseDeployKey(a), 2 RevokeDeployKey(a), 3 Visit(a), 4 RefuseDeployKey(a, b) });
 
 /// What a widget call asks for.
 pub struct Visit {
@@ -74,9 +81,11 @@ pub struct Visit {
     pub network: String,
     /// What is to be done.
     pub errand: Errand,
+    /// The request, for the record.
+    pub request_id: Option<String>,
 }
 
-wire!(Visit { id, environment, serial, origin, network, errand });
+wire!(Visit { id, environment, serial, origin, network, errand, request_id });
 
 /// What a widget call is about to do, with the limits that apply.
 pub enum Errand {
@@ -115,18 +124,19 @@ impl Machine for Credential {
     fn handle(&self, command: Command, turn: &mut Turn) -> Result<Step<Self>, Reason> {
         let reply = match command {
             Command::Store(record) => store(record, turn)?,
-            Command::UseDeployKey => Reply::DeployKey(turn.get(REVOKED)?),
-            Command::RevokeDeployKey => {
-                let revoked_at = turn.get(REVOKED)?.unwrap_or(turn.at());
-                turn.put(REVOKED, &revoked_at);
-                Reply::DeployKey(Some(revoked_at))
+            Command::UseDeployKey(used) => return self.use_deploy_key(used, turn),
+            Command::RevokeDeployKey(used) => revoke_deploy_key(used, turn)?,
+            Command::RefuseDeployKey(used, reason) => return self.refuse_deploy_key(used, &reason, None, turn),
+            Command::Visit(visit) => {
+                let reply = self::visit(&visit, turn)?;
+                return self.witness(visit, reply, turn);
             }
-            Command::Visit(visit) => self::visit(visit, turn)?,
         };
         Ok(Step::reply(reply))
     }
 
     fn wake(&self, turn: &mut Turn) -> Result<Lesson<Self>, Reason> {
+        self.tallies.wake(turn)?;
         sweep(turn)?;
         Ok(None)
     }
@@ -141,14 +151,14 @@ fn store(record: ShardRecord, turn: &mut Turn) -> Result<Reply, Reason> {
     Ok(Reply::Done)
 }
 
-fn visit(visit: Visit, turn: &mut Turn) -> Result<Reply, Reason> {
+fn visit(visit: &Visit, turn: &mut Turn) -> Result<Reply, Reason> {
     let Some(record) = turn.get::<ShardRecord>(RECORD)? else {
         return Ok(Reply::Visited { listed: false, outcome: Err(Reason::CredentialUnknown) });
     };
     let listed =
         visit.origin.as_deref().is_some_and(|header| record.origins.iter().any(|origin| origin.admits(header)));
-    let outcome = match alive(&record, &visit, turn.at()) {
-        Ok(()) if listed => meter(&visit, turn)?,
+    let outcome = match alive(&record, visit, turn.at()) {
+        Ok(()) if listed => meter(visit, turn)?,
         Ok(()) => Err(Reason::OriginNotAllowed),
         Err(reason) => Err(reason),
     };
