@@ -12,6 +12,7 @@
 //! serializes; nothing is stored outside the one transaction of its command.
 #![forbid(unsafe_code)]
 
+pub mod audit;
 pub mod conversation;
 pub mod credential;
 pub mod error;

@@ -6,6 +6,7 @@
 use crate::{
     error::Reason,
     host::Delivery,
+    keyring::KeyRing,
     time::Timestamp,
     wire::{self, Wire},
 };
@@ -78,6 +79,7 @@ pub struct Range<'a> {
 pub struct Turn<'a> {
     rows: &'a dyn Rows,
     at: Timestamp,
+    signer: Option<&'a KeyRing>,
     changes: Vec<(String, Option<Vec<u8>>)>,
     alarm: Option<Timestamp>,
     sent: Vec<String>,
@@ -109,7 +111,18 @@ impl Changes {
 impl<'a> Turn<'a> {
     /// A turn at the moment `at`.
     pub fn new(rows: &'a dyn Rows, at: Timestamp) -> Self {
-        Self { rows, at, changes: Vec::new(), alarm: None, sent: Vec::new(), awaits_delivery: false }
+        Self { rows, at, signer: None, changes: Vec::new(), alarm: None, sent: Vec::new(), awaits_delivery: false }
+    }
+
+    /// The same, for a machine that may sign.
+    #[must_use]
+    pub fn signed_by(self, signer: Option<&'a KeyRing>) -> Self {
+        Self { signer, ..self }
+    }
+
+    /// What signs; none where the deployment has no sound variables, and in most turns.
+    pub fn signer(&self) -> Option<&'a KeyRing> {
+        self.signer
     }
 
     /// The moment of this command: one for all its decisions.

@@ -3,6 +3,7 @@
 use crate::{
     error::Reason,
     host::{self, Decided},
+    keyring::KeyRing,
     machine::{Machine, OUTBOX, Range, Rows, Turn},
     time::Timestamp,
 };
@@ -72,9 +73,14 @@ pub fn are_delivered<'a>(rows: &dyn Rows, keys: impl IntoIterator<Item = &'a str
     Ok(true)
 }
 
-/// The alarm rang: the machine does what is due, and what still waits is tried again later.
-pub fn wake<M: Machine>(machine: &M, rows: &dyn Rows, at: Timestamp) -> Result<Decided<M>, Reason> {
-    let mut turn = Turn::new(rows, at);
+/// The alarm rang: the machine does what is due, with what may sign, and what still waits is tried again later.
+pub fn wake<M: Machine>(
+    machine: &M,
+    rows: &dyn Rows,
+    at: Timestamp,
+    signer: Option<&KeyRing>,
+) -> Result<Decided<M>, Reason> {
+    let mut turn = Turn::new(rows, at).signed_by(signer);
     turn.alarm_rang();
     let lesson = match machine.wake(&mut turn) {
         Ok(lesson) => lesson,

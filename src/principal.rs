@@ -6,7 +6,10 @@ use crate::{
     id::{ConversationId, CredentialId, Environment, Stage, WorkspaceId},
     limit::Quota,
     machine::World,
-    registry::credential::{Command, Credential, Errand, Reply, Visit, shard_for},
+    registry::{
+        credential::{Command, Credential, Errand, Reply, Visit, shard_for},
+        witness::Use,
+    },
     time::Timestamp,
 };
 
@@ -64,16 +67,11 @@ impl Principal {
     }
 }
 
-/// Believes a deploy key: of this stage and deployment, in its time, and not revoked. One hop.
-pub async fn authenticate(
-    key: DeployKey,
-    stage: Stage,
-    deployment: &str,
-    world: &impl World,
-) -> Result<Principal, Reason> {
+/// Believes a deploy key: of this stage and deployment, in its time, and not revoked. One hop, which counts the use.
+pub async fn authenticate(key: DeployKey, stage: Stage, used: Use, world: &impl World) -> Result<Principal, Reason> {
     let at = world.now();
-    if key.stage != stage || key.deployment != deployment {
-        return Err(Reason::StageMismatch);
+    if key.stage != stage || key.deployment != used.deployment {
+        return Err(refuse(used, Reason::StageMismatch, world).await);
     }
     // A pipeline that holds the sub-key still cannot make a key that lives for ever, or one for the years to come.
     if key.issued_at > at.plus_seconds(CLOCK_SKEW_SECONDS) {
@@ -83,9 +81,9 @@ pub async fn authenticate(
         return Err(Reason::CredentialForged);
     }
     if key.expires_at <= at {
-        return Err(Reason::CredentialExpired);
+        return Err(refuse(used, Reason::CredentialExpired, world).await);
     }
-    match world.ask::<Credential>(key.id.as_str(), Command::UseDeployKey).await? {
+    match world.ask::<Credential>(key.id.as_str(), Command::UseDeployKey(Some(used))).await? {
         Reply::DeployKey(None) => Ok(Principal {
             kind: CredentialKind::DeployKey,
             id: key.id,
@@ -100,6 +98,13 @@ pub async fn authenticate(
     }
 }
 
+/// Refuses a genuine deploy key, and has its object count that. Where that cannot be reached, the key is refused all the same.
+pub async fn refuse(used: Use, reason: Reason, world: &impl World) -> Reason {
+    let name = String::from(used.id.clone());
+    drop(world.ask::<Credential>(&name, Command::RefuseDeployKey(used, reason.clone())).await);
+    reason
+}
+
 /// A widget call as it asks to be believed.
 pub struct Caller {
     /// The key in the path.
@@ -110,6 +115,8 @@ pub struct Caller {
     pub origin: Option<String>,
     /// Whom per-network limits are counted for.
     pub network: String,
+    /// The request, for the record.
+    pub request_id: String,
 }
 
 /// What a widget key's shard says of a call.
@@ -144,9 +151,10 @@ pub fn match_history(
 
 /// Believes a widget call, and meters it in the same hop.
 pub async fn visit(caller: Caller, errand: Errand, world: &impl World) -> Result<Visited, Reason> {
-    let Caller { key, history, origin, network } = caller;
+    let Caller { key, history, origin, network, request_id } = caller;
     let shard = shard_for(&key.id, &network);
-    let visit = Visit { id: key.id.clone(), environment: key.environment, serial: key.serial, origin, network, errand };
+    let (id, request_id) = (key.id.clone(), Some(request_id));
+    let visit = Visit { id, environment: key.environment, serial: key.serial, origin, network, errand, request_id };
     let Reply::Visited { listed, outcome } = world.ask::<Credential>(&shard, Command::Visit(visit)).await? else {
         return Err(Reason::Unavailable);
     };

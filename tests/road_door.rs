@@ -193,7 +193,8 @@ fn a_deploy_key_from_a_browser_is_refused_and_a_server_is_not_mistaken_for_one()
         ("sec-fetch-site", "none"),
     ] {
         let refused = whoami(&toy, &[("authorization", &key), header]);
-        idle(&refused, 403, "server_key_in_browser");
+        refused.refused(403, "server_key_in_browser");
+        assert_eq!(refused.hops, 1, "its object counts that");
         assert_eq!(refused.header("access-control-allow-origin"), None);
     }
     whoami(

@@ -162,7 +162,11 @@ fn b24_a_history_secret_opens_its_own_conversation_and_nothing_else() {
     ] {
         let refused = toy.visit(&crossed, method, tail, body);
         refused.refused(403, "wrong_conversation");
-        assert_eq!((refused.made, refused.hops), (0, 1), "only the key's shard is asked");
+        assert_eq!(
+            (refused.made, refused.hops),
+            (0, 2),
+            "the key's shard, and the secret's own conversation, which counts that"
+        );
         assert_eq!(refused.header("access-control-allow-origin"), Some(ORIGIN));
     }
     let unknown = Visitor { conversation: "conv_00000000000000000000_acme".to_owned(), ..one.clone() };

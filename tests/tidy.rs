@@ -32,6 +32,7 @@ const LAYERS: &[(&[&str], Mates, &str)] = &[
     (&["origin"], Apart, "what is an origin depends on the environment"),
     (&["machine", "host"], Together, "a turn says how it must be hosted, a host says what a turn decided"),
     (&["outbox", "replay"], Apart, "what hosts deliver, and what came twice"),
+    (&["audit"], Apart, "who did what: rows in a turn, signed by the key ring"),
     (&["registry"], Apart, "the objects that know credentials"),
     (&["conversation"], Apart, "it tells the workspace's registry what it holds"),
     (&["credential"], Apart, "what a caller presents"),

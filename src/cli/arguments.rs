@@ -8,7 +8,7 @@ use crate::{
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 
-/// Makes root secrets and deploy keys offline, and says whether a policy file is sound.
+/// Makes root secrets and deploy keys offline, and says whether a policy file or an exported audit is sound.
 #[derive(Parser)]
 #[command(
     name = "claviger",
@@ -18,6 +18,7 @@ Examples:
   export ROOT_SECRETS=\"$(claviger root-secrets make)\"
   claviger deploy-key --stage dev --deployment local
   claviger policy check policies/default.toml
+  claviger audit verify export.ndjson
 
 Environment:
   ROOT_SECRETS         root secrets, newest first: `id:base64url(32 bytes)`, each may end in `:check-only`
@@ -62,6 +63,9 @@ Examples:
   rest=$(claviger root-secrets demote r1) && ROOT_SECRETS=$rest"
     )]
     RootSecrets(RootSecrets),
+    /// Look at exported audits
+    #[command(subcommand, after_help = "Example:\n  claviger audit verify export.ndjson")]
+    Audit(AuditCommand),
     /// Look at policy files
     #[command(subcommand, after_help = "Example:\n  claviger policy check policies/default.toml")]
     Policy(PolicyCommand),
@@ -91,6 +95,35 @@ pub enum PolicyCommand {
         /// The policy file, TOML
         file: PathBuf,
     },
+}
+
+#[derive(Subcommand)]
+pub enum AuditCommand {
+    /// Say whether an export is whole and unchanged, or the first line that is not
+    #[command(after_help = "\
+Examples; with ROOT_SECRETS in the environment, signatures are verified too:
+  claviger audit verify export.ndjson
+  cat part-1.ndjson part-2.ndjson | claviger audit verify -
+  claviger audit verify --checkpoint kept.json export.ndjson")]
+    Verify {
+        /// What `GET /v1/audit/export` answered, one or several parts; `-` is standard input
+        file: PathBuf,
+        /// The export begins after this event: its hash, a slash, and its seq
+        #[arg(long, value_name = "HASH/SEQ", value_parser = anchor)]
+        from: Option<(String, u64)>,
+        /// A file with checkpoints that were kept, one a line: each must lie on this chain
+        #[arg(long, value_name = "FILE")]
+        checkpoint: Option<PathBuf>,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+fn anchor(text: &str) -> Result<(String, u64), &'static str> {
+    let parsed = text.split_once('/').and_then(|(hash, seq)| Some((hash.to_owned(), seq.parse().ok()?)));
+    let is_hash = |hash: &str| hash.len() == 64 && hash.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    parsed.filter(|(hash, _)| is_hash(hash)).ok_or("an event is named by its hash, a slash, and its seq")
 }
 
 fn stage(text: &str) -> Result<Stage, &'static str> {

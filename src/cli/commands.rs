@@ -19,7 +19,6 @@ use std::{
 use zeroize::Zeroizing;
 
 /// Makes a deploy key.
-/// Makes a deploy key.
 pub fn deploy_key(stage: Stage, deployment: String, expires_in: u64) -> Answer {
     let ring = match (variable("ROOT_SECRETS")?, variable("DEPLOY_SUB_KEY")?) {
         (Some(roots), None) => KeyRing::parse(&roots)?,
@@ -111,7 +110,7 @@ pub fn root_secrets() -> Answer {
 }
 
 /// A variable; an empty one counts as missing, as it does for the worker.
-fn variable(name: &str) -> Answer<Option<Zeroizing<String>>> {
+pub fn variable(name: &str) -> Answer<Option<Zeroizing<String>>> {
     let Some(value) = env::var_os(name).filter(|value| !value.is_empty()) else { return Ok(None) };
     let text = value.into_string().map_err(|_| refused(format!("{name} is not UTF-8. Set it anew.")))?;
     Ok(Some(Zeroizing::new(text)))

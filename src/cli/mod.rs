@@ -1,16 +1,18 @@
-//! The operator's command line: makes root secrets and deploy keys offline, and says whether a policy file is sound.
+//! The operator's command line: makes root secrets and deploy keys offline, and says whether a policy file or an exported
+//! audit is sound.
 //!
 //! Secrets come in through the environment, never as arguments, which everybody on the machine can read. Standard output
 //! holds the answer alone, so that it can be piped; facts and errors go to standard error, one line each.
 
 mod arguments;
+mod audit;
 mod commands;
 
 use crate::{
     error::Reason,
     keyring::{KeyRing, Purpose},
 };
-use arguments::{Cli, Command, PolicyCommand, RootSecrets};
+use arguments::{AuditCommand, Cli, Command, PolicyCommand, RootSecrets};
 use clap::{Parser as _, error::ErrorKind};
 use std::{
     io::{self, Write as _},
@@ -61,7 +63,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Answer {
-    use {Command as C, PolicyCommand as P, RootSecrets as R};
+    use {AuditCommand as A, Command as C, PolicyCommand as P, RootSecrets as R};
     match command {
         C::DeployKey { stage, deployment, expires_in } => commands::deploy_key(stage, deployment, expires_in),
         C::DeploySubKey => Ok(KeyRing::derive_sub_key(&commands::root_secrets()?, Purpose::DeployKey)?),
@@ -69,6 +71,7 @@ fn run(command: Command) -> Answer {
         C::RootSecrets(R::List) => commands::list(&commands::root_secrets()?),
         C::RootSecrets(R::Demote { id }) => commands::demote(&commands::root_secrets()?, &id),
         C::Policy(P::Check { file }) => commands::check(&file),
+        C::Audit(A::Verify { file, from, checkpoint, json }) => audit::verify(&file, from, checkpoint.as_deref(), json),
     }
 }
 

@@ -1,15 +1,17 @@
 //! The object of one conversation: its messages, the generation of the one secret that opens it, and its own limit.
 
+mod command;
 mod record;
+mod refused;
+
+pub use command::{Append, Command, Message, Open, Party, Reply};
 
 use crate::{
     error::Reason,
-    id::{ConversationId, CredentialId, Environment},
-    limit::{Counter, Limit, Pace, Quota, Verdict, admit},
+    limit::{Counter, Pace, Verdict, admit},
     machine::{Lesson, Machine, Range, Step, Turn},
-    replay::{self, RetryKey},
-    time::Timestamp,
-    wire,
+    registry::tally::Tallies,
+    replay,
 };
 
 use record::{RECORD, Record};
@@ -27,97 +29,9 @@ const NOTE_SECONDS: u64 = 10;
 
 /// See the module.
 #[derive(Default)]
-pub struct Conversation;
-
-/// What the object can be asked.
-pub enum Command {
-    /// Begin.
-    Open(Open),
-    /// A page of messages after this one.
-    Read(Party, u64, usize),
-    /// Write a message.
-    Append(Append),
-    /// Hand out another secret that lives for so many seconds.
-    Rotate(u64, u64),
-    /// End it; the secret dies.
-    Close(u64),
+pub struct Conversation {
+    tallies: Tallies,
 }
-
-wire!(enum Command { 0 Open(a), 1 Read(a, b, c), 2 Append(a), 3 Rotate(a, b), 4 Close(a) });
-
-/// The beginning of a conversation.
-pub struct Open {
-    /// Which one.
-    pub id: ConversationId,
-    /// Live or test data.
-    pub environment: Environment,
-    /// The widget key it was opened with.
-    pub widget_key: CredentialId,
-    /// When its first secret ends.
-    pub expires_at: Timestamp,
-    /// Who the visitor is, where that was verified: for good, since nothing changes how a conversation began.
-    pub subject: Option<String>,
-}
-
-wire!(Open { id, environment, widget_key, expires_at, subject });
-
-/// Who reads or writes.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Party {
-    /// The customer's people, by way of a server's credential.
-    Operator,
-    /// The visitor, with the history secret of this generation.
-    Visitor(u64),
-}
-
-wire!(enum Party { 0 Operator, 1 Visitor(a) });
-
-/// A message to write.
-pub struct Append {
-    /// Who writes.
-    pub by: Party,
-    /// What.
-    pub text: String,
-    /// The `Idempotency-Key`, if there was one.
-    pub retry: Option<RetryKey>,
-    /// The conversation's own limit; operators are not held to it.
-    pub limit: Option<Limit>,
-}
-
-wire!(Append { by, text, retry, limit });
-
-/// A stored message.
-#[derive(Clone, Debug)]
-pub struct Message {
-    /// Its place, from 1.
-    pub sequence: u64,
-    /// When it was written.
-    pub at: Timestamp,
-    /// Whether the operator wrote it.
-    pub by_operator: bool,
-    /// What was written.
-    pub text: String,
-}
-
-wire!(Message { sequence, at, by_operator, text });
-
-/// What the object answers.
-pub enum Reply {
-    /// It has begun.
-    Opened,
-    /// It has ended.
-    Closed(Timestamp),
-    /// Messages, whether there are more, and who the visitor is, where that was verified.
-    Page(Vec<Message>, bool, Option<String>),
-    /// The message as stored; whether it was stored before; the conversation's limit.
-    Appended(Message, bool, Vec<Quota>),
-    /// Too many messages: milliseconds until one would be stored, and the conversation's limit.
-    Limited(u64, Vec<Quota>),
-    /// The generation that lives now, and until when.
-    Rotated(u64, Timestamp),
-}
-
-wire!(enum Reply { 0 Opened, 1 Closed(a), 2 Page(a, b, c), 3 Appended(a, b, c), 4 Rotated(a, b), 5 Limited(a, b) });
 
 impl Machine for Conversation {
     const BINDING: &'static str = "CONVERSATION";
@@ -126,18 +40,17 @@ impl Machine for Conversation {
 
     fn handle(&self, command: Command, turn: &mut Turn) -> Result<Step<Self>, Reason> {
         let record: Option<Record> = turn.get(RECORD)?;
-        let reply = match (command, record) {
-            (Command::Open(_), Some(_)) => {
-                return Err(Reason::Conflict("There is a conversation with this id already.".to_owned()));
+        match (command, record) {
+            (Command::Visited(by, command), Some(record)) => {
+                let id = record.open.id.clone();
+                let outcome = decide(*command, Some(record), turn);
+                self.witness(by, &id, outcome, turn)
             }
-            (Command::Open(open), None) => self::open(open, turn)?,
-            (_, None) => return Err(Reason::NotFound),
-            (Command::Read(by, after, limit), Some(record)) => read(record, by, after, limit, turn)?,
-            (Command::Append(append), Some(record)) => self::append(record, append, turn)?,
-            (Command::Rotate(generation, seconds), Some(record)) => rotate(record, generation, seconds, turn)?,
-            (Command::Close(generation), Some(record)) => close(record, generation, turn)?,
-        };
-        Ok(Step::reply(reply))
+            (Command::Refused(by, reason), Some(record)) => {
+                self.refuse(by, &record.open.id, reason.clone(), Reply::Refused(reason), turn)
+            }
+            (command, record) => decide(command, record, turn).map(Step::reply),
+        }
     }
 
     /// The secret's time is over: the list says so.
@@ -151,7 +64,22 @@ impl Machine for Conversation {
                 turn.wake_at(record.expires_at)?;
             }
         }
+        self.tallies.wake(turn)?;
         Ok(None)
+    }
+}
+
+fn decide(command: Command, record: Option<Record>, turn: &mut Turn) -> Result<Reply, Reason> {
+    match (command, record) {
+        (Command::Open(_), Some(_)) => {
+            Err(Reason::Conflict("There is a conversation with this id already.".to_owned()))
+        }
+        (Command::Open(open), None) => self::open(open, turn),
+        (Command::Read(by, after, limit), Some(record)) => read(record, by, after, limit, turn),
+        (Command::Append(append), Some(record)) => self::append(record, append, turn),
+        (Command::Rotate(generation, seconds), Some(record)) => rotate(record, generation, seconds, turn),
+        (Command::Close(generation), Some(record)) => close(record, generation, turn),
+        (Command::Visited(..) | Command::Refused(..), _) | (_, None) => Err(Reason::NotFound),
     }
 }
 

@@ -79,6 +79,7 @@ async function answer(step, env) {
   for (let at = 0; at < rest.length; at += 2) headers[rest[at]] = rest[at + 1];
   const init = { status: Number(status), headers };
   console.log(log);
+  if (kind === "lines") return new Response(body.replaceAll("\u001e", "\n"), init);
   if (kind !== "asset") return new Response(kind ? body : null, init);
   const file = await env.ASSETS.fetch(`http://assets${body}`);
   if (!file.ok) throw new Error(`no file ${body}`);

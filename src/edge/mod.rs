@@ -155,7 +155,7 @@ fn run(id: Option<u32>, mut running: Running) -> String {
 }
 
 /// Read once per isolate.
-fn config(env: &JsValue) -> &'static Result<Config, Reason> {
+pub(super) fn config(env: &JsValue) -> &'static Result<Config, Reason> {
     CONFIG.with(|cell| {
         *cell.get_or_init(|| {
             let variable = |name: &str| Reflect::get(env, &JsValue::from_str(name)).ok()?.as_string();
@@ -166,9 +166,15 @@ fn config(env: &JsValue) -> &'static Result<Config, Reason> {
 
 /// Status, log, kind of body, body, and headers: one a line. JSON has no line ends of its own, and HTTP lets none in.
 fn answer(reply: &Reply) -> String {
+    let joined;
     let (kind, body) = match &reply.body {
         reply::Body::Empty => ("", ""),
         reply::Body::Json(text) => ("text", text.as_str()),
+        // The entry turns the separator into line ends: JSON never holds one as it is.
+        reply::Body::Lines(lines) => {
+            joined = lines.iter().fold(String::new(), |text, line| text + line + "\u{1e}");
+            ("lines", joined.as_str())
+        }
         reply::Body::Asset(path) => ("asset", *path),
     };
     let mut text = format!("!{}\n{}\n{kind}\n{body}", reply.status, reply.log);

@@ -67,7 +67,7 @@ const object = (name) => class extends DurableObject {
   #targets = new Map();
 
   #run(use) {
-    if (this.#epoch !== epoch) [this.#core, this.#epoch] = [new core.HostedObject(name, new Rows(this.ctx.storage)), epoch];
+    if (this.#epoch !== epoch) [this.#core, this.#epoch] = [new core.HostedObject(name, new Rows(this.ctx.storage), this.env), epoch];
     return guarded(() => use(this.#core));
   }
 

@@ -1,20 +1,26 @@
 //! Objects: each hosts one machine. Read, decide, write, answer; and not one decision here.
 
-use super::storage::{Storage, Stored, moment};
+use super::{
+    config,
+    storage::{Storage, Stored, moment},
+};
 use crate::{
     conversation::Conversation,
     error::Reason,
     host::{self, Decided, Delivery},
+    keyring::KeyRing,
     machine::{Machine, Rows as _, Turn},
     outbox::{self, Message},
     registry::{credential::Credential, deployment::Deployment, workspace::Workspace},
 };
-use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 
 /// One object, as its class in `entry.js` holds it.
 #[wasm_bindgen]
 pub struct HostedObject {
     rows: Stored,
+    /// What signs the heads of audit chains; none where the variables are not sound.
+    ring: Option<&'static KeyRing>,
     hosted: Box<dyn Host>,
     awaited: String,
 }
@@ -22,7 +28,7 @@ pub struct HostedObject {
 /// A machine with its memory.
 trait Host {
     fn handle(&mut self, rows: &Stored, command: &[u8], now: f64) -> (Vec<u8>, Vec<String>);
-    fn wake(&mut self, rows: &Stored, now: f64) -> Result<(), Reason>;
+    fn wake(&mut self, rows: &Stored, now: f64, ring: Option<&KeyRing>) -> Result<(), Reason>;
 }
 
 impl<M: Machine> Host for M {
@@ -45,8 +51,8 @@ impl<M: Machine> Host for M {
         (reply, changes.awaited)
     }
 
-    fn wake(&mut self, rows: &Stored, now: f64) -> Result<(), Reason> {
-        let decided = outbox::wake(self, rows, moment(now))?;
+    fn wake(&mut self, rows: &Stored, now: f64, ring: Option<&KeyRing>) -> Result<(), Reason> {
+        let decided = outbox::wake(self, rows, moment(now), ring)?;
         rows.commit(&decided.changes)?;
         if let Some(learn) = decided.lesson {
             learn(self);
@@ -59,14 +65,15 @@ impl<M: Machine> Host for M {
 impl HostedObject {
     /// The object of the class `class`, on this storage.
     #[wasm_bindgen(constructor)]
-    pub fn new(class: &str, storage: Storage) -> Self {
+    pub fn new(class: &str, storage: Storage, env: &JsValue) -> Self {
         let hosted: Box<dyn Host> = match class {
             "Credential" => Box::new(Credential::default()),
-            "Conversation" => Box::new(Conversation),
+            "Conversation" => Box::new(Conversation::default()),
             "Deployment" => Box::new(Deployment),
             _ => Box::new(Workspace),
         };
-        Self { rows: Stored::new(storage), hosted, awaited: String::new() }
+        let ring = config(env).as_ref().ok().map(|config| &config.ring);
+        Self { rows: Stored::new(storage), ring, hosted, awaited: String::new() }
     }
 
     /// One command: the reply; its first byte says what must be delivered before it goes.
@@ -93,7 +100,7 @@ impl HostedObject {
 
     /// The alarm. False: try again.
     pub fn wake(&mut self, now: f64) -> bool {
-        self.hosted.wake(&self.rows, now).is_ok()
+        self.hosted.wake(&self.rows, now, self.ring).is_ok()
     }
 
     /// The first message for each of the next targets beyond that of the row `after`: key, binding and name, a line each.

@@ -169,7 +169,7 @@ impl World for Edge {
     async fn ask<M: Machine>(&self, name: &str, command: M::Command) -> Result<M::Reply, Reason> {
         let command = wire::write(&command);
         #[cfg(feature = "faults")]
-        let command = [self.fault_of_object(), &command].concat();
+        let command = [self.fault_of_object(M::BINDING), &command].concat();
         match self.exchange(M::BINDING, name, command).await {
             Came::Reply(reply) => host::read::<M>(&reply),
             Came::Body(_) => Err(Reason::Unavailable),
@@ -180,11 +180,12 @@ impl World for Edge {
 #[cfg(feature = "faults")]
 impl Edge {
     /// A prefix that makes the object fail, if the request asks for that.
-    fn fault_of_object(&self) -> &'static [u8] {
+    fn fault_of_object(&self, binding: &str) -> &'static [u8] {
         match self.headers.get("claviger-fault").as_deref() {
             Some("object-panic") => b"panic ",
             Some("object-half") => b"half ",
             Some("object-dead") => b"dead ",
+            Some("workspace-half") if binding == "WORKSPACE" => b"half ",
             _ => b"",
         }
     }

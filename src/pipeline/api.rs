@@ -1,14 +1,19 @@
 //! `/v1`: calls with a credential in the headers.
 
-use super::{Notes, config::Config, conversations, credentials, identity_secrets, reply::Reply, workspaces};
+use super::{
+    Notes, audit, config::Config, conversations, credentials, identity_secrets, network::network, reply::Reply, route,
+    workspaces,
+};
 use crate::{
+    audit::By,
     credential::{CredentialKind, Verified},
     error::Reason,
-    id::WorkspaceId,
+    id::{CredentialId, WorkspaceId},
     machine::World,
     meter::{Admitted, meter},
     policy::{Action, authorize},
-    principal::authenticate,
+    principal::{authenticate, refuse},
+    registry::witness::Use,
     request::Request,
 };
 use serde::Serialize;
@@ -23,6 +28,8 @@ pub struct Asked<'a> {
     pub request: &'a Request,
     /// The deployment.
     pub config: &'a Config,
+    /// Who asks, for the record.
+    pub by: By,
 }
 
 /// The whole road of a `/v1` call.
@@ -44,13 +51,20 @@ pub async fn call(
         return Err(Reason::KindNotAllowed(verified.kind().as_str().to_owned()));
     };
     notes.credential = Some(key.id.as_str().to_owned());
+    let by = By {
+        actor: format!("{}:{}", CredentialKind::DeployKey.as_str(), key.id),
+        request_id: request.id.clone(),
+        network: network(config, world),
+    };
+    let (call, deployment) = (route::name(action).to_owned(), config.deployment.clone());
+    let used = Use { id: key.id.clone(), by: by.clone(), call, deployment };
     // `Sec-Fetch-Mode` alone proves nothing: Node's `fetch` sends it.
     if world.header("origin").is_some() || world.header("sec-fetch-site").is_some() {
-        return Err(Reason::BrowserNotAllowed);
+        return Err(refuse(used, Reason::BrowserNotAllowed, world).await);
     }
-    let principal = authenticate(key, config.stage, &config.deployment, world).await?;
+    let principal = authenticate(key, config.stage, used, world).await?;
     let admitted = meter(authorize(principal, action)?)?;
-    let asked = Asked { admitted: &admitted, id, request, config };
+    let asked = Asked { admitted: &admitted, id, request, config, by };
     let reply = act(&asked, world, notes).await?;
     Ok(reply.with_quotas(admitted.quotas(), world.now()))
 }
@@ -73,6 +87,9 @@ async fn act(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result
         Action::ListConversations => conversations::list(asked, world, notes).await,
         Action::ReadMessages => conversations::read(asked, world, notes).await,
         Action::Reply => conversations::reply(asked, world, notes).await,
+        Action::ReadAudit => audit::list(asked, world, notes).await,
+        Action::ExportAudit => audit::export(asked, world, notes).await,
+        Action::VerifyAudit => audit::verify(asked, world, notes).await,
         Action::CloseConversation
         | Action::OpenConversation
         | Action::ReadHistory
@@ -123,8 +140,13 @@ impl Asked<'_> {
 
     /// Who did it, for the record: `<kind>:<id>`.
     pub fn actor(&self) -> String {
-        let principal = self.admitted.principal();
-        format!("{}:{}", principal.kind().as_str(), principal.id())
+        self.by.actor.clone()
+    }
+
+    /// This call, as told to the object of the deploy key that it is about.
+    pub fn about(&self, id: &CredentialId) -> Use {
+        let call = route::name(self.admitted.action()).to_owned();
+        Use { id: id.clone(), by: self.by.clone(), call, deployment: self.config.deployment.clone() }
     }
 }
 

@@ -92,7 +92,7 @@ pub async fn create(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
         version: 0,
     };
     let retry = retry::parse(world, &["credentials", &asked.actor()], &bytes)?;
-    let create = workspace::Command::CreateCredential(Box::new(record), retry);
+    let create = workspace::Command::CreateCredential(Box::new(record), retry, asked.by.clone());
     match world.ask::<Workspace>(workspace.as_str(), create).await? {
         workspace::Reply::Known(record) => {
             // Made before, and its secret shown then: never twice.
@@ -155,7 +155,8 @@ pub async fn change(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
         parsed.transpose()?
     };
     fields.finish()?;
-    let change = workspace::Command::ChangeCredential(record.id.clone(), Change { name, origins, expires_at });
+    let change = Change { name, origins, expires_at };
+    let change = workspace::Command::ChangeCredential(record.id.clone(), change, asked.by.clone());
     let record = one(world.ask::<Workspace>(&owner(&record)?, change).await?)?;
     Reply::json(200, &shown(&record, None, world.now()))
 }
@@ -168,7 +169,7 @@ pub async fn rotate(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
     fields.finish()?;
     let (secret, current) = issue(&record.id, record.environment, asked.config, world)?;
     let overlap = overlap.unwrap_or(DEFAULT_OVERLAP_SECONDS);
-    let rotate = workspace::Command::RotateCredential(record.id.clone(), current, overlap);
+    let rotate = workspace::Command::RotateCredential(record.id.clone(), current, overlap, asked.by.clone());
     let record = one(world.ask::<Workspace>(&owner(&record)?, rotate).await?)?;
     Reply::json(201, &shown(&record, Some(&secret), world.now()))
 }
@@ -180,14 +181,15 @@ pub async fn revoke(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
         Some(_) => {
             let record = find(asked, world, notes).await?;
             let reason = revocation_reason(world).await?;
-            let revoke = workspace::Command::RevokeCredential(record.id.clone(), reason);
+            let revoke = workspace::Command::RevokeCredential(record.id.clone(), reason, asked.by.clone());
             one(world.ask::<Workspace>(&owner(&record)?, revoke).await?)?.revoked_at
         }
         // Made offline and listed nowhere: its own object keeps that it has ended. Only deploy keys come this far.
         None => {
             notes.found(&id);
             revocation_reason(world).await?;
-            match world.ask::<Credential>(id.as_str(), credential::Command::RevokeDeployKey).await? {
+            let revoke = credential::Command::RevokeDeployKey(Some(asked.about(&id)));
+            match world.ask::<Credential>(id.as_str(), revoke).await? {
                 credential::Reply::DeployKey(revoked_at) => revoked_at,
                 _ => return Err(Reason::Unavailable),
             }

@@ -42,7 +42,7 @@ pub async fn create(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
     let config = asked.config;
     let made = IdentitySecret::issue(&workspace, world.random()?, &config.policy.brand, &config.ring)?;
     let retry = retry::parse(world, &["identity-secrets", &asked.actor()], &bytes)?;
-    let create = Command::Create(Made { kid: made.kid, created_by: asked.actor() }, retry);
+    let create = Command::Create(Made { kid: made.kid, by: asked.by.clone() }, retry);
     let answer = identity::ask(&workspace, create, world).await?;
     notes.workspace = Some(workspace.into());
     match answer {
@@ -73,7 +73,7 @@ pub async fn revoke(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
     let kid = IdentitySecretId::try_from(kid.to_owned()).map_err(|_| Reason::NotFound)?;
     let (_, fields) = body::read(world).await?;
     fields.finish()?;
-    let revoke = Command::Revoke(Revoked { kid, revoked_by: asked.actor() });
+    let revoke = Command::Revoke(Revoked { kid, by: asked.by.clone() });
     let Answer::One(record) = identity::ask(&workspace, revoke, world).await? else {
         return Err(Reason::Unavailable);
     };

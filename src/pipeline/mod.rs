@@ -1,5 +1,6 @@
 //! The one road: parse → authenticate → authorize → meter → act → log. There is no second way in.
 
+mod audit;
 pub mod body;
 pub mod config;
 pub mod public;
@@ -11,6 +12,7 @@ mod conversations;
 mod credentials;
 mod identity;
 mod identity_secrets;
+mod network;
 mod retry;
 mod shown;
 mod widget;

@@ -32,6 +32,8 @@ pub enum Body {
     Empty,
     /// JSON.
     Json(String),
+    /// JSON texts, one a line: newline-delimited JSON.
+    Lines(Vec<String>),
 }
 
 impl Reply {

@@ -5,10 +5,12 @@ use super::{
     config::Config,
     conversations::{after, appended, page},
     identity,
+    network::network,
     reply::Reply,
     retry,
 };
 use crate::{
+    audit::By,
     conversation::{Append, Command, Conversation, Open, Party, Reply as Answer},
     credential::{CredentialKind, HistorySecret, Identity, Kind as _, Verified, WidgetKey},
     error::Reason,
@@ -23,7 +25,6 @@ use crate::{
 };
 use futures_util::future::join;
 use serde::Serialize;
-use std::net::IpAddr;
 
 #[derive(Serialize)]
 struct Opened<'a> {
@@ -97,12 +98,19 @@ pub async fn call(
     };
     let origin = world.header("origin");
     let network = network(config, world);
+    let by = |secret: &HistorySecret| By {
+        actor: format!("{}:{}", CredentialKind::HistorySecret.as_str(), secret.conversation),
+        request_id: request.id.clone(),
+        network: network.clone(),
+    };
+    let talk = history.clone().map(|secret| Talk { by: by(&secret), secret });
     // A read asks the shard and the conversation at once; what was read is dropped unless the call is admitted.
-    let reading = history.clone().filter(|_| action == Action::ReadHistory && matched.is_ok());
-    let caller = Caller { key: key.clone(), history, origin: origin.clone(), network };
+    let reading = talk.as_ref().filter(|_| action == Action::ReadHistory && matched.is_ok());
+    let (request_id, network) = (request.id.clone(), network.unwrap_or_default());
+    let caller = Caller { key: key.clone(), history, origin: origin.clone(), network, request_id };
     let (visited, read) = match reading {
-        Some(secret) => {
-            let read = read_history(&secret, request, policy.page, world);
+        Some(talk) => {
+            let read = read_history(talk, request, policy.page, world);
             let (visited, read) = join(visit(caller, errand, world), read).await;
             (visited?, Some(read))
         }
@@ -111,25 +119,55 @@ pub async fn call(
     let Visited { listed, outcome } = visited;
     notes.readable_by = origin.filter(|_| listed);
     let principal = outcome?;
+    if let (Err(reason), Some(talk)) = (&matched, &talk) {
+        // Its conversation counts that; where that cannot be reached, the secret is refused all the same.
+        drop(talk.tell(Command::Refused(talk.by.clone(), reason.clone()), world).await);
+    }
     matched?;
     let admitted = meter(authorize(principal, action)?)?;
     match read {
         Some(read) => read,
-        None => act(&admitted, &key, config, world).await,
+        None => act(&admitted, talk.as_ref(), &key, config, world).await,
     }
 }
 
-async fn act(admitted: &Admitted, key: &WidgetKey, config: &Config, world: &impl World) -> Result<Reply, Reason> {
+/// A genuine history secret, and who holds it, for the record.
+struct Talk {
+    secret: HistorySecret,
+    by: By,
+}
+
+impl Talk {
+    /// Asks the conversation as its visitor: what that refuses, it counts.
+    async fn ask(&self, command: Command, world: &impl World) -> Result<Answer, Reason> {
+        self.tell(Command::Visited(self.by.clone(), Box::new(command)), world).await
+    }
+
+    async fn tell(&self, command: Command, world: &impl World) -> Result<Answer, Reason> {
+        match world.ask::<Conversation>(self.secret.conversation.as_str(), command).await? {
+            Answer::Refused(reason) => Err(reason),
+            answer => Ok(answer),
+        }
+    }
+}
+
+async fn act(
+    admitted: &Admitted,
+    talk: Option<&Talk>,
+    key: &WidgetKey,
+    config: &Config,
+    world: &impl World,
+) -> Result<Reply, Reason> {
     if admitted.action() == Action::OpenConversation {
         return open(admitted, key, config, world).await;
     }
-    let secret = admitted.principal().history().ok_or(Reason::CredentialMissing)?;
+    let talk = talk.ok_or(Reason::CredentialMissing)?;
     match admitted.action() {
-        Action::Write => write(admitted, secret, config, world).await,
+        Action::Write => write(admitted, talk, config, world).await,
         Action::RotateHistorySecret => {
-            Ok(rotate(secret, config, world).await?.with_quotas(admitted.quotas(), world.now()))
+            Ok(rotate(talk, config, world).await?.with_quotas(admitted.quotas(), world.now()))
         }
-        Action::CloseConversation => Ok(close(secret, world).await?.with_quotas(admitted.quotas(), world.now())),
+        Action::CloseConversation => Ok(close(talk, world).await?.with_quotas(admitted.quotas(), world.now())),
         _ => Err(Reason::NotFound),
     }
 }
@@ -168,38 +206,27 @@ async fn open(admitted: &Admitted, key: &WidgetKey, config: &Config, world: &imp
     Ok(Reply::json(201, &opened)?.with_quotas(admitted.quotas(), at))
 }
 
-async fn read_history(
-    secret: &HistorySecret,
-    request: &Request,
-    page_size: usize,
-    world: &impl World,
-) -> Result<Reply, Reason> {
+async fn read_history(talk: &Talk, request: &Request, page_size: usize, world: &impl World) -> Result<Reply, Reason> {
     let after = after(request.parameter("after")?)?;
-    let read = Command::Read(Party::Visitor(secret.generation), after, page_size);
-    match world.ask::<Conversation>(secret.conversation.as_str(), read).await? {
+    let read = Command::Read(Party::Visitor(talk.secret.generation), after, page_size);
+    match talk.ask(read, world).await? {
         Answer::Page(messages, more, _) => Reply::json(200, &page(messages, more)),
         _ => Err(Reason::Unavailable),
     }
 }
 
-async fn write(
-    admitted: &Admitted,
-    secret: &HistorySecret,
-    config: &Config,
-    world: &impl World,
-) -> Result<Reply, Reason> {
+async fn write(admitted: &Admitted, talk: &Talk, config: &Config, world: &impl World) -> Result<Reply, Reason> {
     let policy = config.widget()?;
     let (bytes, mut fields) = body::read(world).await?;
     let text = fields.prose("text", policy.text_bytes)?;
     fields.finish()?;
-    let conversation = secret.conversation.as_str();
     let append = Append {
-        by: Party::Visitor(secret.generation),
+        by: Party::Visitor(talk.secret.generation),
         text,
-        retry: retry::parse(world, &["visitor", conversation], &bytes)?,
+        retry: retry::parse(world, &["visitor", talk.secret.conversation.as_str()], &bytes)?,
         limit: Some(policy.conversation_messages.clone()),
     };
-    let answer = world.ask::<Conversation>(conversation, Command::Append(append)).await?;
+    let answer = talk.ask(Command::Append(append), world).await?;
     let mut quotas: Vec<Quota> = admitted.quotas().to_vec();
     if let Answer::Appended(_, _, own) = &answer {
         quotas.extend(own.iter().cloned());
@@ -207,25 +234,23 @@ async fn write(
     Ok(appended(answer)?.with_quotas(&quotas, world.now()))
 }
 
-async fn rotate(secret: &HistorySecret, config: &Config, world: &impl World) -> Result<Reply, Reason> {
+async fn rotate(talk: &Talk, config: &Config, world: &impl World) -> Result<Reply, Reason> {
     let (_, fields) = body::read(world).await?;
     fields.finish()?;
-    let rotate = Command::Rotate(secret.generation, config.widget()?.history_secret_seconds);
-    let Answer::Rotated(generation, expires_at) =
-        world.ask::<Conversation>(secret.conversation.as_str(), rotate).await?
-    else {
+    let rotate = Command::Rotate(talk.secret.generation, config.widget()?.history_secret_seconds);
+    let Answer::Rotated(generation, expires_at) = talk.ask(rotate, world).await? else {
         return Err(Reason::Unavailable);
     };
-    let next = HistorySecret { generation, expires_at, ..secret.clone() };
+    let next = HistorySecret { generation, expires_at, ..talk.secret.clone() };
     let issued = next.issue(&config.policy.brand, &config.ring)?;
     // Shown to the one browser that holds the secret before.
     Reply::json(201, &Rotated { history_secret: issued.reveal(), expires_at: expires_at.rfc3339() })
 }
 
-async fn close(secret: &HistorySecret, world: &impl World) -> Result<Reply, Reason> {
+async fn close(talk: &Talk, world: &impl World) -> Result<Reply, Reason> {
     let (_, fields) = body::read(world).await?;
     fields.finish()?;
-    match world.ask::<Conversation>(secret.conversation.as_str(), Command::Close(secret.generation)).await? {
+    match talk.ask(Command::Close(talk.secret.generation), world).await? {
         Answer::Closed(at) => Reply::json(200, &Closed { status: "closed", closed_at: at.rfc3339() }),
         _ => Err(Reason::Unavailable),
     }
@@ -251,23 +276,5 @@ fn history_secret(action: Action, presented: Option<Verified>) -> Result<Option<
                 other => Err(Reason::KindNotAllowed(other.kind().as_str().to_owned())),
             }
         }
-    }
-}
-
-/// Whom per-network limits are counted for: the client's `/24`, IPv6 `/64`; everybody together where no header is named or
-/// none can be read. It buckets, and proves nothing.
-fn network(config: &Config, world: &impl World) -> String {
-    let header = config.client_address_header.as_deref().and_then(|name| world.header(name));
-    let address = header.and_then(|text| text.trim().parse::<IpAddr>().ok()).map(|address| address.to_canonical());
-    match address {
-        Some(IpAddr::V4(address)) => {
-            let [a, b, c, _] = address.octets();
-            format!("{a}.{b}.{c}.0/24")
-        }
-        Some(IpAddr::V6(address)) => {
-            let [a, b, c, d, ..] = address.segments();
-            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
-        }
-        None => String::new(),
     }
 }

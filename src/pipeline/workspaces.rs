@@ -47,7 +47,7 @@ pub async fn create(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
     };
     fields.finish()?;
     let record = WorkspaceRecord { id: id.clone(), name, created_at: world.now() };
-    let create = workspace::Command::Create(record, asked.config.deployment.clone());
+    let create = workspace::Command::Create(record, asked.config.deployment.clone(), asked.by.clone());
     match world.ask::<Workspace>(id.as_str(), create).await? {
         workspace::Reply::Workspace(record) => {
             notes.workspace = Some(record.id.as_str().to_owned());
@@ -63,7 +63,10 @@ pub async fn list(asked: &Asked<'_>, world: &impl World) -> Result<Reply, Reason
     let after = asked.query("cursor")?.map(WorkspaceId::try_from).transpose();
     let after = after.map_err(|_| Reason::invalid("cursor", "Use next_cursor of the page before."))?;
     let list = deployment::Command::ListWorkspaces(after, limit + 1);
-    let mut records = world.ask::<Deployment>(&asked.config.deployment, list).await?;
+    let deployment::Reply::Workspaces(mut records) = world.ask::<Deployment>(&asked.config.deployment, list).await?
+    else {
+        return Err(Reason::Unavailable);
+    };
     let more = records.len() > limit;
     records.truncate(limit);
     let next_cursor = records.last().filter(|_| more).map(|record| record.id.as_str().to_owned());

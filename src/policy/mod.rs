@@ -159,6 +159,8 @@ pub enum Action {
     CreateWorkspace,
     /// `PATCH /v1/credentials/{id}`.
     ChangeCredential,
+    /// `GET /v1/audit/export`.
+    ExportAudit,
     /// `GET /v1/conversations`.
     ListConversations,
     /// `GET /v1/credentials`.
@@ -169,6 +171,8 @@ pub enum Action {
     ListWorkspaces,
     /// `POST /w/{wk}/conversations`.
     OpenConversation,
+    /// `GET /v1/audit`.
+    ReadAudit,
     /// `GET /v1/credentials/{id}`.
     ReadCredential,
     /// `GET /w/{wk}/conversations/{id}/messages`.
@@ -187,6 +191,8 @@ pub enum Action {
     RotateCredential,
     /// `POST /w/{wk}/conversations/{id}/secret/rotate`.
     RotateHistorySecret,
+    /// `GET /v1/audit/verify`.
+    VerifyAudit,
     /// `GET /v1/whoami`.
     Whoami,
     /// `POST /w/{wk}/conversations/{id}/messages`.
@@ -195,7 +201,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 24] = [
         Self::Whoami,
         Self::CreateWorkspace,
         Self::ListWorkspaces,
@@ -212,6 +218,9 @@ impl Action {
         Self::ListConversations,
         Self::ReadMessages,
         Self::Reply,
+        Self::ReadAudit,
+        Self::ExportAudit,
+        Self::VerifyAudit,
         Self::OpenConversation,
         Self::ReadHistory,
         Self::Write,
@@ -242,7 +251,10 @@ impl Action {
             | Self::RevokeCredential
             | Self::ListConversations
             | Self::ReadMessages
-            | Self::Reply => &[CredentialKind::DeployKey],
+            | Self::Reply
+            | Self::ReadAudit
+            | Self::ExportAudit
+            | Self::VerifyAudit => &[CredentialKind::DeployKey],
         }
     }
 

@@ -3,6 +3,8 @@
 use super::{
     metering::{CEILING, Metered, Meters, network_row},
     record::ShardRecord,
+    tally::Tallies,
+    witness::{Use, revoke_deploy_key},
     workspace::{self, Workspace},
 };
 use crate::{
@@ -18,8 +20,8 @@ use sha2::{Digest as _, Sha256};
 /// Objects over which a widget key is spread, by client network.
 pub const SHARDS: u8 = 16;
 
-const RECORD: &str = "record";
-const REVOKED: &str = "revoked";
+pub(super) const RECORD: &str = "record";
+pub(super) const REVOKED: &str = "revoked";
 const REPORTED: &str = "reported";
 
 /// A use is reported to the workspace at most this often.
@@ -40,6 +42,7 @@ pub fn shard_name(id: &CredentialId, number: u8) -> String {
 #[derive(Default)]
 pub struct Credential {
     meters: Meters,
+    pub(super) tallies: Tallies,
 }
 
 /// What the object can be asked.
@@ -47,14 +50,17 @@ pub enum Command {
     /// The workspace's registry changed.
     Store(ShardRecord),
     /// A deploy key asks to be admitted.
-    UseDeployKey,
+    UseDeployKey(Option<Use>),
     /// A deploy key ends.
-    RevokeDeployKey,
+    RevokeDeployKey(Option<Use>),
     /// A widget call asks to be admitted.
     Visit(Visit),
+    /// A genuine deploy key was refused before its object was asked.
+    RefuseDeployKey(Use, Reason),
 }
 
-wire!(enum Command { 0 Store(a), 1 UseDeployKey, 2 RevokeDeployKey, 3 Visit(a) });
+wire!(enum Command {
+    0 Store(a), 1 UseDeployKey(a), 2 RevokeDeployKey(a), 3 Visit(a), 4 RefuseDeployKey(a, b) });
 
 /// What a widget call asks for.
 pub struct Visit {
@@ -70,9 +76,11 @@ pub struct Visit {
     pub network: String,
     /// What is to be done.
     pub errand: Errand,
+    /// The request, for the record.
+    pub request_id: Option<String>,
 }
 
-wire!(Visit { id, environment, serial, origin, network, errand });
+wire!(Visit { id, environment, serial, origin, network, errand, request_id });
 
 /// What a widget call is about to do, with the limits that apply.
 pub enum Errand {
@@ -112,18 +120,19 @@ impl Machine for Credential {
     fn handle(&self, command: Command, turn: &mut Turn) -> Result<Step<Self>, Reason> {
         let reply = match command {
             Command::Store(record) => store(record, turn)?,
-            Command::UseDeployKey => Reply::DeployKey(turn.get(REVOKED)?),
-            Command::RevokeDeployKey => {
-                let revoked_at = turn.get(REVOKED)?.unwrap_or(turn.at());
-                turn.put(REVOKED, &revoked_at);
-                Reply::DeployKey(Some(revoked_at))
+            Command::UseDeployKey(used) => return self.use_deploy_key(used, turn),
+            Command::RevokeDeployKey(used) => revoke_deploy_key(used, turn)?,
+            Command::RefuseDeployKey(used, reason) => return self.refuse_deploy_key(used, &reason, None, turn),
+            Command::Visit(visit) => {
+                let step = self.visit(&visit, turn)?;
+                return self.witness(visit, step, turn);
             }
-            Command::Visit(visit) => return self.visit(&visit, turn),
         };
         Ok(Step::reply(reply))
     }
 
     fn wake(&self, turn: &mut Turn) -> Result<Lesson<Self>, Reason> {
+        self.tallies.wake(turn)?;
         let closed = self.meters.wake(turn)?;
         Ok(Some(Box::new(move |memory: &mut Self| memory.meters.forget(&closed))))
     }

@@ -1,14 +1,21 @@
-//! The object of a whole deployment: the list of its workspaces. On no ordinary request's path.
+//! The object of a whole deployment: the list of its workspaces, its own audit chain, and the checkpoints of theirs. On no
+//! ordinary request's path.
 
 use crate::{
+    audit::{self, Ask, Checkpoint, Page, Report},
     error::Reason,
     id::WorkspaceId,
-    machine::{Machine, Range, Step, Turn},
+    machine::{Lesson, Machine, Range, Step, Turn},
     time::Timestamp,
     wire,
 };
 
 const WORKSPACES: &str = "workspace/";
+/// Rows of other chains' checkpoints, by chain.
+const HELD: &str = "held/";
+
+/// Checkpoints that are kept of each workspace: ten days of one an hour. Each one covers all that was before it.
+const MAX_HELD: usize = 240;
 
 /// See the module.
 #[derive(Default)]
@@ -18,11 +25,33 @@ pub struct Deployment;
 pub enum Command {
     /// Workspaces by id, after this one.
     ListWorkspaces(Option<WorkspaceId>, usize),
-    /// A workspace was made.
-    Register(WorkspaceRecord),
+    /// A workspace was made; the event for the chain.
+    Register(WorkspaceRecord, Option<Report>),
+    /// A page of the audit chain.
+    ReadAudit(Ask),
+    /// Another object tells an event.
+    Report(Report),
+    /// Another chain's head was signed.
+    Keep(Checkpoint),
+    /// The checkpoints of that chain.
+    Kept(String),
 }
 
-wire!(enum Command { 0 ListWorkspaces(a, b), 1 Register(a) });
+wire!(enum Command { 0 ListWorkspaces(a, b), 1 Register(a, b), 2 ReadAudit(a), 3 Report(a), 4 Keep(a), 5 Kept(a) });
+
+/// What the object answers.
+pub enum Reply {
+    /// Done; or known already.
+    Done,
+    /// Workspaces.
+    Workspaces(Vec<WorkspaceRecord>),
+    /// Events.
+    Audit(Box<Page>),
+    /// Checkpoints, oldest first.
+    Checkpoints(Vec<Checkpoint>),
+}
+
+wire!(enum Reply { 0 Done, 1 Workspaces(a), 2 Audit(a), 3 Checkpoints(a) });
 
 /// A workspace in the list.
 #[derive(Clone, Debug)]
@@ -40,20 +69,50 @@ wire!(WorkspaceRecord { id, name, created_at });
 impl Machine for Deployment {
     const BINDING: &'static str = "DEPLOYMENT_OBJECT";
     type Command = Command;
-    type Reply = Vec<WorkspaceRecord>;
+    type Reply = Reply;
 
     fn handle(&self, command: Command, turn: &mut Turn) -> Result<Step<Self>, Reason> {
         let reply = match command {
-            Command::Register(record) => {
+            Command::Register(record, report) => {
                 turn.put(format!("{WORKSPACES}{}", record.id), &record);
-                Vec::new()
+                report.map_or(Ok(()), |report| audit::receive(report, turn))?;
+                Reply::Done
             }
             Command::ListWorkspaces(after, limit) => {
                 let after = after.map(|id| format!("{WORKSPACES}{id}"));
                 let range = Range { prefix: WORKSPACES, after: after.as_deref(), reverse: false, limit };
-                turn.list_readable(&range)?.into_iter().map(|(_, record)| record).collect()
+                Reply::Workspaces(turn.list_readable(&range)?.into_iter().map(|(_, record)| record).collect())
+            }
+            Command::ReadAudit(ask) => Reply::Audit(Box::new(audit::read(&ask, turn)?)),
+            Command::Report(report) => audit::receive(report, turn).map(|()| Reply::Done)?,
+            Command::Keep(checkpoint) => keep(&checkpoint, turn)?,
+            Command::Kept(chain) => {
+                let kept = kept(&chain, turn)?.into_iter().map(|(_, checkpoint)| checkpoint);
+                Reply::Checkpoints(kept.collect())
             }
         };
         Ok(Step::reply(reply))
     }
+
+    fn wake(&self, turn: &mut Turn) -> Result<Lesson<Self>, Reason> {
+        audit::wake(turn).map(|_| None)
+    }
+}
+
+/// What is kept is not replaced: two signatures under one event that differ are evidence.
+fn keep(checkpoint: &Checkpoint, turn: &mut Turn) -> Result<Reply, Reason> {
+    let key = format!("{HELD}{}/{:015}", checkpoint.chain, checkpoint.seq);
+    if turn.get::<Checkpoint>(&key)?.is_none() {
+        let kept = kept(&checkpoint.chain, turn)?;
+        if let Some((oldest, _)) = kept.first().filter(|_| kept.len() >= MAX_HELD) {
+            turn.delete(oldest.as_str());
+        }
+        turn.put(key, checkpoint);
+    }
+    Ok(Reply::Done)
+}
+
+fn kept(chain: &str, turn: &Turn) -> Result<Vec<(String, Checkpoint)>, Reason> {
+    let prefix = format!("{HELD}{chain}/");
+    turn.list_readable(&Range { prefix: &prefix, after: None, reverse: false, limit: MAX_HELD })
 }

@@ -1,6 +1,7 @@
 //! A workspace's identity secrets: which there are, which live, and who made or ended them. Never the secrets themselves.
 
 use crate::{
+    audit::{self, Act, By, Entry},
     error::Reason,
     id::IdentitySecretId,
     machine::Turn,
@@ -36,21 +37,21 @@ wire!(enum Command { 0 Create(a, b), 1 List, 2 Live, 3 Revoke(a) });
 pub struct Made {
     /// Its public id.
     pub kid: IdentitySecretId,
-    /// By whom: `<kind>:<id>`.
-    pub created_by: String,
+    /// By whom.
+    pub by: By,
 }
 
-wire!(Made { kid, created_by });
+wire!(Made { kid, by });
 
 /// The end of an identity secret.
 pub struct Revoked {
     /// Its public id.
     pub kid: IdentitySecretId,
-    /// By whom: `<kind>:<id>`.
-    pub revoked_by: String,
+    /// By whom.
+    pub by: By,
 }
 
-wire!(Revoked { kid, revoked_by });
+wire!(Revoked { kid, by });
 
 /// All that is known of an identity secret.
 #[derive(Clone, Debug)]
@@ -83,8 +84,8 @@ pub enum Reply {
 
 wire!(enum Reply { 0 One(a), 1 Known(a), 2 Many(a), 3 Live(a) });
 
-/// Answers within the workspace's turn.
-pub fn handle(command: Command, turn: &mut Turn) -> Result<Reply, Reason> {
+/// Answers within the workspace's turn; what changes is recorded in `chain`.
+pub fn handle(command: Command, chain: &str, turn: &mut Turn) -> Result<Reply, Reason> {
     let mut secrets: Vec<IdentitySecretRecord> = turn.get(SECRETS)?.unwrap_or_default();
     match command {
         Command::List => Ok(Reply::Many(secrets)),
@@ -102,7 +103,7 @@ pub fn handle(command: Command, turn: &mut Turn) -> Result<Reply, Reason> {
             let mut record = IdentitySecretRecord {
                 kid: made.kid,
                 created_at: turn.at(),
-                created_by: made.created_by,
+                created_by: made.by.actor.clone(),
                 replaces: None,
                 revoked: None,
             };
@@ -111,18 +112,27 @@ pub fn handle(command: Command, turn: &mut Turn) -> Result<Reply, Reason> {
             if let Some(oldest) = live.nth(MAX_LIVE - 1) {
                 oldest.revoked = Some((turn.at(), record.created_by.clone()));
                 record.replaces = Some(oldest.kid.clone());
+                let entry = Entry::done(Act::IdentitySecretRevoke, made.by.clone(), oldest.kid.as_str(), turn.at());
+                audit::record(chain, entry, turn)?;
             }
+            audit::record(
+                chain,
+                Entry::done(Act::IdentitySecretCreate, made.by, record.kid.as_str(), turn.at()),
+                turn,
+            )?;
             secrets.insert(0, record.clone());
             secrets.truncate(MAX_KEPT);
             turn.put(SECRETS, &secrets);
             Ok(Reply::One(record))
         }
-        Command::Revoke(Revoked { kid, revoked_by }) => {
+        Command::Revoke(Revoked { kid, by }) => {
             let record = secrets.iter_mut().find(|record| record.kid == kid).ok_or(Reason::NotFound)?;
             let is_new = record.revoked.is_none();
-            record.revoked.get_or_insert((turn.at(), revoked_by));
+            record.revoked.get_or_insert((turn.at(), by.actor.clone()));
             let record = record.clone();
             if is_new {
+                let entry = Entry::done(Act::IdentitySecretRevoke, by, record.kid.as_str(), turn.at());
+                audit::record(chain, entry, turn)?;
                 turn.put(SECRETS, &secrets);
             }
             Ok(Reply::One(record))

@@ -1,5 +1,6 @@
 //! What we know of credentials and workspaces, and the objects that know it.
 
+mod command;
 pub mod credential;
 pub mod deployment;
 pub mod identity;
@@ -7,4 +8,6 @@ mod listing;
 mod metering;
 mod note;
 pub mod record;
+pub mod tally;
+pub mod witness;
 pub mod workspace;

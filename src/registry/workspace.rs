@@ -1,25 +1,27 @@
 //! The object of one workspace: its control plane. It knows every credential and conversation, and tells the objects that
 //! admit whenever one changes.
 
+pub use super::command::{Change, Command, Expiry, ListCredentials, Reply};
+
 use super::{
     credential::{self, Credential, SHARDS, shard_name},
     deployment::{self, Deployment, WorkspaceRecord},
     identity, listing,
-    record::{CredentialRecord, Overlap, SecretRecord, Status},
+    record::{CredentialRecord, Overlap, Status},
 };
 use crate::{
+    audit::{self, Act, By, Entry},
     error::Reason,
-    id::{ConversationId, CredentialId, Environment},
-    machine::{Machine, Step, Turn},
-    origin::Origin,
-    replay::{self, RetryKey},
-    time::Timestamp,
-    wire,
+    id::CredentialId,
+    machine::{Lesson, Machine, Step, Turn},
+    replay,
 };
 
 pub use super::note::ConversationNote;
 
 const INFO: &str = "info";
+/// The name of the deployment that knows this workspace.
+const DEPLOYMENT: &str = "deployment";
 /// Rows of credentials.
 pub const CREDENTIALS: &str = "credential/";
 /// Rows of conversations.
@@ -34,107 +36,6 @@ const CREDENTIAL_COUNT: &str = "credential-count";
 #[derive(Default)]
 pub struct Workspace;
 
-/// What the object can be asked.
-pub enum Command {
-    /// Make this workspace, known to the deployment of that name.
-    Create(WorkspaceRecord, String),
-    /// What is this workspace?
-    Describe,
-    /// A credential was made by the caller, who may do so.
-    CreateCredential(Box<CredentialRecord>, Option<RetryKey>),
-    /// One credential.
-    ReadCredential(CredentialId),
-    /// Credentials, newest first.
-    ListCredentials(ListCredentials),
-    /// Change what can be changed.
-    ChangeCredential(CredentialId, Change),
-    /// Hand out another secret; the old one overlaps for so many seconds.
-    RotateCredential(CredentialId, SecretRecord, u64),
-    /// End a credential, for this reason.
-    RevokeCredential(CredentialId, Option<String>),
-    /// A shard saw a credential in use.
-    CredentialUsed(CredentialId, Timestamp),
-    /// A conversation began, or changed its state.
-    NoteConversation(ConversationNote),
-    /// Visitors wrote in these conversations, then: a shard tells of many at a time.
-    ConversationsWrote(Vec<(ConversationId, Timestamp)>),
-    /// Conversations, newest first.
-    ListConversations {
-        /// Only of this environment.
-        environment: Option<Environment>,
-        /// Older than this one.
-        after: Option<ConversationId>,
-        /// At most so many.
-        limit: usize,
-    },
-    /// Something about identity secrets.
-    Identity(identity::Command),
-}
-
-wire!(enum Command {
-    0 Create(a, b), 1 Describe, 2 CreateCredential(a, b), 3 ReadCredential(a), 4 ListCredentials(a),
-    5 ChangeCredential(a, b), 6 RotateCredential(a, b, c), 7 RevokeCredential(a, b),
-    8 CredentialUsed(a, b), 9 NoteConversation(a),
-    10 ListConversations { environment, after, limit }, 11 Identity(a), 12 ConversationsWrote(a),
-});
-
-/// Which credentials.
-pub struct ListCredentials {
-    /// Only with this status.
-    pub status: Option<String>,
-    /// Older than this one.
-    pub after: Option<CredentialId>,
-    /// At most so many.
-    pub limit: usize,
-}
-
-wire!(ListCredentials { status, after, limit });
-
-/// What changes; `None` stays as it is.
-#[derive(Default)]
-pub struct Change {
-    /// What people call it.
-    pub name: Option<String>,
-    /// Where it may be used from.
-    pub origins: Option<Vec<Origin>>,
-    /// Its end.
-    pub expires_at: Option<Expiry>,
-}
-
-wire!(Change { name, origins, expires_at });
-
-/// When a credential ends.
-#[derive(Clone, Copy)]
-pub enum Expiry {
-    /// At this moment.
-    At(Timestamp),
-    /// Not by itself.
-    Never,
-}
-
-wire!(enum Expiry { 0 At(a), 1 Never });
-
-/// What the object answers.
-pub enum Reply {
-    /// Done; or known already.
-    Done,
-    /// The workspace.
-    Workspace(WorkspaceRecord),
-    /// One credential.
-    Credential(Box<CredentialRecord>),
-    /// The credential that an earlier request with the same `Idempotency-Key` made.
-    Known(Box<CredentialRecord>),
-    /// Credentials, and where to go on.
-    Credentials(Vec<CredentialRecord>, Option<CredentialId>),
-    /// Conversations, and where to go on.
-    Conversations(Vec<ConversationNote>, Option<ConversationId>),
-    /// To what was about identity secrets.
-    Identity(identity::Reply),
-}
-
-wire!(enum Reply {
-    0 Done, 1 Workspace(a), 2 Credential(a), 3 Credentials(a, b), 4 Conversations(a, b), 5 Known(a), 6 Identity(a) });
-
 impl Machine for Workspace {
     const BINDING: &'static str = "WORKSPACE";
     type Command = Command;
@@ -146,26 +47,48 @@ impl Machine for Workspace {
             (Command::Create(..), Some(_)) => {
                 return Err(Reason::Conflict("There is a workspace with this id already.".to_owned()));
             }
-            (Command::Create(record, deployment), None) => create(record, &deployment, turn)?,
+            (Command::Create(record, deployment, by), None) => create(record, &deployment, by, turn)?,
             (_, None) => return Err(Reason::NotFound),
             (Command::Describe, Some(info)) => Reply::Workspace(info),
-            (command, Some(_)) => answer(command, turn)?,
+            (command, Some(info)) => answer(command, &info, turn)?,
         };
         Ok(Step::reply(reply))
     }
+
+    /// The head of the audit chain is signed, and the deployment keeps a copy.
+    fn wake(&self, turn: &mut Turn) -> Result<Lesson<Self>, Reason> {
+        if let Some(checkpoint) = audit::wake(turn)?
+            && let Some(deployment) = turn.get::<String>(DEPLOYMENT)?
+        {
+            turn.send::<Deployment>(&deployment, &deployment::Command::Keep(checkpoint))?;
+        }
+        Ok(None)
+    }
 }
 
-fn create(record: WorkspaceRecord, deployment: &str, turn: &mut Turn) -> Result<Reply, Reason> {
+/// Recorded twice: in the workspace's own chain, and in the deployment's.
+fn create(record: WorkspaceRecord, deployment: &str, by: By, turn: &mut Turn) -> Result<Reply, Reason> {
     turn.put(INFO, &record);
-    turn.send::<Deployment>(deployment, &deployment::Command::Register(record.clone()))?;
+    turn.put(DEPLOYMENT, &deployment.to_owned());
+    note(&record, Act::WorkspaceCreate, by.clone(), record.id.as_str(), turn)?;
+    let entry = Entry::done(Act::WorkspaceCreate, by, record.id.as_str(), turn.at());
+    let source = audit::workspace(record.id.as_str());
+    let report = audit::Report::new(audit::deployment(deployment), source, entry, turn)?;
+    turn.send::<Deployment>(deployment, &deployment::Command::Register(record.clone(), Some(report)))?;
     turn.await_delivery();
     Ok(Reply::Workspace(record))
 }
 
-fn answer(command: Command, turn: &mut Turn) -> Result<Reply, Reason> {
+/// Records an act in the workspace's chain, in the transaction of the act.
+fn note(info: &WorkspaceRecord, act: Act, by: By, target: &str, turn: &mut Turn) -> Result<(), Reason> {
+    let entry = Entry::done(act, by, target, turn.at());
+    audit::record(&audit::workspace(info.id.as_str()), entry, turn)
+}
+
+fn answer(command: Command, info: &WorkspaceRecord, turn: &mut Turn) -> Result<Reply, Reason> {
     match command {
         Command::Create(..) | Command::Describe => Ok(Reply::Done),
-        Command::CreateCredential(record, retry) => {
+        Command::CreateCredential(record, retry, by) => {
             if let Some(made) = retry.as_ref().map(|key| replay::find(key, turn)).transpose()?.flatten() {
                 // Told again: the request that made it may have been answered before every shard knew.
                 let record: Box<CredentialRecord> = turn.get(&made)?.ok_or(Reason::Unreadable(made))?;
@@ -180,12 +103,16 @@ fn answer(command: Command, turn: &mut Turn) -> Result<Reply, Reason> {
             if let Some(key) = &retry {
                 replay::remember(key, credential_key(&record.id), turn)?;
             }
+            note(info, Act::CredentialCreate, by, record.id.as_str(), turn)?;
             publish(*record, turn)
         }
         Command::ReadCredential(id) => find(&id, turn).map(|record| Reply::Credential(Box::new(record))),
         Command::ListCredentials(list) => listing::credentials(&list, turn),
-        Command::ChangeCredential(id, change) => {
+        Command::ChangeCredential(id, change, by) => {
             let mut record = find_living(&id, turn)?;
+            let entry = Entry::done(Act::CredentialChange, by, id.as_str(), turn.at());
+            let entry = Entry { reason: change.members(), ..entry };
+            audit::record(&audit::workspace(info.id.as_str()), entry, turn)?;
             if let Some(name) = change.name {
                 record.name = name;
             }
@@ -200,19 +127,21 @@ fn answer(command: Command, turn: &mut Turn) -> Result<Reply, Reason> {
             }
             publish(record, turn)
         }
-        Command::RotateCredential(id, secret, overlap_seconds) => {
+        Command::RotateCredential(id, secret, overlap_seconds, by) => {
             let mut record = find_living(&id, turn)?;
+            note(info, Act::CredentialRotate, by, id.as_str(), turn)?;
             let replaced = std::mem::replace(&mut record.current, secret);
             // At most two secrets live: whatever overlapped before ends now.
             let until = turn.at().plus_seconds(overlap_seconds);
             record.previous = Some(Overlap { secret: replaced, until });
             publish(record, turn)
         }
-        Command::RevokeCredential(id, reason) => {
+        Command::RevokeCredential(id, reason, by) => {
             let mut record = find(&id, turn)?;
             if record.revoked_at.is_none() {
                 record.revoked_at = Some(turn.at());
                 record.revoked_reason = reason;
+                note(info, Act::CredentialRevoke, by, id.as_str(), turn)?;
                 return publish(record, turn);
             }
             // Told again, so that a repeated call that answers 200 is true everywhere.
@@ -232,7 +161,11 @@ fn answer(command: Command, turn: &mut Turn) -> Result<Reply, Reason> {
         Command::ListConversations { environment, after, limit } => {
             listing::conversations(environment, after, limit, turn)
         }
-        Command::Identity(command) => identity::handle(command, turn).map(Reply::Identity),
+        Command::Identity(command) => {
+            identity::handle(command, &audit::workspace(info.id.as_str()), turn).map(Reply::Identity)
+        }
+        Command::ReadAudit(ask) => Ok(Reply::Audit(Box::new(audit::read(&ask, turn)?))),
+        Command::Report(report) => audit::receive(report, turn).map(|()| Reply::Done),
     }
 }
 

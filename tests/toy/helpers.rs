@@ -125,6 +125,11 @@ impl Toy {
         format!("Convex {}", self.deploy_key_for(Stage::Dev, "local", 3_600))
     }
 
+    /// The clock, in milliseconds.
+    pub fn now_millis(&self) -> u64 {
+        self.now().0
+    }
+
     /// A call of the operator's server.
     pub fn admin(&self, method: &str, path: &str, body: &Value) -> Answer {
         let key = self.deploy_key();

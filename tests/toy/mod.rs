@@ -40,6 +40,8 @@ pub struct Toy {
     pub issued: RefCell<Vec<String>>,
     memory: RefCell<BTreeMap<Name, Box<dyn Any>>>,
     hops: Cell<usize>,
+    /// Turns that wrote anything.
+    pub commits: Cell<usize>,
     clock: Cell<u64>,
     dice: Cell<u128>,
     headers: RefCell<Vec<(String, String)>>,
@@ -62,6 +64,7 @@ impl Toy {
             issued: RefCell::default(),
             memory: RefCell::default(),
             hops: Cell::new(0),
+            commits: Cell::new(0),
             clock: Cell::new(START),
             dice: Cell::new(1),
             headers: RefCell::default(),
@@ -92,6 +95,7 @@ impl Toy {
             Body::Json(text) => text,
             Body::Empty => String::new(),
             Body::Asset(path) => format!("asset {path}"),
+            Body::Lines(lines) => lines.into_iter().map(|line| line + "\n").collect(),
         };
         let answer = Answer {
             status: reply.status,
@@ -156,6 +160,7 @@ impl Toy {
         if self.fault(name) == Some(Fault::NoWrites) {
             return Err(Reason::Unavailable);
         }
+        self.commits.set(self.commits.get() + 1);
         let mut objects = self.objects.borrow_mut();
         let object = objects.entry(name.clone()).or_default();
         for (key, value) in &changes.rows {
@@ -212,7 +217,12 @@ impl Toy {
     /// The alarm of an object; false where its changes could not be written.
     fn wake<M: Machine + 'static>(&self, name: &Name) -> bool {
         let mut memory = self.take_memory::<M>(name);
-        let woken = outbox::wake(&*memory, &self.stored(name), self.now());
+        let woken = outbox::wake(
+            &*memory,
+            &self.stored(name),
+            self.now(),
+            self.config.as_ref().ok().map(|config| &config.ring),
+        );
         let written = woken.and_then(|woken| self.commit(name, &woken.changes).map(|()| woken.lesson));
         let is_written = written.is_ok();
         if let Ok(Some(learn)) = written {

@@ -4,6 +4,10 @@
 //! in `:check-only`. New credentials use the first entry that is not `check-only`. Keyed checks verify under any entry;
 //! tags never under a `check-only` one: a leaked root is demoted, and what could be forged with it dies.
 
+mod purpose;
+
+pub use purpose::Purpose;
+
 use crate::error::Reason;
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use hkdf::Hkdf;
@@ -11,44 +15,6 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 use zeroize::Zeroizing;
-
-/// What a sub-key is for. A tag made for one purpose verifies for no other.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Purpose {
-    /// Tags of deploy keys.
-    DeployKey,
-    /// Tags of history secrets.
-    HistorySecret,
-    /// Secrets that customers' servers sign visitors' identity with.
-    IdentitySecret,
-    /// Tags of widget keys.
-    WidgetKey,
-}
-
-impl Purpose {
-    /// Every purpose.
-    pub const ALL: [Self; 4] = [Self::DeployKey, Self::HistorySecret, Self::IdentitySecret, Self::WidgetKey];
-
-    /// The purpose as a sub-key's text names it.
-    fn name(self) -> &'static str {
-        match self {
-            Self::DeployKey => "deploy_key",
-            Self::HistorySecret => "history_secret",
-            Self::IdentitySecret => "identity_secret",
-            Self::WidgetKey => "widget_key",
-        }
-    }
-
-    /// The label that separates sub-keys: HKDF's `info` (RFC 5869 §2.3).
-    fn label(self) -> &'static str {
-        match self {
-            Self::DeployKey => "claviger/1/deploy_key",
-            Self::HistorySecret => "claviger/1/history_secret",
-            Self::IdentitySecret => "claviger/1/identity_secret",
-            Self::WidgetKey => "claviger/1/widget_key",
-        }
-    }
-}
 
 /// The root secrets, and what is derived from them.
 pub struct KeyRing {
@@ -148,6 +114,11 @@ impl KeyRing {
         };
         let mac = message.iter().fold(key.clone(), |mac, part| mac.chain_update(part));
         mac.verify_slice(tag).is_ok()
+    }
+
+    /// Whether a tag that names this entry can be verified at all: the entry is here, and no leaked one.
+    pub fn can_verify(&self, key_id: u8) -> bool {
+        self.signing(key_id).is_some()
     }
 
     /// The entry that signs what is new.

@@ -1,0 +1,109 @@
+//! What a conversation is asked, and what it answers.
+
+use crate::{
+    audit::By,
+    error::Reason,
+    id::{ConversationId, CredentialId, Environment},
+    limit::{Limit, Quota},
+    replay::RetryKey,
+    time::Timestamp,
+    wire,
+};
+
+/// What the object can be asked.
+pub enum Command {
+    /// Begin.
+    Open(Open),
+    /// A page of messages after this one.
+    Read(Party, u64, usize),
+    /// Write a message.
+    Append(Append),
+    /// Hand out another secret that lives for so many seconds.
+    Rotate(u64, u64),
+    /// End it; the secret dies.
+    Close(u64),
+    /// The same, by a visitor: what is refused is counted.
+    Visited(By, Box<Command>),
+    /// A genuine secret of this conversation was refused before it was asked.
+    Refused(By, Reason),
+}
+
+wire!(enum Command {
+    0 Open(a), 1 Read(a, b, c), 2 Append(a), 3 Rotate(a, b), 4 Close(a), 5 Visited(a, b), 6 Refused(a, b) });
+
+/// The beginning of a conversation.
+pub struct Open {
+    /// Which one.
+    pub id: ConversationId,
+    /// Live or test data.
+    pub environment: Environment,
+    /// The widget key it was opened with.
+    pub widget_key: CredentialId,
+    /// When its first secret ends.
+    pub expires_at: Timestamp,
+    /// Who the visitor is, where that was verified: for good, since nothing changes how a conversation began.
+    pub subject: Option<String>,
+}
+
+wire!(Open { id, environment, widget_key, expires_at, subject });
+
+/// Who reads or writes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Party {
+    /// The customer's people, by way of a server's credential.
+    Operator,
+    /// The visitor, with the history secret of this generation.
+    Visitor(u64),
+}
+
+wire!(enum Party { 0 Operator, 1 Visitor(a) });
+
+/// A message to write.
+pub struct Append {
+    /// Who writes.
+    pub by: Party,
+    /// What.
+    pub text: String,
+    /// The `Idempotency-Key`, if there was one.
+    pub retry: Option<RetryKey>,
+    /// The conversation's own limit; operators are not held to it.
+    pub limit: Option<Limit>,
+}
+
+wire!(Append { by, text, retry, limit });
+
+/// A stored message.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// Its place, from 1.
+    pub sequence: u64,
+    /// When it was written.
+    pub at: Timestamp,
+    /// Whether the operator wrote it.
+    pub by_operator: bool,
+    /// What was written.
+    pub text: String,
+}
+
+wire!(Message { sequence, at, by_operator, text });
+
+/// What the object answers.
+pub enum Reply {
+    /// It has begun.
+    Opened,
+    /// It has ended.
+    Closed(Timestamp),
+    /// Messages, whether there are more, and who the visitor is, where that was verified.
+    Page(Vec<Message>, bool, Option<String>),
+    /// The message as stored; whether it was stored before; the conversation's limit.
+    Appended(Message, bool, Vec<Quota>),
+    /// Too many messages: milliseconds until one would be stored, and the conversation's limit.
+    Limited(u64, Vec<Quota>),
+    /// The generation that lives now, and until when.
+    Rotated(u64, Timestamp),
+    /// No; and that was counted, which an error would have undone.
+    Refused(Reason),
+}
+
+wire!(enum Reply {
+    0 Opened, 1 Closed(a), 2 Page(a, b, c), 3 Appended(a, b, c), 4 Rotated(a, b), 5 Limited(a, b), 6 Refused(a) });

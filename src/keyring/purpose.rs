@@ -1,0 +1,44 @@
+//! What sub-keys are for: one purpose, one label.
+
+/// What a sub-key is for. A tag made for one purpose verifies for no other.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Purpose {
+    /// Signatures under the head of an audit chain.
+    AuditCheckpoint,
+    /// Tags of deploy keys.
+    DeployKey,
+    /// Tags of history secrets.
+    HistorySecret,
+    /// Secrets that customers' servers sign visitors' identity with.
+    IdentitySecret,
+    /// Tags of widget keys.
+    WidgetKey,
+}
+
+impl Purpose {
+    /// Every purpose.
+    pub const ALL: [Self; 5] =
+        [Self::AuditCheckpoint, Self::DeployKey, Self::HistorySecret, Self::IdentitySecret, Self::WidgetKey];
+
+    /// The purpose as a sub-key's text names it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::AuditCheckpoint => "audit_checkpoint",
+            Self::DeployKey => "deploy_key",
+            Self::HistorySecret => "history_secret",
+            Self::IdentitySecret => "identity_secret",
+            Self::WidgetKey => "widget_key",
+        }
+    }
+
+    /// The label that separates sub-keys: HKDF's `info` (RFC 5869 §2.3).
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::AuditCheckpoint => "claviger/1/audit_checkpoint",
+            Self::DeployKey => "claviger/1/deploy_key",
+            Self::HistorySecret => "claviger/1/history_secret",
+            Self::IdentitySecret => "claviger/1/identity_secret",
+            Self::WidgetKey => "claviger/1/widget_key",
+        }
+    }
+}

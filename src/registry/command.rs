@@ -1,0 +1,138 @@
+//! What a workspace's object is asked, and what it answers.
+
+use super::{
+    deployment::WorkspaceRecord,
+    identity,
+    note::ConversationNote,
+    record::{CredentialRecord, SecretRecord},
+};
+use crate::{
+    audit::{Ask, By, Page, Report},
+    id::{ConversationId, CredentialId, Environment},
+    origin::Origin,
+    replay::RetryKey,
+    time::Timestamp,
+    wire,
+};
+
+/// What the object can be asked.
+pub enum Command {
+    /// Make this workspace, known to the deployment of that name.
+    Create(WorkspaceRecord, String, By),
+    /// What is this workspace?
+    Describe,
+    /// A credential was made by the caller, who may do so.
+    CreateCredential(Box<CredentialRecord>, Option<RetryKey>, By),
+    /// One credential.
+    ReadCredential(CredentialId),
+    /// Credentials, newest first.
+    ListCredentials(ListCredentials),
+    /// Change what can be changed.
+    ChangeCredential(CredentialId, Change, By),
+    /// Hand out another secret; the old one overlaps for so many seconds.
+    RotateCredential(CredentialId, SecretRecord, u64, By),
+    /// End a credential, for this reason.
+    RevokeCredential(CredentialId, Option<String>, By),
+    /// A shard saw a credential in use.
+    CredentialUsed(CredentialId, Timestamp),
+    /// A conversation began, or changed its state.
+    NoteConversation(ConversationNote),
+    /// Visitors wrote in these conversations, then: a shard tells of many at a time.
+    ConversationsWrote(Vec<(ConversationId, Timestamp)>),
+    /// Conversations, newest first.
+    ListConversations {
+        /// Only of this environment.
+        environment: Option<Environment>,
+        /// Older than this one.
+        after: Option<ConversationId>,
+        /// At most so many.
+        limit: usize,
+    },
+    /// A page of the audit chain.
+    ReadAudit(Ask),
+    /// Another object tells an event.
+    Report(Report),
+    /// Something about identity secrets.
+    Identity(identity::Command),
+}
+
+wire!(enum Command {
+    0 Create(a, b, c), 1 Describe, 2 CreateCredential(a, b, c), 3 ReadCredential(a), 4 ListCredentials(a),
+    5 ChangeCredential(a, b, c), 6 RotateCredential(a, b, c, d), 7 RevokeCredential(a, b, c),
+    8 CredentialUsed(a, b), 9 NoteConversation(a),
+    10 ListConversations { environment, after, limit }, 11 ReadAudit(a), 12 Report(a),
+    13 Identity(a), 14 ConversationsWrote(a),
+});
+
+/// Which credentials.
+pub struct ListCredentials {
+    /// Only with this status.
+    pub status: Option<String>,
+    /// Older than this one.
+    pub after: Option<CredentialId>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+wire!(ListCredentials { status, after, limit });
+
+/// What changes; `None` stays as it is.
+#[derive(Default)]
+pub struct Change {
+    /// What people call it.
+    pub name: Option<String>,
+    /// Where it may be used from.
+    pub origins: Option<Vec<Origin>>,
+    /// Its end.
+    pub expires_at: Option<Expiry>,
+}
+
+wire!(Change { name, origins, expires_at });
+
+impl Change {
+    /// The members that it changes, for the record; never their values.
+    pub fn members(&self) -> Option<String> {
+        let members = [
+            self.name.as_ref().map(|_| "name"),
+            self.origins.as_ref().map(|_| "origins"),
+            self.expires_at.as_ref().map(|_| "expires_at"),
+        ];
+        let members: Vec<&str> = members.into_iter().flatten().collect();
+        (!members.is_empty()).then(|| members.join(", "))
+    }
+}
+
+/// When a credential ends.
+#[derive(Clone, Copy)]
+pub enum Expiry {
+    /// At this moment.
+    At(Timestamp),
+    /// Not by itself.
+    Never,
+}
+
+wire!(enum Expiry { 0 At(a), 1 Never });
+
+/// What the object answers.
+pub enum Reply {
+    /// Done; or known already.
+    Done,
+    /// The workspace.
+    Workspace(WorkspaceRecord),
+    /// One credential.
+    Credential(Box<CredentialRecord>),
+    /// The credential that an earlier request with the same `Idempotency-Key` made.
+    Known(Box<CredentialRecord>),
+    /// Credentials, and where to go on.
+    Credentials(Vec<CredentialRecord>, Option<CredentialId>),
+    /// Conversations, and where to go on.
+    Conversations(Vec<ConversationNote>, Option<ConversationId>),
+    /// Events.
+    Audit(Box<Page>),
+    /// To what was about identity secrets.
+    Identity(identity::Reply),
+}
+
+wire!(enum Reply {
+    0 Done, 1 Workspace(a), 2 Credential(a), 3 Credentials(a, b), 4 Conversations(a, b), 5 Known(a),
+    6 Audit(a), 7 Identity(a) });
