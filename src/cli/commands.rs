@@ -19,7 +19,6 @@ use std::{
 use zeroize::Zeroizing;
 
 /// Makes a deploy key.
-/// Makes a deploy key.
 pub fn deploy_key(stage: Stage, deployment: String, expires_in: u64) -> Answer {
     let ring = match (variable("ROOT_SECRETS")?, variable("DEPLOY_SUB_KEY")?) {
         (Some(roots), None) => KeyRing::parse(&roots)?,

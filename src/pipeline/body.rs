@@ -1,6 +1,6 @@
 //! Bodies: JSON objects whose members are asked for by name. What nobody asked for is refused.
 
-use crate::{error::Reason, machine::World};
+use crate::{credential::Door, error::Reason, machine::World};
 use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
@@ -79,8 +79,7 @@ impl Fields {
 
     /// A text that must be there, of 1 to `max` characters without control characters.
     pub fn text(&mut self, name: &str, max: usize) -> Result<String, Reason> {
-        let text = self.optional_text(name, max)?;
-        text.ok_or_else(|| Reason::invalid(name, "This member is required."))
+        required(name, self.optional_text(name, max)?)
     }
 
     /// A text that may be missing or `null`.
@@ -94,6 +93,18 @@ impl Fields {
             }
             Some(_) => Err(Reason::invalid(name, &why)),
         }
+    }
+
+    /// What people call a thing, or say of it; may be missing. It is kept and shown, so nothing like a secret.
+    pub fn label(&mut self, name: &str, max: usize, door: &Door) -> Result<Option<String>, Reason> {
+        let text = self.optional_text(name, max)?;
+        if text.as_deref().is_some_and(|text| door.is_like_secret(text)) {
+            return Err(Reason::invalid(
+                name,
+                "This looks like a secret, which has no place here: treat it as leaked.",
+            ));
+        }
+        Ok(text)
     }
 
     /// A text of any characters that must be there; empty ones are not.
@@ -135,9 +146,11 @@ impl Fields {
     pub fn finish(self) -> Result<(), Reason> {
         match self.0.first() {
             None => Ok(()),
+            // A name that no member has anywhere may be anything, a secret too.
             Some((name, _)) => {
-                let shown: String = name.chars().filter(|c| !c.is_control()).take(40).collect();
-                Err(Reason::invalid(&shown, "This member is not known here: leave it out."))
+                let is_name = name.len() <= 40 && name.bytes().all(|b| b.is_ascii_graphic());
+                let shown = if is_name { name } else { "" };
+                Err(Reason::invalid(shown, "A member is not known here: leave it out."))
             }
         }
     }
@@ -146,6 +159,11 @@ impl Fields {
         let place = self.0.iter().position(|(key, _)| key == name)?;
         Some(self.0.swap_remove(place).1).filter(|value| !matches!(value, Member::Null))
     }
+}
+
+/// The member, which must be there.
+pub fn required<T>(name: &str, member: Option<T>) -> Result<T, Reason> {
+    member.ok_or_else(|| Reason::invalid(name, "This member is required."))
 }
 
 impl<'de> Deserialize<'de> for Fields {
