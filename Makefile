@@ -44,9 +44,19 @@ deploy-check: build ## what a deployment would upload, and whether it is small e
 bench: build cli bench/node_modules/.package-lock.json ## measure against hand-written workers: ROUNDS, SECONDS, CASES, QUICK
 	@$(node) bench/run.mjs
 
+.PHONY: fuzz
+fuzz: tools ## any bytes into every parser: FUZZ_SECONDS for each of TARGETS; KEEP=1 adds to the corpus
+	@tools/need cargo-fuzz c++
+	@tools/fuzz
+
+.PHONY: mutants
+mutants: tools ## a mistake in every line that decides, to see which no test notices: FILES, or all for hours
+	@tools/need cargo-mutants
+	@cargo mutants $(addprefix --re=,$(FILES))
+
 .PHONY: clean
 clean: ## remove what was made; state and secrets stay
-	rm -rf target build build-faults dist node_modules bench/node_modules .wrangler
+	rm -rf target build build-faults dist node_modules bench/node_modules .wrangler fuzz/{target,artifacts,found} mutants.out*
 
 # The steps of `test`. Each also runs alone.
 
@@ -55,6 +65,7 @@ format: tools
 	$(call heading,format: cargo fmt)
 	@cargo fmt --check
 	@cargo fmt --check --manifest-path tools/wasm/Cargo.toml
+	@cargo fmt --check --manifest-path fuzz/Cargo.toml
 
 .PHONY: lint
 lint: tools

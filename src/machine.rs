@@ -174,7 +174,7 @@ impl<'a> Turn<'a> {
     /// Tells another object something, in the same transaction as the change that makes it true: in order per target, at
     /// least once, by redelivery until acknowledged.
     pub fn send<M: Machine>(&mut self, name: &str, command: &M::Command) -> Result<(), Reason> {
-        let sequence = self.get::<u64>(OUTBOX_SEQUENCE)?.unwrap_or_default() + 1;
+        let sequence = next(self.get(OUTBOX_SEQUENCE)?.unwrap_or_default())?;
         self.put(OUTBOX_SEQUENCE, &sequence);
         let key = format!("{OUTBOX}{}/{name}#{sequence:015}", M::BINDING);
         self.put(key.as_str(), command);
@@ -209,6 +209,11 @@ impl<'a> Turn<'a> {
         let awaited = if self.awaits_delivery { self.sent } else { Vec::new() };
         Changes { rows: self.changes, alarm: self.alarm, awaited }
     }
+}
+
+/// The number after `number`; a stored one that has no next is damaged, and closes its record.
+pub fn next(number: u64) -> Result<u64, Reason> {
+    number.checked_add(1).ok_or_else(|| Reason::Unreadable("number".to_owned()))
 }
 
 fn read<T: Wire>(key: &str, bytes: &[u8]) -> Result<T, Reason> {

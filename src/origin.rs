@@ -177,11 +177,15 @@ mod tests {
     #[test]
     fn b22_a_wildcard_is_one_label_of_a_domain_that_strangers_cannot_join() {
         let origin = Origin::parse("https://*.good.com:8443", Live).unwrap();
-        assert!(origin.admits("https://a.good.com:8443"));
+        for header in ["https://a.good.com:8443", "https://4.good.com:8443", "https://xn--b-1_c.good.com:8443"] {
+            assert!(origin.admits(header), "{header}");
+        }
         for header in [
             "https://good.com:8443",
             "https://a.b.good.com:8443",
             "https://.good.com:8443",
+            "https://A.good.com:8443",
+            "https://a%.good.com:8443",
             "https://a.good.com",
             "https://evil.com/.good.com:8443",
         ] {

@@ -59,7 +59,11 @@ fn forget(turn: &mut Turn) -> Result<(), Reason> {
     let range = Range { prefix: RETRIES_BY_TIME, after: None, reverse: false, limit: SWEEP_ROWS };
     let end = format!("{RETRIES_BY_TIME}{:015}", turn.at().0.saturating_sub(RETRY_SECONDS * 1_000));
     for (row, key) in turn.list_readable::<String>(&range)?.into_iter().take_while(|(row, _)| *row < end) {
-        let known = turn.get::<Retry>(&key)?;
+        let known = match turn.get::<Retry>(&key) {
+            // One that cannot be read stands for nothing, and must not hold up all others.
+            Err(Reason::Unreadable(_)) => None,
+            known => known?,
+        };
         if known.is_none_or(|known| known.at.plus_seconds(RETRY_SECONDS) <= turn.at()) {
             turn.delete(key);
         }

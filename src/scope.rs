@@ -39,3 +39,23 @@ impl fmt::Display for Scope {
         f.write_str(&self.0)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::Scope;
+
+    #[test]
+    fn a_scope_is_1_to_64_visible_characters_and_shown_as_it_is_written() {
+        for text in ["a", "conversations:read", "!", "~", &"a".repeat(64)] {
+            let scope = Scope::try_from(text.to_owned()).unwrap();
+            assert_eq!(
+                (scope.as_str(), scope.to_string().as_str(), String::from(scope.clone()).as_str()),
+                (text, text, text)
+            );
+        }
+        for text in ["", " ", "a b", "a\"b", "a\\b", "ä", "\u{7f}", &"a".repeat(65)] {
+            assert!(Scope::try_from(text.to_owned()).is_err(), "{text}");
+        }
+    }
+}

@@ -40,10 +40,11 @@ impl Timestamp {
         text.strip_suffix('Z').map_or_else(String::new, |text| format!("{text}.{:03}Z", self.0 % 1_000))
     }
 
-    /// Reads RFC 3339; `None` for anything else and for moments before 1970.
+    /// Reads RFC 3339; `None` for anything else, and for moments before 1970 or, in UTC, after the year 9999.
     pub fn parse_rfc3339(text: &str) -> Option<Self> {
         let moment = OffsetDateTime::parse(text, &Rfc3339).ok()?;
-        u64::try_from(moment.unix_timestamp_nanos() / 1_000_000).ok().map(Self)
+        let millis = u64::try_from(moment.unix_timestamp_nanos().div_euclid(1_000_000)).ok();
+        millis.map(Self).filter(|moment| !moment.rfc3339().is_empty())
     }
 }
 
@@ -58,5 +59,14 @@ mod tests {
         assert_eq!(Timestamp::parse_rfc3339("2024-02-01T01:00:00.123+01:00"), Some(moment));
         assert_eq!(Timestamp::parse_rfc3339("2024-02-01"), None);
         assert_eq!(Timestamp(u64::MAX).rfc3339(), "");
+    }
+
+    #[test]
+    fn a_moment_that_could_not_be_shown_is_not_taken() {
+        let last = Timestamp::parse_rfc3339("9999-12-31T23:59:59.999Z");
+        assert!(last.is_some_and(|last| last.rfc3339() == "9999-12-31T23:59:59.999Z"));
+        assert_eq!(Timestamp::parse_rfc3339("9999-12-31T23:59:59-01:00"), None);
+        assert_eq!(Timestamp::parse_rfc3339("1970-01-01T00:00:00Z"), Some(Timestamp(0)));
+        assert_eq!(Timestamp::parse_rfc3339("1969-12-31T23:59:59.9999Z"), None);
     }
 }

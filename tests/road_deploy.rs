@@ -88,6 +88,18 @@ fn a_deploy_key_cannot_be_made_ahead_of_its_time_to_live_longer() {
 }
 
 #[test]
+fn the_clock_of_whoever_makes_a_deploy_key_may_be_five_minutes_ahead_and_no_more() {
+    let toy = Toy::new("default");
+    for (millis_ahead, status) in [(300_000, 200), (300_001, 401)] {
+        let id = CredentialId::issue_deploy_key(Timestamp(START), [3; 16]);
+        let issued_at = toy.now().plus_millis(millis_ahead);
+        let expires_at = issued_at.plus_seconds(60);
+        let key = DeployKey { id, stage: Stage::Dev, deployment: "local".to_owned(), issued_at, expires_at };
+        whoami(&toy, &format!("Convex {}", toy.write(&key))).ok(status);
+    }
+}
+
+#[test]
 fn a_revoked_deploy_key_is_dead() {
     let toy = Toy::new("default");
     let key = toy.deploy_key();

@@ -10,8 +10,9 @@
 
 mod toy;
 
+use claviger::id::Stage;
 use serde_json::json;
-use toy::{Answer, ORIGIN, Toy, Visitor};
+use toy::{Answer, ORIGIN, ROOT, Toy, Visitor};
 
 fn from(toy: &Toy, key: &str, address: &str) -> Answer {
     toy.send("POST", &format!("/w/{key}/conversations"), &[("origin", ORIGIN), ("x-client", address)], "")
@@ -68,16 +69,64 @@ fn p8_what_a_visitor_says_stands_in_no_log() {
 #[test]
 #[should_panic(expected = "the answer repeats a credential")]
 fn a_repeated_credential_is_seen() {
-    let like_one = "x".repeat(50);
-    Toy::new("default").send("GET", &format!("/.well-known/oauth-protected-resource/{like_one}"), &[], "");
+    let toy = Toy::new("default");
+    let visitor = toy.conversation();
+    // The one place that repeats what was sent: a preflight tells the page its own origin.
+    let origin = format!("https://{}", visitor.key);
+    toy.send("OPTIONS", &format!("/w/{}/conversations", visitor.key), &[("origin", &origin)], "");
+}
+
+/// What a careless person may paste into the wrong place: whole credentials, and secrets without a brand.
+fn pasted(toy: &Toy) -> Vec<String> {
+    let visitor = toy.conversation();
+    let root = ROOT.split_once(':').unwrap().1.to_owned();
+    let deploy_key = toy.deploy_key_for(Stage::Dev, "local", 60);
+    vec![visitor.key.to_uppercase(), visitor.secret, visitor.key, deploy_key, root, ROOT.to_owned()]
 }
 
 #[test]
-fn a_credential_in_the_path_of_a_document_is_not_repeated() {
+fn l6_a_secret_in_the_path_of_a_document_is_not_repeated() {
     let toy = Toy::new("default");
-    let visitor = toy.conversation();
-    for secret in [visitor.secret, visitor.key] {
-        toy.send("GET", &format!("/.well-known/oauth-protected-resource/w/{secret}"), &[], "")
-            .refused(404, "not_found");
+    for secret in pasted(&toy) {
+        for path in [format!("/{secret}"), format!("/w/{secret}"), format!("/a/x.{secret}/b")] {
+            toy.send("GET", &format!("/.well-known/oauth-protected-resource{path}"), &[], "").refused(404, "not_found");
+        }
     }
+    toy.send("GET", "/.well-known/oauth-protected-resource/mcp/clv_live/0a1b2c3d-0000-4000-8000-0123456789ab", &[], "")
+        .ok(200);
+}
+
+#[test]
+fn l6_a_secret_is_taken_neither_for_a_name_nor_for_a_reason() {
+    let toy = Toy::new("default");
+    let secrets = pasted(&toy);
+    let id = toy.admin("GET", "/v1/credentials?workspace=acme", &json!(null)).json["items"][0]["id"].clone();
+    let path = format!("/v1/credentials/{}", id.as_str().unwrap());
+    let key = |name: &str| json!({"kind": "widget_key", "workspace": "acme", "environment": "live", "name": name, "origins": [ORIGIN]});
+    for secret in secrets.iter().flat_map(|secret| [secret.clone(), format!("mine: {secret}")]) {
+        // That the deploy key was used is counted in its own object.
+        let is_kept = |name: &str, object: &toy::Object| !name.starts_with("dk_") && !object.rows.is_empty();
+        let rows =
+            || toy.snapshot().into_iter().filter(|((_, name), object)| is_kept(name, object)).collect::<Vec<_>>();
+        let before = rows();
+        toy.admin("POST", "/v1/workspaces", &json!({"name": secret})).refused(400, "invalid_request");
+        toy.admin("POST", "/v1/credentials", &key(&secret)).refused(400, "invalid_request");
+        toy.admin("PATCH", &path, &json!({"name": secret})).refused(400, "invalid_request");
+        toy.admin("POST", &format!("{path}/revoke"), &json!({"reason": secret})).refused(400, "invalid_request");
+        assert!(rows() == before, "something of it was kept");
+    }
+    toy.admin("PATCH", &path, &json!({"name": "clv_live shop, Zürich"})).ok(200);
+    toy.admin("POST", &format!("{path}/revoke"), &json!({"reason": "leaked in a log, see ticket 4711"})).ok(200);
+}
+
+#[test]
+fn l6_a_secret_as_the_name_of_a_member_is_not_repeated_not_even_its_beginning() {
+    let toy = Toy::new("default");
+    for secret in pasted(&toy) {
+        let told = toy.admin("POST", "/v1/workspaces", &json!({"name": "a", secret.clone(): 1}));
+        told.refused(400, "invalid_request");
+        assert!(!told.text.contains(&secret[..20]), "{}", told.text);
+    }
+    let told = toy.admin("POST", "/v1/workspaces", &json!({"name": "a", "is_admin": true}));
+    assert!(told.text.contains("`is_admin`"), "{}", told.text);
 }

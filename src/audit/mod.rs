@@ -17,7 +17,12 @@ pub use page::{Ask, Page, read};
 pub use report::{Report, receive};
 pub use walk::Walk;
 
-use crate::{error::Reason, machine::Turn, time::Timestamp, wire};
+use crate::{
+    error::Reason,
+    machine::{Turn, next},
+    time::Timestamp,
+    wire,
+};
 use serde::{Deserialize, Serialize};
 
 const HEAD: &str = "audit-head";
@@ -56,7 +61,8 @@ pub fn deployment(name: &str) -> String {
 pub fn record(chain: &str, entry: Entry, turn: &mut Turn) -> Result<(), Reason> {
     let head: Option<Head> = turn.get(HEAD)?;
     let due = head.as_ref().and_then(|head| head.due);
-    let (seq, prev) = head.map_or_else(|| (1, GENESIS.to_owned()), |head| (head.seq + 1, head.hash));
+    let (last, prev) = head.map_or_else(|| (0, GENESIS.to_owned()), |head| (head.seq, head.hash));
+    let seq = next(last)?;
     let event = Event::new(seq, prev, entry);
     let due = due.unwrap_or_else(|| checkpoint::due(turn));
     turn.put(event_key(seq), &event);

@@ -1,7 +1,11 @@
 //! Events on their way to the object that keeps the chain: they may arrive twice and are recorded once.
 
 use super::{act::Entry, record};
-use crate::{error::Reason, machine::Turn, wire};
+use crate::{
+    error::Reason,
+    machine::{Turn, next},
+    wire,
+};
 
 /// The number of the last report that this object sent.
 const SENT: &str = "audit-sent";
@@ -26,7 +30,7 @@ wire!(Report { chain, source, sequence, entry });
 impl Report {
     /// The next report of this object, which is called `source`.
     pub fn new(chain: String, source: String, entry: Entry, turn: &mut Turn) -> Result<Self, Reason> {
-        let sequence = turn.get::<u64>(SENT)?.unwrap_or_default() + 1;
+        let sequence = next(turn.get(SENT)?.unwrap_or_default())?;
         turn.put(SENT, &sequence);
         Ok(Self { chain, source, sequence, entry })
     }

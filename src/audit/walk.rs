@@ -29,7 +29,7 @@ impl Walk {
 
     /// Takes the next event, or says what is wrong with it.
     pub fn step(&mut self, event: &Event) -> Result<(), &'static str> {
-        if event.seq != self.seq + 1 {
+        if Some(event.seq) != self.seq.checked_add(1) {
             return Err("it does not follow the event before: some are missing, doubled or in another order");
         }
         if event.prev != self.hash {

@@ -12,16 +12,19 @@ use crate::{
     error::Reason,
     keyring::{KeyRing, Purpose},
 };
-use arguments::{AuditCommand, Cli, Command, PolicyCommand, RootSecrets};
+pub use arguments::Cli;
+use arguments::{AuditCommand, Command, PolicyCommand, RootSecrets};
 use clap::{Parser as _, error::ErrorKind};
 use std::{
+    env,
+    ffi::OsString,
     io::{self, Write as _},
     process::ExitCode,
 };
 use zeroize::Zeroizing;
 
-/// A line for people, with what to do about it, and the exit code.
-pub struct Failure(u8, String);
+/// The exit code, and a line for people with what to do about it.
+pub struct Failure(pub u8, pub String);
 
 /// What goes to standard output.
 pub type Answer<T = Zeroizing<String>> = Result<T, Failure>;
@@ -52,7 +55,7 @@ impl From<Reason> for Failure {
 
 /// Runs the command line.
 pub fn main() -> ExitCode {
-    let answer = Cli::try_parse().map_or_else(|error| wrong_usage(&error), |cli| run(cli.command));
+    let answer = understand(env::args_os()).map_or_else(|answer| answer, |cli| run(cli.command));
     let printed = answer.and_then(|answer| {
         let written = writeln!(io::stdout(), "{}", *answer);
         written.map_err(|error| refused(format!("Nothing was printed: {error}. Try again.")))
@@ -60,6 +63,11 @@ pub fn main() -> ExitCode {
     let Err(Failure(code, line)) = printed else { return ExitCode::SUCCESS };
     tell(&line);
     ExitCode::from(code)
+}
+
+/// What was typed, the name of the program first; or the answer to it: help, or what is wrong with it.
+pub fn understand(words: impl IntoIterator<Item = OsString>) -> Result<Cli, Answer> {
+    Cli::try_parse_from(words).map_err(|error| wrong_usage(&error))
 }
 
 fn run(command: Command) -> Answer {

@@ -9,7 +9,7 @@ pub use command::{Append, Command, Message, Open, Party, Reply};
 use crate::{
     error::Reason,
     limit::{Counter, Pace, Verdict, admit},
-    machine::{Lesson, Machine, Range, Step, Turn},
+    machine::{Lesson, Machine, Range, Step, Turn, next},
     registry::tally::Tallies,
     replay,
 };
@@ -149,7 +149,7 @@ fn append(mut record: Record, append: Append, turn: &mut Turn) -> Result<Reply, 
         record.note_use(append.by, turn);
         return Ok(Reply::Appended(message, true, quotas));
     }
-    record.messages += 1;
+    record.messages = next(record.messages)?;
     record.used |= append.by == Party::Visitor(record.generation);
     record.last_message_at = Some(turn.at());
     let message = Message {
@@ -172,14 +172,14 @@ fn append(mut record: Record, append: Append, turn: &mut Turn) -> Result<Reply, 
 
 /// A retry of the last rotation gets the same answer; anything else makes the next generation.
 fn rotate(mut record: Record, presented: u64, seconds: u64, turn: &mut Turn) -> Result<Reply, Reason> {
-    let retry = presented + 1 == record.generation
+    let retry = presented.checked_add(1) == Some(record.generation)
         && !record.used
         && record.rotated_at.is_some_and(|at| turn.at() < at.plus_seconds(ROTATION_RETRY_SECONDS));
     if retry && record.ended.is_none() {
         return Ok(Reply::Rotated(record.generation, record.expires_at));
     }
     record.admits(Party::Visitor(presented), turn.at())?;
-    record.generation += 1;
+    record.generation = next(record.generation)?;
     record.expires_at = turn.at().plus_seconds(seconds);
     record.rotated_at = Some(turn.at());
     record.used = false;

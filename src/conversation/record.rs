@@ -4,7 +4,7 @@ use super::{Open, Party};
 use crate::{
     error::Reason,
     limit::Window,
-    machine::Turn,
+    machine::{Turn, next},
     registry::workspace::{self, ConversationNote, Workspace},
     time::Timestamp,
     wire,
@@ -86,7 +86,7 @@ impl Record {
 
     /// Tells the workspace's list.
     pub fn note(&mut self, turn: &mut Turn) -> Result<(), Reason> {
-        self.version += 1;
+        self.version = next(self.version)?;
         self.noted_at = turn.at();
         let note = ConversationNote {
             id: self.open.id.clone(),

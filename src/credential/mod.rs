@@ -111,13 +111,21 @@ impl Door<'_> {
         self.bearer(text)
     }
 
-    /// Whether `text` holds something that looks like one of our credentials, which never belongs into a URL's query.
+    /// Whether `text` looks like one of our credentials, in any case, or holds one; it never belongs into a URL's query.
     pub fn is_like_credential(&self, text: &str) -> bool {
-        let token = text.rsplit_once('|').map_or(text, |(_, token)| token);
-        let rest = token.strip_prefix(self.brand).and_then(|rest| rest.strip_prefix('_'));
-        rest.is_some_and(|rest| {
-            ["dk_", "hs_", "is_", "wk_", "st_", "live_", "test_"].iter().any(|tag| rest.starts_with(tag))
+        let text = text.to_ascii_lowercase();
+        let start = text.rsplit_once('|').map_or(0, |(place, _)| place.len() + 1);
+        text.match_indices(self.brand).any(|(at, brand)| {
+            let rest = text.get(at + brand.len()..).and_then(|rest| rest.strip_prefix('_')).unwrap_or_default();
+            let body = TAGS.iter().find_map(|tag| rest.strip_prefix(tag));
+            // Within a longer text, ids and names of workspaces may hold as much as a tag.
+            body.is_some_and(|body| at == start || longest_run(body) >= SECRET_CHARACTERS)
         })
+    }
+
+    /// The same, or anything as long as a key of 32 bytes: what no name of a thing and no public path has to hold.
+    pub fn is_like_secret(&self, text: &str) -> bool {
+        self.is_like_credential(text) || longest_run(text) >= SECRET_CHARACTERS
     }
 
     /// `<scheme> <credential>` with exactly one space (RFC 9110 §11.4); the scheme in any case, and bound to the kind.
@@ -142,6 +150,18 @@ impl Door<'_> {
         }
         Err(Reason::CredentialMalformed)
     }
+}
+
+/// What stands behind the brand in a credential.
+const TAGS: [&str; 7] = ["dk_", "hs_", "is_", "wk_", "st_", "live_", "test_"];
+
+/// 32 bytes in base64url: a root secret, or the tag of a credential.
+const SECRET_CHARACTERS: usize = 43;
+
+/// The longest run of characters that base64url is made of.
+fn longest_run(text: &str) -> usize {
+    let runs = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_');
+    runs.map(str::len).max().unwrap_or_default()
 }
 
 /// Two header lines of one name arrive joined by `, `, which no credential contains.

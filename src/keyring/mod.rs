@@ -246,6 +246,8 @@ mod tests {
     fn a_sub_key_alone_makes_the_same_tags() {
         let ring = KeyRing::parse(OLD).unwrap();
         let sub_key = KeyRing::derive_sub_key(OLD, Purpose::DeployKey).unwrap();
+        assert!(sub_key.starts_with("old:deploy_key:"), "it says what it is for");
+        assert!(KeyRing::parse_sub_key(&sub_key, Purpose::HistorySecret).is_err(), "and is for nothing else");
         let alone = KeyRing::parse_sub_key(&sub_key, Purpose::DeployKey).unwrap();
         assert_eq!(tag(&ring, Purpose::DeployKey), tag(&alone, Purpose::DeployKey));
         assert!(KeyRing::parse_sub_key(OLD, Purpose::DeployKey).is_err(), "a root secret is no sub-key");
@@ -263,5 +265,27 @@ mod tests {
             };
             assert!(!why.contains("AAAA"), "{why}");
         }
+    }
+
+    #[test]
+    fn whoever_must_mend_root_secrets_is_told_which_entry() {
+        let long = format!("{}:{}", "a".repeat(33), &OLD[4..]);
+        let umlaut = format!("ä:{}", &OLD[4..]);
+        for (text, position) in [
+            (long.clone(), 1),
+            (umlaut.clone(), 1),
+            (format!("{NEW}, {long}"), 2),
+            (format!("{NEW} {umlaut}"), 2),
+            (format!("{NEW},{OLD}:check"), 2),
+            (format!("{NEW},{OLD},a:AAAA"), 3),
+            (format!("{NEW},{OLD},{NEW}"), 3),
+        ] {
+            let Err(Reason::NotConfigured(why)) = KeyRing::parse(&text) else {
+                panic!("{text} is refused");
+            };
+            assert!(why.contains(&format!("entry {position} ")), "{why}");
+        }
+        let longest = format!("{}:{}", "a".repeat(32), &OLD[4..]);
+        assert_eq!(format!("{:?}", KeyRing::parse(&format!("{NEW},{longest}")).unwrap()), "KeyRing(2 entries)");
     }
 }

@@ -1,6 +1,7 @@
 //! Bodies: JSON objects whose members are asked for by name. What nobody asked for is refused.
 
 use crate::{
+    credential::Door,
     error::Reason,
     json::{Member, Members},
     machine::World,
@@ -69,8 +70,7 @@ impl Fields {
 
     /// A text that must be there, of 1 to `max` characters without control characters.
     pub fn text(&mut self, name: &str, max: usize) -> Result<String, Reason> {
-        let text = self.optional_text(name, max)?;
-        text.ok_or_else(|| Reason::invalid(name, "This member is required."))
+        required(name, self.optional_text(name, max)?)
     }
 
     /// A text that may be missing or `null`.
@@ -84,6 +84,18 @@ impl Fields {
             }
             Some(_) => Err(Reason::invalid(name, &why)),
         }
+    }
+
+    /// What people call a thing, or say of it; may be missing. It is kept and shown, so nothing like a secret.
+    pub fn label(&mut self, name: &str, max: usize, door: &Door) -> Result<Option<String>, Reason> {
+        let text = self.optional_text(name, max)?;
+        if text.as_deref().is_some_and(|text| door.is_like_secret(text)) {
+            return Err(Reason::invalid(
+                name,
+                "This looks like a secret, which has no place here: treat it as leaked.",
+            ));
+        }
+        Ok(text)
     }
 
     /// A text of any characters that must be there; empty ones are not.
@@ -133,9 +145,11 @@ impl Fields {
     pub fn finish(self) -> Result<(), Reason> {
         match self.0.names().next() {
             None => Ok(()),
+            // A name that no member has anywhere may be anything, a secret too.
             Some(name) => {
-                let shown: String = name.chars().filter(|c| !c.is_control()).take(40).collect();
-                Err(Reason::invalid(&shown, "This member is not known here: leave it out."))
+                let is_name = name.len() <= 40 && name.bytes().all(|b| b.is_ascii_graphic());
+                let shown = if is_name { name } else { "" };
+                Err(Reason::invalid(shown, "A member is not known here: leave it out."))
             }
         }
     }
@@ -143,6 +157,11 @@ impl Fields {
     fn take(&mut self, name: &str) -> Option<Member> {
         self.0.take(name).filter(|value| !matches!(value, Member::Null))
     }
+}
+
+/// The member, which must be there.
+pub fn required<T>(name: &str, member: Option<T>) -> Result<T, Reason> {
+    member.ok_or_else(|| Reason::invalid(name, "This member is required."))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::{
     Notes,
     api::Asked,
-    body::{self, Fields},
+    body::{self, Fields, required},
     config::Config,
     reply::Reply,
     retry,
@@ -58,7 +58,7 @@ pub async fn create(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
     let environment = fields.text("environment", 8)?;
     let environment =
         Environment::parse(&environment).ok_or_else(|| Reason::invalid("environment", "Either live or test."))?;
-    let name = fields.text("name", 100)?;
+    let name = required("name", fields.label("name", 100, &asked.config.door())?)?;
     if fields.optional_texts("scopes", 100)?.is_some_and(|scopes| !scopes.is_empty()) {
         return Err(Reason::invalid("scopes", "A widget key is public and has no scopes."));
     }
@@ -141,7 +141,7 @@ pub async fn read(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> R
 pub async fn change(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
     let record = find(asked, world, notes).await?;
     let (_, mut fields) = body::read(world).await?;
-    let name = fields.optional_text("name", 100)?;
+    let name = fields.label("name", 100, &asked.config.door())?;
     let origins = origins(&mut fields, record.environment)?;
     let expires_at = if fields.take_null("expires_at") {
         Some(Expiry::Never)
@@ -180,14 +180,14 @@ pub async fn revoke(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
     let revoked_at = match id.workspace() {
         Some(_) => {
             let record = find(asked, world, notes).await?;
-            let reason = revocation_reason(world).await?;
+            let reason = revocation_reason(asked, world).await?;
             let revoke = workspace::Command::RevokeCredential(record.id.clone(), reason, asked.by.clone());
             one(world.ask::<Workspace>(&owner(&record)?, revoke).await?)?.revoked_at
         }
         // Made offline and listed nowhere: its own object keeps that it has ended. Only deploy keys come this far.
         None => {
             notes.found(&id);
-            revocation_reason(world).await?;
+            revocation_reason(asked, world).await?;
             let revoke = credential::Command::RevokeDeployKey(Some(asked.about(&id)));
             match world.ask::<Credential>(id.as_str(), revoke).await? {
                 credential::Reply::DeployKey(revoked_at) => revoked_at,
@@ -198,9 +198,9 @@ pub async fn revoke(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
     Reply::json(200, &Revoked { status: "revoked", revoked_at: revoked_at.map(Timestamp::rfc3339) })
 }
 
-async fn revocation_reason(world: &impl World) -> Result<Option<String>, Reason> {
+async fn revocation_reason(asked: &Asked<'_>, world: &impl World) -> Result<Option<String>, Reason> {
     let (_, mut fields) = body::read(world).await?;
-    let reason = fields.optional_text("reason", 200)?;
+    let reason = fields.label("reason", 200, &asked.config.door())?;
     fields.finish()?;
     Ok(reason)
 }

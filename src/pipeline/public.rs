@@ -50,9 +50,9 @@ pub fn serve(document: Document, config: &Config) -> Result<Reply, Reason> {
         Document::ProtectedResource(path) => {
             // The suffix comes from a stranger and is repeated: only what a path can be made of.
             let sound = path.len() <= 512 && path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-._~".contains(&b));
-            // Least of all a credential that was pasted into the path.
-            let has_credential = path.split('/').any(|segment| config.door().is_like_credential(segment));
-            if !sound || has_credential || path.contains("//") || path.contains("/.") {
+            // Least of all a secret that was pasted into the path.
+            let has_secret = path.split('/').any(|segment| config.door().is_like_secret(segment));
+            if !sound || has_secret || path.contains("//") || path.contains("/.") {
                 return Err(Reason::NotFound);
             }
             let document = ProtectedResource {

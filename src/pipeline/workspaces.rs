@@ -1,6 +1,12 @@
 //! `/v1/workspaces`.
 
-use super::{Notes, api::Asked, body, identity_secrets, reply::Reply};
+use super::{
+    Notes,
+    api::Asked,
+    body::{self, required},
+    identity_secrets,
+    reply::Reply,
+};
 use crate::{
     error::Reason,
     id::WorkspaceId,
@@ -38,7 +44,7 @@ impl From<WorkspaceRecord> for Shown {
 /// `POST /v1/workspaces`.
 pub async fn create(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
     let (_, mut fields) = body::read(world).await?;
-    let name = fields.text("name", 100)?;
+    let name = required("name", fields.label("name", 100, &asked.config.door())?)?;
     let id = match fields.optional_text("id", 64)? {
         Some(id) => WorkspaceId::try_from(id).map_err(|_| {
             Reason::invalid("id", "1 to 64 of a-z, A-Z, 0-9, _ and -, starting with a letter or digit.")

@@ -30,10 +30,11 @@ impl fmt::Display for PolicyError {
 pub fn parse(text: &str) -> Result<Policy, PolicyError> {
     let at = |start: usize, reason: String| PolicyError {
         line: 1 + text.bytes().take(start).filter(|b| *b == b'\n').count(),
-        reason,
+        // It may repeat what the file names: one line it stays, and nothing that a terminal would obey.
+        reason: reason.replace(char::is_control, " "),
     };
     let file = DeTable::parse(text)
-        .map_err(|error| at(error.span().map_or(0, |span| span.start), error.message().replace('\n', " ")))?;
+        .map_err(|error| at(error.span().map_or(0, |span| span.start), error.message().to_owned()))?;
     policy(Table::new(file.get_ref(), 0..0)).map_err(|(span, reason)| at(span.start, reason))
 }
 

@@ -73,7 +73,7 @@ impl Tallies {
             return Ok(counted(known + 1));
         }
         let stored = self.take(&key, minute, turn)?;
-        let count = known.max(stored.as_ref().map(|stored| stored.count)).unwrap_or_default() + 1;
+        let count = known.max(stored.as_ref().map(|stored| stored.count)).unwrap_or_default().saturating_add(1);
         if count.is_power_of_two() {
             let (place, entry) = stored.map_or_else(|| (place(), entry), |stored| (stored.place, stored.entry));
             put(&key, &Tally { minute, count, place, entry }, turn)?;
@@ -87,7 +87,7 @@ impl Tallies {
         let minute = minute(turn.at());
         let stored = self.take(&key, minute, turn)?;
         let stored = stored.unwrap_or(Tally { minute, count: 0, place, entry });
-        put(&key, &Tally { count: stored.count + 1, ..stored }, turn)
+        put(&key, &Tally { count: stored.count.saturating_add(1), ..stored }, turn)
     }
 
     /// The alarm rang: tells of the minutes that are over.
@@ -157,5 +157,5 @@ fn minute(at: Timestamp) -> u64 {
 }
 
 fn end_of(minute: u64) -> Timestamp {
-    Timestamp((minute + 1).saturating_mul(MINUTE_MILLIS))
+    Timestamp(minute.saturating_add(1).saturating_mul(MINUTE_MILLIS))
 }

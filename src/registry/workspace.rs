@@ -13,7 +13,7 @@ use crate::{
     audit::{self, Act, By, Entry},
     error::Reason,
     id::CredentialId,
-    machine::{Lesson, Machine, Step, Turn},
+    machine::{Lesson, Machine, Step, Turn, next},
     replay,
 };
 
@@ -171,7 +171,7 @@ fn answer(command: Command, info: &WorkspaceRecord, turn: &mut Turn) -> Result<R
 
 /// Stores a new version and tells every shard before the answer goes.
 fn publish(mut record: CredentialRecord, turn: &mut Turn) -> Result<Reply, Reason> {
-    record.version += 1;
+    record.version = next(record.version)?;
     turn.put(credential_key(&record.id), &record);
     tell_shards(&record, turn)?;
     Ok(Reply::Credential(Box::new(record)))

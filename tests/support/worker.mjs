@@ -164,6 +164,8 @@ class Worker {
     const child = this.#child;
     if (!child || child.exitCode !== null || child.signalCode !== null) return;
     const closed = once(child, "close");
+    // Whoever ends a worker waits for it, even where nothing else is left to wait for.
+    child.ref();
     child.kill(signal);
     const timer = setTimeout(() => child.kill("SIGKILL"), 2_000);
     await closed;

@@ -218,10 +218,10 @@ impl Toy {
 }
 
 /// The credentials in a request, wherever they stand.
-pub fn presented(path: &str, headers: &[(String, String)]) -> Vec<String> {
+pub fn presented(path: &str, headers: &[(&str, &str)]) -> Vec<String> {
     let mut found: Vec<&str> = path.split(['/', '?', '&', '=']).collect();
     for (name, value) in headers {
-        if matches!(name.as_str(), "authorization" | "x-api-key" | "x-service-token") {
+        if matches!(name.to_lowercase().as_str(), "authorization" | "x-api-key" | "x-service-token") {
             found.extend(value.split([' ', '|', ',']));
         }
     }

@@ -1,0 +1,227 @@
+//! Writes the inputs that fuzzing starts from into `fuzz/corpus/`: sound ones, made under the tests' root secret.
+//!
+//! After a stored format or a credential changed: `cargo run --manifest-path fuzz/Cargo.toml --example seeds`.
+
+use claviger::{
+    keyring::{KeyRing, Purpose},
+    policy,
+};
+use claviger_fuzz::{
+    checks::{ALL, credential::ISSUED, scene, wire},
+    lawful::{OTHER_ROOT, ROOT, open},
+};
+use std::{collections::BTreeSet, fs, path::Path};
+
+const ROAD: &[&str] = &[
+    "POST /w/{key}/conversations\norigin: https://shop.example\nx-client: 192.0.2.7\n\n{}\n---\nGET /healthz",
+    "OPTIONS /w/{key}/conversations\norigin: https://shop.example\naccess-control-request-method: POST",
+    "POST /w/{key}/conversations/{conversation}/messages\norigin: https://shop.example\nauthorization: Bearer {secret}\nidempotency-key: \"k\"\n\n{\"text\":\"hi\"}\n---\nGET /w/{key}/conversations/{conversation}/messages?after=msg_1\norigin: https://shop.example\nauthorization: Bearer {secret}",
+    "POST /w/{key}/conversations/{conversation}/secret/rotate\norigin: https://shop.example\nauthorization: Bearer {secret}\n---\n+61\n---\nPOST /w/{key}/conversations/{conversation}/close\norigin: https://shop.example\nauthorization: Bearer {made}\n---\nGET /w/{key}/conversations/{conversation}/messages\norigin: https://shop.example\nauthorization: Bearer {made}",
+    "GET /v1/whoami\nauthorization: Convex {deploy}",
+    "POST /v1/workspaces\nauthorization: Deploy {deploy}\n\n{\"name\":\"Other\",\"id\":\"other\"}\n---\nGET /v1/workspaces?limit=1&cursor=acme\nauthorization: Convex {deploy}\n---\nGET /v1/workspaces/other\nauthorization: Convex {deploy}",
+    "POST /v1/credentials\nauthorization: Convex {deploy}\nidempotency-key: a\n\n{\"kind\":\"widget_key\",\"workspace\":\"acme\",\"environment\":\"test\",\"name\":\"n\",\"origins\":[\"https://*.a.example\",\"http://localhost:3000\"],\"expires_in\":60}\n---\nOPTIONS /w/{made}/conversations\norigin: http://localhost:3000",
+    "GET /v1/credentials?workspace=acme&status=active&kind=widget_key&limit=2\nauthorization: Convex {deploy}\n---\nPATCH /v1/credentials/{id}\nauthorization: Convex {deploy}\n\n{\"name\":\"b\",\"expires_at\":\"2026-02-01T00:00:00Z\",\"origins\":[\"https://b.example\"]}\n---\nPOST /v1/credentials/{id}/rotate\nauthorization: Convex {deploy}\n\n{\"overlap_seconds\":5}\n---\nPOST /v1/credentials/{id}/revoke\nauthorization: Convex {deploy}\n\n{\"reason\":\"leaked\"}\n---\nGET /v1/credentials/{id}?workspace=acme\nauthorization: Convex {deploy}",
+    "GET /v1/conversations?workspace=acme&environment=live\nauthorization: Convex {deploy}\n---\nPOST /v1/conversations/{conversation}/messages\nauthorization: Convex {deploy}\n\n{\"text\":\"how can we help?\"}\n---\nGET /v1/conversations/{conversation}/messages?after=msg_1\nauthorization: Convex {deploy}\naccept: application/problem+json",
+    "GET /.well-known/oauth-protected-resource/v1/x\n---\nGET /widget.js\n---\nHEAD /healthz\nhost: a/b\n---\nGET /v1/whoami?access_token={secret}\nx-api-key: {key}\n---\nDELETE /v1/credentials\nsec-fetch-site: same-origin\nauthorization: Convex {deploy}",
+];
+
+const HEADERS: &[&str] = &[
+    "Authorization: Bearer {0}",
+    "Authorization: bearer {1}",
+    "Authorization: Convex {2}",
+    "Authorization: DEPLOY {5}",
+    "X-Api-Key: {3}",
+    "X-Api-Key: {4}",
+    "Authorization: Bearer {0}\nX-Api-Key: {0}",
+    "Authorization: Bearer {0}, Bearer {1}",
+    "Authorization: Bearer {7}\nAuthorization: Bearer {7}",
+    "Authorization: Convex  {2}",
+    "X-Service-Token: {0}",
+    "Cookie: a",
+];
+
+const TEXTS: &[(&str, &[&str])] = &[
+    (
+        "arguments",
+        &[
+            "deploy-key\n--stage\ndev\n--deployment\nlocal\n--expires-in\n12h",
+            "deploy-key\n--stage=prod\n--deployment=main",
+            "deploy-sub-key",
+            "root-secrets\nmake\n--id\nr2",
+            "root-secrets\nlist",
+            "root-secrets\ndemote\nr1",
+            "policy\ncheck\na.toml",
+            "--help",
+            "--version",
+            "deploy-key\nAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",
+        ],
+    ),
+    (
+        "body",
+        &[
+            "{}",
+            "{\"name\":\"Acme\",\"id\":\"acme\"}",
+            "{\"kind\":\"widget_key\",\"origins\":[\"https://a.example\"],\"expires_in\":60}",
+            "{\"text\":\"h\\u00e9\\ud83d\\ude00 \"}",
+            "{\"expires_at\":null,\"a\":true,\"b\":{\"c\":[1,-2,3.5e7]},\"d\":18446744073709551615}",
+            "{\"a\":1,\"a\":2}",
+            "[{\"a\":1}]",
+            "{\"a\":[\"1\",\"2\",\"3\",\"4\"]}",
+            "{\"a\":[[[[[[]]]]]]}",
+        ],
+    ),
+    (
+        "id",
+        &[
+            "acme",
+            "a-b_C9",
+            "wk_01234567890123456789_acme",
+            "dk_01234567890123456789",
+            "conv_01234567890123456789_a_b",
+            "live",
+            "test",
+            "prod",
+            "staging",
+            "conversations:read",
+            "ws-VbfjW2wJyHYHeBTFhjsx",
+        ],
+    ),
+    (
+        "idempotency",
+        &["k", "\"k\"", "\"a\\\"b\\\\c d\"", "a b", "\"a, b\"", "8e03978e-40d5-43dd-bc93-6894a57f9324", "\"a\"b"],
+    ),
+    (
+        "origin",
+        &[
+            "https://shop.example\nhttps://shop.example",
+            "https://*.shop.example:8443\nhttps://a.shop.example:8443",
+            "http://localhost:3000\nhttp://localhost:3000",
+            "https://[2001:db8::1]\nhttps://[2001:db8::1]",
+            "https://*.github.io\nhttps://a.github.io",
+            "http://127.0.0.1:8788\nnull",
+            "https://xn--bcher-kva.example\nhttps://b",
+            "https://*.co.uk\n",
+        ],
+    ),
+    (
+        "policy",
+        &[
+            "brand = \"gs\"\n[scopes]\nread = \"Read\"\nadmin = { says = \"All\", implies = \"*\" }\nwrite = { says = \"W\", implies = [\"read\"] }\n",
+            "brand = \"gs\"\noperators = [\"a@b\"]\n[tiers.free]\nrequests = { limit = 60, window_seconds = 60 }\n[tiers.own]\ncustom = true\n",
+            "brand = \"gs\"\n[widget]\ntext_bytes = 1_000\npage = 0x10\n[schemes]\ndeploy_key = [\"Key\"]\n",
+            "brand = \"gs\"\n[scopes]\nr = \"Read\"\n[[routes]]\nmatch = \"POST /tickets/{id}\"\nscope = \"r\"\naccept = [\"server_key\"]\nto = \"upstream\"\nreview = true\nidempotency = \"required\"\ntokens = { reserve = \"max\", settle = \"used\" }\n",
+            "brand = \"gs\"\n\"a\\u001b[2J\\nb\" = 1\n",
+            "brand = \"gs\"\n[[routes]]\nmatch = \"GET /files/{rest...}\"\naccept = [\"user_jwt\"]\nto = \"records\"\n",
+        ],
+    ),
+    (
+        "time",
+        &[
+            "2024-02-01T00:00:00.123Z",
+            "2024-02-01T01:00:00+01:00",
+            "1970-01-01T00:00:00Z",
+            "9999-12-31T23:59:59.999Z",
+            "2016-12-31T23:59:60Z",
+            "9999-12-31T23:59:59-01:00",
+            "1969-12-31T23:59:59.9999Z",
+        ],
+    ),
+    (
+        "url",
+        &[
+            "GET\nhttps://a.example/v1/credentials?workspace=acme&limit=5\nlimit",
+            "PATCH\nhttps://a/v1/credentials/wk_1\na",
+            "POST\nhttps://a/w/clv_wk_live_A/conversations/conv_1/secret/rotate\n",
+            "OPTIONS\nhttps://a/w/k/conversations#x\n",
+            "GET\nhttps://a/.well-known/oauth-protected-resource/mcp?a=%41&a=b+c\na",
+            "DELETE\n/v1/conversations/x/messages?after=msg_1\nafter",
+            "HEAD\nhttps://a?x\nx",
+            "GET\nhttps://a/v1/%77hoami\n",
+        ],
+    ),
+];
+
+fn main() {
+    for (name, _) in ALL {
+        for (number, seed) in seeds(name).into_iter().enumerate() {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
+            fs::create_dir_all(&folder).expect("a folder");
+            fs::write(folder.join(format!("seed-{number:02}")), seed).expect("a file");
+        }
+    }
+}
+
+fn seeds(name: &str) -> Vec<Vec<u8>> {
+    let bytes = |texts: &[&str]| texts.iter().map(|text| text.as_bytes().to_vec()).collect::<Vec<_>>();
+    match name {
+        "credential" => credentials(),
+        "header" => bytes(HEADERS),
+        "limit" => vec![
+            vec![0; 40],
+            (0..90).collect(),
+            [1, 0, 60, 9, 0, 10].into_iter().chain([3, 232, 1].repeat(30)).collect(),
+        ],
+        "road" => bytes(ROAD),
+        "root_secrets" => root_secrets(),
+        "row" => (0..40).map(|number| vec![number, number / 2, number * 5, 1, b'a' + number]).collect(),
+        "wire" => rows(),
+        _ => {
+            let mut seeds = bytes(TEXTS.iter().find(|(known, _)| *known == name).expect("seeds").1);
+            if name == "policy" {
+                seeds.extend(bytes(&[policy::DEFAULT, policy::SUPPORT]));
+            }
+            seeds
+        }
+    }
+}
+
+/// Each kind as it is, and the fields that its tag covers.
+fn credentials() -> Vec<Vec<u8>> {
+    let fields = |text: &String| {
+        let (_, bytes) = open(text);
+        bytes[2..bytes.len() - 32].to_vec()
+    };
+    let edits = (0..3).map(|which| vec![which, 20, 1, b'A']);
+    ISSUED.iter().map(|text| text.clone().into_bytes()).chain(ISSUED.iter().take(3).map(fields)).chain(edits).collect()
+}
+
+fn root_secrets() -> Vec<Vec<u8>> {
+    let other = OTHER_ROOT.replace("r1:", "r2:");
+    let mut texts = vec![
+        ROOT.to_owned(),
+        format!("{other},{ROOT}"),
+        format!("{other}\n{ROOT}:check-only"),
+        format!("{ROOT}:check-only"),
+    ];
+    for purpose in Purpose::ALL {
+        texts.push(KeyRing::derive_sub_key(ROOT, purpose).expect("a sub-key").to_string());
+    }
+    texts.into_iter().map(String::into_bytes).collect()
+}
+
+/// What lies in the objects of the scene, and the same as the parts of an enum, for every type that can be read from it.
+fn rows() -> Vec<Vec<u8>> {
+    let mut stored = Vec::new();
+    scene::with(|scene| {
+        for object in scene.toy.objects.borrow().values() {
+            stored.extend(object.rows.values().cloned());
+        }
+    });
+    let mut shapes = stored.clone();
+    for number in 0..=30u8 {
+        let number = if number < 24 { vec![number] } else { vec![0x18, number] };
+        let parts = |count: u8, parts: &[&[u8]]| [&[0x80 + count], number.as_slice(), &parts.concat()].concat();
+        shapes.extend([parts(1, &[]), parts(2, &[b"\x61a"]), parts(2, &[b"\x01"]), parts(3, &[b"\x01", b"\x02"])]);
+        for row in &stored {
+            shapes.extend([parts(2, &[row]), parts(3, &[row, b"\xf6"])]);
+        }
+    }
+    let (mut kept, mut seen) = (Vec::new(), BTreeSet::new());
+    for (which, shape) in (0..wire::TYPES).flat_map(|which| shapes.iter().map(move |shape| (which, shape))) {
+        let is_new = |seen: &mut BTreeSet<_>| seen.insert((which, shape.get(..2.min(shape.len())).map(<[u8]>::to_vec)));
+        if wire::reads(which, shape) && is_new(&mut seen) {
+            kept.push([&[which], shape.as_slice()].concat());
+        }
+    }
+    kept
+}

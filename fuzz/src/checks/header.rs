@@ -1,0 +1,87 @@
+//! Credentials in headers: exactly one, in one header, once, behind the scheme of its kind; everything else is refused.
+//!
+//! The input is lines of a head; `{0}` … `{8}` stand for the credentials that were issued.
+
+use super::{
+    credential::{ISSUED, RING},
+    text,
+};
+use crate::lawful::BRAND;
+use claviger::{
+    credential::{CredentialKind, Door},
+    error::Reason,
+    machine::{Machine, World},
+    time::Timestamp,
+};
+
+const SCHEMES: [&str; 2] = ["Convex", "Deploy"];
+
+/// A request of nothing but headers.
+struct Head(Vec<(String, String)>);
+
+pub fn check(bytes: &[u8]) {
+    let mut input = text(bytes).into_owned();
+    for (number, issued) in ISSUED.iter().enumerate() {
+        input = input.replace(&format!("{{{number}}}"), issued);
+    }
+    let line = |line: &str| {
+        let (name, value) = line.split_once(": ")?;
+        Some((name.to_lowercase(), value.to_owned())).filter(|(_, value)| !value.is_empty())
+    };
+    let head = Head(input.split('\n').filter_map(line).collect());
+    let schemes = SCHEMES.map(str::to_owned);
+    let found = Door { ring: &RING, brand: BRAND, deploy_schemes: &schemes }.in_headers(&head);
+    let found = found.map(|found| found.map(|verified| verified.kind()));
+    assert_eq!(found.ok(), expected(&head), "{input}");
+}
+
+/// The same, read naively.
+fn expected(head: &Head) -> Option<Option<CredentialKind>> {
+    let ours = ["authorization", "x-api-key", "x-service-token"];
+    let ours: Vec<_> = head.0.iter().filter(|(name, _)| ours.contains(&name.as_str())).collect();
+    let [(name, value)] = ours.as_slice() else {
+        return ours.is_empty().then_some(None);
+    };
+    let kind = |token: &str| {
+        ISSUED.iter().position(|issued| issued == token).map(|place| match place % 3 {
+            0 => CredentialKind::WidgetKey,
+            1 => CredentialKind::HistorySecret,
+            _ => CredentialKind::DeployKey,
+        })
+    };
+    let is = |scheme: &str, known: &str| scheme.eq_ignore_ascii_case(known);
+    match (name.as_str(), value.split_once(' ')) {
+        ("x-api-key", None) => kind(value).filter(|kind| *kind == CredentialKind::WidgetKey).map(Some),
+        ("authorization", Some((scheme, token))) if is(scheme, "bearer") => {
+            kind(token).filter(|kind| *kind != CredentialKind::DeployKey).map(Some)
+        }
+        ("authorization", Some((scheme, token))) if SCHEMES.iter().any(|known| is(scheme, known)) => {
+            kind(token).filter(|kind| *kind == CredentialKind::DeployKey).map(Some)
+        }
+        _ => None,
+    }
+}
+
+impl World for Head {
+    fn now(&self) -> Timestamp {
+        Timestamp(0)
+    }
+
+    fn random(&self) -> Result<[u8; 16], Reason> {
+        Err(Reason::Unavailable)
+    }
+
+    fn header(&self, name: &str) -> Option<String> {
+        let values: Vec<&str> =
+            self.0.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str()).collect();
+        (!values.is_empty()).then(|| values.join(", "))
+    }
+
+    async fn body(&self, _: usize) -> Result<Vec<u8>, Reason> {
+        Err(Reason::Unavailable)
+    }
+
+    async fn ask<M: Machine>(&self, _: &str, _: M::Command) -> Result<M::Reply, Reason> {
+        Err(Reason::Unavailable)
+    }
+}

@@ -1,0 +1,158 @@
+//! Routes in policy files: what they mean, and every way in which one makes no sense or could be reached by nobody.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "tests"
+)]
+
+use claviger::policy::{self, Destination, Idempotency, Policy, Route};
+
+const ROUTE: &str = "match = \"POST /things\"\naccept = [\"server_key\"]\nto = \"upstream\"\n";
+
+#[track_caller]
+fn sound(text: &str) -> Policy {
+    policy::parse(&format!("brand = \"gs\"\n{text}")).unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+#[track_caller]
+fn refused(text: &str, line: usize, reason: &str) {
+    let error = policy::parse(&format!("brand = \"gs\"\n{text}")).expect_err(text);
+    assert!(error.line == line && error.reason.contains(reason), "{error}\n{text}");
+    assert_eq!(error.to_string(), format!("line {line}: {}", error.reason));
+}
+
+fn route(text: &str) -> Route {
+    sound(&format!("[scopes]\nr = \"Read\"\n[[routes]]\n{text}")).routes.remove(0)
+}
+
+#[track_caller]
+fn refused_route(text: &str, line: usize, reason: &str) {
+    refused(&format!("[[routes]]\n{text}"), line + 2, reason);
+}
+
+#[test]
+fn a_route_is_what_it_says() {
+    let read = route(
+        "match = \"GET /things/{id}/{rest...}\"\naccept = [\"user_jwt\", \"session\"]\nto = \"records\"\nscope = \"r\"",
+    );
+    assert_eq!((read.method.as_str(), read.path.as_str()), ("GET", "/things/{id}/{rest...}"));
+    assert_eq!(
+        (read.accept.as_slice(), read.to, read.review),
+        (["user_jwt".to_owned(), "session".to_owned()].as_slice(), Destination::Records, false)
+    );
+    assert_eq!(
+        (read.scope.as_ref().map(|scope| scope.as_str()), read.idempotency, read.tokens),
+        (Some("r"), Idempotency::Ignored, None)
+    );
+    let write = route(&format!(
+        "{ROUTE}review = true\nidempotency = \"required\"\ntokens = {{ reserve = \"max\", settle = \"used\" }}"
+    ));
+    assert_eq!(
+        (write.to, write.review, write.idempotency, write.scope),
+        (Destination::Upstream, true, Idempotency::Required, None)
+    );
+    assert_eq!(write.tokens.map(|rule| (rule.reserve, rule.settle)), Some(("max".to_owned(), "used".to_owned())));
+    assert_eq!(route(&format!("{ROUTE}idempotency = \"accepted\"")).idempotency, Idempotency::Accepted);
+    for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] {
+        assert_eq!(route(&ROUTE.replace("POST", method)).method, method);
+    }
+    for kind in ["server_key", "service_token", "access_token", "extension_token", "user_jwt", "session", "deploy_key"]
+    {
+        assert_eq!(route(&ROUTE.replace("server_key", kind)).accept, [kind]);
+    }
+}
+
+#[test]
+fn a_route_that_makes_no_sense_is_refused_where_it_does_not() {
+    let with = |more: &str| format!("{ROUTE}{more}");
+    let read = |more: &str| format!("{}{more}", ROUTE.replace("POST", "GET"));
+    let head = |more: &str| format!("{}{more}", ROUTE.replace("POST", "HEAD"));
+    for (text, line, reason) in [
+        (with("review = 1"), 4, "`review` is true or false"),
+        (read("review = true"), 4, "review on a read"),
+        (head("review = true"), 4, "review on a read"),
+        (with("idempotency = \"ignored\""), 4, "`idempotency` is \"accepted\" or \"required\""),
+        (read("idempotency = \"accepted\""), 4, "idempotency on a read"),
+        (with("scope = \"s\""), 4, "unknown scope `s`"),
+        (with("tokens = { reserve = \"a\" }"), 4, "`settle` is missing"),
+        (with("tokens = { settle = \"a\" }"), 4, "`reserve` is missing"),
+        (with("tokens = { settle = \"a\", reserve = \"a\", more = 1 }"), 4, "unknown key `more`"),
+        (with("tokens = 5"), 4, "`tokens` is a table"),
+        (
+            read("tokens = { reserve = \"a\", settle = \"b\" }"),
+            4,
+            "tokens are settled from an upstream's answer to a write",
+        ),
+        (with("tokens = { reserve = \"a\", settle = \"b\" }").replace("upstream", "records"), 4, "tokens are settled"),
+        (with("more = 1"), 4, "unknown key `more`"),
+        (ROUTE.replace("server_key", "history_secret"), 2, "a history_secret is safe in browsers"),
+        (ROUTE.replace("upstream", "elsewhere"), 3, "`to` is \"upstream\" or \"records\""),
+        (ROUTE.replace("[\"server_key\"]", "\"server_key\""), 2, "`accept` is a list of texts"),
+    ] {
+        refused_route(&text, line, reason);
+    }
+    refused_route("match = \"POST /a\"\nto = \"upstream\"", 1, "`accept` names no kind");
+    refused_route("accept = [\"session\"]", 0, "`match` is missing");
+    refused_route("match = \"POST /a\"\naccept = [\"session\"]", 0, "`to` is missing");
+    // Two patterns of one shape: nobody would reach the second one.
+    let twice = |one: &str, other: &str| {
+        format!("[[routes]]\n{}[[routes]]\n{}", ROUTE.replace("/things", one), ROUTE.replace("/things", other))
+    };
+    refused(&twice("/a/{x}/b", "/a/{y}/b"), 6, "an earlier one has POST /a/{}/b too");
+    refused(&twice("/a/{x...}", "/a/{y...}"), 6, "an earlier one has POST /a/{...} too");
+    for (one, other) in [("/a/{x}", "/a/{x...}"), ("/a/{x}", "/b/{x}"), ("/a/{x}", "/a/x"), ("/a", "/a/b")] {
+        assert_eq!(sound(&twice(one, other)).routes.len(), 2, "{one} and {other}");
+    }
+    let methods = twice("/a", "/a").replacen("POST", "PUT", 1);
+    assert_eq!(sound(&methods).routes.len(), 2);
+}
+
+#[test]
+fn a_pattern_is_a_method_and_plain_segments() {
+    for path in
+        ["/", "/a", "/a-._~!$&'()*+,=:@b/C9", "/{a_1}", "/{a}/b/{rest...}", "/v1", "/v1/things", "/v1/whoamiX", "/wx"]
+    {
+        let read = policy::parse(&format!("brand = \"gs\"\n[[routes]]\n{}", ROUTE.replace("/things", path)));
+        assert_eq!(read.is_ok(), path != "/", "{path}");
+    }
+    for path in [
+        "",
+        "a",
+        "/a/",
+        "//a",
+        "/a//b",
+        "/.",
+        "/a/..",
+        "/a?b",
+        "/a%20b",
+        "/a b",
+        "/{}",
+        "/{a",
+        "/a}",
+        "/{a-b}",
+        "/{...}",
+        "/{a...}/b",
+        "/ä",
+        "/a#b",
+    ] {
+        refused_route(&ROUTE.replace("/things", path), 1, "match: ");
+    }
+    for line in ["POST", "post /a", "OPTIONS /a", "CONNECT /a", " /a"] {
+        refused_route(&ROUTE.replace("POST /things", line), 1, "match: ");
+    }
+    for path in [
+        "/w/a",
+        "/v1/credentials",
+        "/v1/conversations/{id}/notes",
+        "/healthz",
+        "/.well-known/x",
+        "/oauth/token",
+        "/widget.js",
+        "/login",
+    ] {
+        refused_route(&ROUTE.replace("/things", path), 1, "Claviger answers this path itself");
+    }
+}

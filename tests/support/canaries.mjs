@@ -1,0 +1,96 @@
+/** Canaries: one secret of every kind, the ways in which it may be spelled, and a scanner that finds it in any of them. */
+
+import { randomBytes } from "node:crypto";
+import { readFileSync, readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { cli } from "./worker.mjs";
+
+const SITE = "https://shop.example";
+const forge = (text) => text.slice(0, -4) + "AAAA";
+
+/**
+ * A shop with a conversation, and a secret of every kind that there is. A new kind is one more member of `secrets`.
+ *
+ * @returns {Promise<{secrets: Record<string, string>, key: object, visitor: object, site: string}>} `key` and `visitor`
+ *   are alive: what was rotated out stands among the secrets too
+ */
+export async function plantCanaries(worker) {
+  const page = { key: null, headers: { origin: SITE } };
+  const made = { kind: "widget_key", workspace: "acme", environment: "live", name: "shop", origins: [SITE] };
+  await worker.api("POST", "/v1/workspaces", { body: { name: "Acme", id: "acme" } });
+  const key = (await worker.api("POST", "/v1/credentials", { body: made })).json;
+  const rotated = (await worker.api("POST", `/v1/credentials/${key.id}/rotate`, { body: {} })).json;
+  const visitor = (await worker.api("POST", `/w/${key.secret}/conversations`, page)).json;
+  const path = `/w/${key.secret}/conversations/${visitor.conversation}/secret/rotate`;
+  const next = (await worker.api("POST", path, { key: visitor.history_secret, scheme: "Bearer", headers: { origin: SITE } })).json;
+  const { ROOT_SECRETS } = worker.vars;
+  const secrets = {
+    rootEntry: ROOT_SECRETS,
+    rootSecret: ROOT_SECRETS.split(":")[1],
+    subKey: cli(["deploy-sub-key"], { ROOT_SECRETS }),
+    deployKey: worker.deployKey,
+    deployToken: worker.deployKey.split("|")[1],
+    widgetKey: rotated.secret,
+    rotatedWidgetKey: key.secret,
+    historySecret: next.history_secret,
+    rotatedHistorySecret: visitor.history_secret,
+    forgedDeployKey: forge(worker.deployKey),
+    forgedWidgetKey: forge(rotated.secret),
+    forgedHistorySecret: forge(next.history_secret),
+    strangersRootSecret: randomBytes(32).toString("base64url"),
+  };
+  for (const [name, secret] of Object.entries(secrets)) if (!(secret?.length > 40)) throw new Error(`${name} is no secret: ${secret}`);
+  const live = { conversation: visitor.conversation, history_secret: secrets.historySecret };
+  return { secrets, key: { id: key.id, secret: secrets.widgetKey }, visitor: live, site: SITE };
+}
+
+/** The ways in which a secret is sent; `percentAll` and the cases are what a filter for the plain text would miss. */
+export const SPELLINGS = {
+  raw: (secret) => secret,
+  percent: encodeURIComponent,
+  percentAll: (secret) => [...Buffer.from(secret)].map((byte) => `%${byte.toString(16).padStart(2, "0")}`).join(""),
+  base64: (secret) => Buffer.from(secret).toString("base64"),
+  json: (secret) => [...secret].map((c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`).join(""),
+  upper: (secret) => secret.toUpperCase(),
+  lower: (secret) => secret.toLowerCase(),
+  split: (secret) => [...secret].map((c, at) => (at % 2 ? c.toUpperCase() : c.toLowerCase())).join(""),
+};
+
+/** The calls of `tests/output/matrix.txt`, which fails when one is missing there: `{method, pattern}`. */
+export function routes() {
+  const lines = readFileSync(join(import.meta.dirname, "../output/matrix.txt"), "utf8").split("\n");
+  const calls = lines.map((line) => /^([A-Z]+) (\/\S*) /.exec(line)).filter(Boolean).map(([, method, pattern]) => `${method} ${pattern}`);
+  return [...new Set(calls)].map((call) => ({ method: call.split(" ")[0], pattern: call.split(" ")[1] }));
+}
+
+/** Finds any of `secrets` in text or bytes: in every spelling, in any case, its end alone, and decoded. */
+export function scanner(secrets) {
+  const needles = Object.entries(secrets).flatMap(([name, secret]) => {
+    const texts = Object.values(SPELLINGS).map((spell) => spell(secret));
+    // The end alone is the tag, which is the secret part of a credential.
+    const folded = [...texts, secret.slice(-40)].map((text) => text.toLowerCase());
+    const decoded = Buffer.from(secret.split(/[_:]/).at(-1), "base64url").subarray(-32);
+    return { name, folded: [...new Set(folded)], decoded };
+  });
+  return (content) => {
+    const bytes = Buffer.isBuffer(content) ? content : Buffer.from(content);
+    const text = bytes.toString("latin1").toLowerCase();
+    return needles.filter(({ folded, decoded }) => folded.some((needle) => text.includes(needle)) || bytes.includes(decoded)).map(({ name }) => name);
+  };
+}
+
+/** Every file of a folder, by its path: SQLite's `-wal` and `-shm` files too. */
+export function filesOf(folder) {
+  const paths = readdirSync(folder, { recursive: true }).map((name) => join(folder, name));
+  return paths.filter((path) => statSync(path).isFile()).map((path) => ({ path, bytes: readFileSync(path) }));
+}
+
+/** Dice that fall the same way again for the same seed (mulberry32). */
+export function dice(seed) {
+  return (sides) => {
+    seed = (seed + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) % sides;
+  };
+}
