@@ -85,7 +85,7 @@ crash: build cli ## kill the runtime under load: KILLS, SEED, CLIENTS; REVOCATIO
 
 .PHONY: crash-controls
 crash-controls: build cli
-	$(call heading,crash-controls: workers with a fault, which must be found)
+	$(call heading,crash-controls: workers with a fault that must be found)
 	@$(crash) controls
 
 .PHONY: browser
