@@ -10,6 +10,7 @@ node := node_modules/.bin/node
 node_test := $(node) --test --test-timeout=300000
 wasm := cargo run --quiet --locked --manifest-path tools/wasm/Cargo.toml --
 target := $(or $(CARGO_TARGET_DIR),target)
+crash := cargo run --quiet --locked --manifest-path tests/crash/Cargo.toml --target-dir $(target)/crash --
 export CLAVIGER_BIN ?= $(abspath $(target)/debug/claviger)
 
 # A line that tells the steps apart in a long log.
@@ -33,7 +34,7 @@ build: tools node_modules/.package-lock.json ## compile to build/
 	@$(wasm) --out build
 
 .PHONY: test
-test: format lint unit live browser deploy-check ## everything that the continuous integration checks
+test: format lint unit live crash crash-controls browser deploy-check ## everything that the continuous integration checks
 
 .PHONY: deploy-check
 deploy-check: build ## what a deployment would upload, and whether it is small enough
@@ -66,6 +67,7 @@ format: tools
 	@cargo fmt --check
 	@cargo fmt --check --manifest-path tools/wasm/Cargo.toml
 	@cargo fmt --check --manifest-path fuzz/Cargo.toml
+	@cargo fmt --check --manifest-path tests/crash/Cargo.toml
 
 .PHONY: lint
 lint: tools
@@ -73,16 +75,29 @@ lint: tools
 	@cargo clippy --quiet --all-targets --locked -- -D warnings
 	$(call heading,lint: clippy for the edge)
 	@cargo clippy --quiet --lib --locked --target wasm32-unknown-unknown -- -D warnings
+	$(call heading,lint: clippy for the crash campaign)
+	@cargo clippy --quiet --all-targets --locked --manifest-path tests/crash/Cargo.toml --target-dir $(target)/crash -- -D warnings
 
 .PHONY: unit
 unit: tools
 	$(call heading,unit: cargo test)
 	@cargo test --quiet --locked
+	@cargo test --quiet --locked --manifest-path tests/crash/Cargo.toml --target-dir $(target)/crash
 
 .PHONY: live
 live: build build-faults cli
 	$(call heading,live: against the running worker)
 	@$(node_test) 'tests/live/**/*.test.mjs'
+
+.PHONY: crash
+crash: build cli ## kill the runtime under load: KILLS, SEED, CLIENTS; REVOCATIONS instead of kills
+	$(call heading,crash: kills under load)
+	@$(crash) $(if $(REVOCATIONS),pairs,kills)
+
+.PHONY: crash-controls
+crash-controls: build cli
+	$(call heading,crash-controls: workers with a fault that must be found)
+	@$(crash) controls
 
 .PHONY: browser
 browser: build cli
