@@ -125,7 +125,9 @@ impl Door<'_> {
 
     /// The same, or anything as long as a key of 32 bytes: what no name of a thing and no public path has to hold.
     pub fn is_like_secret(&self, text: &str) -> bool {
-        self.is_like_credential(text) || longest_run(text) >= SECRET_CHARACTERS
+        let is_like = |text: &str| self.is_like_credential(text) || longest_run(text) >= SECRET_CHARACTERS;
+        // Percent-encoded it is as much of a secret.
+        is_like(text) || form_urlencoded::parse(text.as_bytes()).any(|(name, value)| is_like(&name) || is_like(&value))
     }
 
     /// `<scheme> <credential>` with exactly one space (RFC 9110 §11.4); the scheme in any case, and bound to the kind.

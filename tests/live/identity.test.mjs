@@ -146,7 +146,7 @@ test("no secret and no token stands in a file or in the log", async () => {
   const { sub } = JSON.parse(Buffer.from(token.split(".")[1], "base64url"));
   assert.ok(contents.some((bytes) => bytes.includes(sub)) && !contents[0].includes(sub), "the subject is kept, and not logged");
   for (const secret of [first.secret, second.secret, token]) {
-    const end = secret.split(/[._]/).at(-1).slice(-36);
+    const end = secret.slice(-36); // of the random part: 43 characters
     for (const bytes of contents) {
       assert.ok(!bytes.includes(end) && !bytes.includes(Buffer.from(end, "base64url")), "in a file or in the log");
     }

@@ -1,12 +1,20 @@
 /** Canaries: one secret of every kind, the ways in which it may be spelled, and a scanner that finds it in any of them. */
 
-import { randomBytes } from "node:crypto";
+import { createHmac, randomBytes } from "node:crypto";
 import { readFileSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { cli } from "./worker.mjs";
 
 const SITE = "https://shop.example";
 const forge = (text) => text.slice(0, -4) + "AAAA";
+
+/** A visitor's identity, as a customer's server signs it (RFC 7515, HS256). */
+function sign({ kid, secret }, claims) {
+  const encode = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
+  const iat = Math.floor(Date.now() / 1_000);
+  const signed = `${encode({ alg: "HS256", kid })}.${encode({ iat, exp: iat + 3_600, ...claims })}`;
+  return `${signed}.${createHmac("sha256", secret).update(signed).digest("base64url")}`;
+}
 
 /**
  * A shop with a conversation, and a secret of every kind that there is. A new kind is one more member of `secrets`.
@@ -23,6 +31,8 @@ export async function plantCanaries(worker) {
   const visitor = (await worker.api("POST", `/w/${key.secret}/conversations`, page)).json;
   const path = `/w/${key.secret}/conversations/${visitor.conversation}/secret/rotate`;
   const next = (await worker.api("POST", path, { key: visitor.history_secret, scheme: "Bearer", headers: { origin: SITE } })).json;
+  const identity = (await worker.api("POST", "/v1/workspaces/acme/identity-secrets")).json;
+  const token = sign(identity, { sub: "ada", aud: "acme" });
   const { ROOT_SECRETS } = worker.vars;
   const secrets = {
     rootEntry: ROOT_SECRETS,
@@ -37,6 +47,8 @@ export async function plantCanaries(worker) {
     forgedDeployKey: forge(worker.deployKey),
     forgedWidgetKey: forge(rotated.secret),
     forgedHistorySecret: forge(next.history_secret),
+    identitySecret: identity.secret,
+    identityToken: token,
     strangersRootSecret: randomBytes(32).toString("base64url"),
   };
   for (const [name, secret] of Object.entries(secrets)) if (!(secret?.length > 40)) throw new Error(`${name} is no secret: ${secret}`);
@@ -63,13 +75,21 @@ export function routes() {
   return [...new Set(calls)].map((call) => ({ method: call.split(" ")[0], pattern: call.split(" ")[1] }));
 }
 
+/** The last 32 bytes that a secret stands for: a key, or a tag. */
+export function bytesOf(secret) {
+  const [, encoded] = /^(?:[^|]*\||.*\.)?(?:[a-z0-9]+_(?:dk|hs|is|wk)_(?:live_|test_)?|[^:]*:(?:deploy_key:)?)?([\w-]+)$/.exec(secret);
+  const bytes = Buffer.from(encoded, "base64url").subarray(-32);
+  if (bytes.length < 32) throw new Error(`${bytes.length} bytes are no secret`);
+  return bytes;
+}
+
 /** Finds any of `secrets` in text or bytes: in every spelling, in any case, its end alone, and decoded. */
 export function scanner(secrets) {
   const needles = Object.entries(secrets).flatMap(([name, secret]) => {
     const texts = Object.values(SPELLINGS).map((spell) => spell(secret));
     // The end alone is the tag, which is the secret part of a credential.
     const folded = [...texts, secret.slice(-40)].map((text) => text.toLowerCase());
-    const decoded = Buffer.from(secret.split(/[_:]/).at(-1), "base64url").subarray(-32);
+    const decoded = bytesOf(secret);
     return { name, folded: [...new Set(folded)], decoded };
   });
   return (content) => {
