@@ -165,6 +165,17 @@ impl<'a> Turn<'a> {
         rows.into_iter().map(|(key, bytes)| read(&key, &bytes).map(|value| (key, value))).collect()
     }
 
+    /// The keys of rows, stored ones and those of this turn, in order.
+    pub fn list_keys(&self, range: &Range) -> Result<Vec<String>, Reason> {
+        let mut keys: Vec<String> = self.rows.list(range)?.into_iter().map(|(key, _)| key).collect();
+        for (key, change) in self.changes.iter().filter(|(key, _)| key.starts_with(range.prefix)) {
+            keys.retain(|known| known != key);
+            keys.extend(change.as_ref().map(|_| key.clone()));
+        }
+        keys.sort();
+        Ok(keys)
+    }
+
     /// The same, without the rows that cannot be read: one record that is closed does not hide the others.
     pub fn list_readable<T: Wire>(&self, range: &Range) -> Result<Vec<(String, T)>, Reason> {
         let rows = self.rows.list(range)?;
@@ -191,8 +202,9 @@ impl<'a> Turn<'a> {
     /// Asks for the alarm at `moment`, unless an earlier one is set already.
     pub fn wake_at(&mut self, moment: Timestamp) -> Result<(), Reason> {
         let set = self.get::<Timestamp>(ALARM)?;
-        // One that should have rung by now is taken for lost.
-        if set.is_none_or(|set| moment < set || set <= self.at) {
+        // One that should have rung by now is taken for lost, unless this very turn set it.
+        let is_lost = |set: Timestamp| set <= self.at && self.alarm.is_none();
+        if set.is_none_or(|set| moment < set || is_lost(set)) {
             self.put(ALARM, &moment);
             self.alarm = Some(moment);
         }

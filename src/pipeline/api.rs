@@ -1,8 +1,8 @@
 //! `/v1`: calls with a credential in the headers.
 
 use super::{
-    Notes, audit, config::Config, conversations, credentials, identity_secrets, network::network, reply::Reply, route,
-    workspaces,
+    Notes, audit, bulk, config::Config, conversations, credentials, identity_secrets, network::network, reply::Reply,
+    route, workspaces,
 };
 use crate::{
     audit::By,
@@ -83,6 +83,7 @@ async fn act(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result
         Action::RevokeCredential => credentials::revoke(asked, world, notes).await,
         Action::CreateIdentitySecret => identity_secrets::create(asked, world, notes).await,
         Action::ListIdentitySecrets => identity_secrets::list(asked, world, notes).await,
+        Action::RevokeCredentials => bulk::revoke(asked, world, notes).await,
         Action::RevokeIdentitySecret => identity_secrets::revoke(asked, world, notes).await,
         Action::ListConversations => conversations::list(asked, world, notes).await,
         Action::ReadMessages => conversations::read(asked, world, notes).await,

@@ -6,6 +6,7 @@ use crate::{
     json::{Member, Members},
     machine::World,
     secret::Secret,
+    time::Timestamp,
 };
 
 /// The longest body that is read: 1 MiB.
@@ -157,6 +158,12 @@ impl Fields {
     fn take(&mut self, name: &str) -> Option<Member> {
         self.0.take(name).filter(|value| !matches!(value, Member::Null))
     }
+}
+
+/// Reads a moment.
+pub fn moment(name: &str, text: Option<String>) -> Result<Option<Timestamp>, Reason> {
+    let unfit = || Reason::invalid(name, "A moment as RFC 3339 writes it.");
+    text.map(|text| Timestamp::parse_rfc3339(&text).ok_or_else(unfit)).transpose()
 }
 
 /// The member, which must be there.

@@ -146,13 +146,7 @@ pub async fn change(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
     let expires_at = if fields.take_null("expires_at") {
         Some(Expiry::Never)
     } else {
-        let text = fields.optional_text("expires_at", 40)?;
-        let parsed = text.map(|text| {
-            Timestamp::parse_rfc3339(&text)
-                .map(Expiry::At)
-                .ok_or_else(|| Reason::invalid("expires_at", "A moment as RFC 3339 writes it, or null."))
-        });
-        parsed.transpose()?
+        body::moment("expires_at", fields.optional_text("expires_at", 40)?)?.map(Expiry::At)
     };
     fields.finish()?;
     let change = Change { name, origins, expires_at };

@@ -8,6 +8,7 @@ pub mod reply;
 pub mod route;
 
 mod api;
+mod bulk;
 mod conversations;
 mod credentials;
 mod identity;

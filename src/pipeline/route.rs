@@ -65,6 +65,7 @@ fn routes(path: &str) -> Option<Vec<(&'static str, Route<'_>)>> {
         ["v1", "workspaces", id, "identity-secrets"] => {
             vec![("GET", api(A::ListIdentitySecrets, id)), ("POST", api(A::CreateIdentitySecret, id))]
         }
+        ["v1", "workspaces", id, "credentials", "revoke"] => vec![("POST", api(A::RevokeCredentials, id))],
         ["v1", "workspaces", _, "identity-secrets", _, "revoke"] => {
             let both = path.strip_prefix("/v1/workspaces/")?.strip_suffix("/revoke")?;
             vec![("POST", api(A::RevokeIdentitySecret, both))]
@@ -122,6 +123,7 @@ pub fn name(action: Action) -> &'static str {
         Action::ReadWorkspace => "GET /v1/workspaces/{id}",
         Action::Reply => "POST /v1/conversations/{id}/messages",
         Action::RevokeCredential => "POST /v1/credentials/{id}/revoke",
+        Action::RevokeCredentials => "POST /v1/workspaces/{id}/credentials/revoke",
         Action::RevokeIdentitySecret => "POST /v1/workspaces/{id}/identity-secrets/{kid}/revoke",
         Action::RotateCredential => "POST /v1/credentials/{id}/rotate",
         Action::RotateHistorySecret => "POST /w/{widget_key}/conversations/{id}/secret/rotate",

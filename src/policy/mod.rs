@@ -185,6 +185,8 @@ pub enum Action {
     Reply,
     /// `POST /v1/credentials/{id}/revoke`.
     RevokeCredential,
+    /// `POST /v1/workspaces/{id}/credentials/revoke`.
+    RevokeCredentials,
     /// `POST /v1/workspaces/{id}/identity-secrets/{kid}/revoke`.
     RevokeIdentitySecret,
     /// `POST /v1/credentials/{id}/rotate`.
@@ -201,13 +203,14 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Whoami,
         Self::CreateWorkspace,
         Self::ListWorkspaces,
         Self::ReadWorkspace,
         Self::CreateIdentitySecret,
         Self::ListIdentitySecrets,
+        Self::RevokeCredentials,
         Self::RevokeIdentitySecret,
         Self::CreateCredential,
         Self::ListCredentials,
@@ -242,6 +245,7 @@ impl Action {
             | Self::ReadWorkspace
             | Self::CreateIdentitySecret
             | Self::ListIdentitySecrets
+            | Self::RevokeCredentials
             | Self::RevokeIdentitySecret
             | Self::CreateCredential
             | Self::ListCredentials

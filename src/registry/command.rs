@@ -1,6 +1,7 @@
 //! What a workspace's object is asked, and what it answers.
 
 use super::{
+    bulk,
     deployment::WorkspaceRecord,
     identity,
     note::ConversationNote,
@@ -33,6 +34,8 @@ pub enum Command {
     RotateCredential(CredentialId, SecretRecord, u64, By),
     /// End a credential, for this reason.
     RevokeCredential(CredentialId, Option<String>, By),
+    /// End many credentials.
+    RevokeMany(bulk::Which, By),
     /// A shard saw a credential in use.
     CredentialUsed(CredentialId, Timestamp),
     /// A conversation began, or changed its state.
@@ -61,7 +64,7 @@ wire!(enum Command {
     5 ChangeCredential(a, b, c), 6 RotateCredential(a, b, c, d), 7 RevokeCredential(a, b, c),
     8 CredentialUsed(a, b), 9 NoteConversation(a),
     10 ListConversations { environment, after, limit }, 11 ReadAudit(a), 12 Report(a),
-    13 Identity(a), 14 ConversationsWrote(a),
+    13 Identity(a), 14 ConversationsWrote(a), 15 RevokeMany(a, b),
 });
 
 /// Which credentials.
@@ -127,6 +130,8 @@ pub enum Reply {
     Credentials(Vec<CredentialRecord>, Option<CredentialId>),
     /// Conversations, and where to go on.
     Conversations(Vec<ConversationNote>, Option<ConversationId>),
+    /// How many credentials have not ended everywhere yet, of those made until then.
+    Remaining(usize, Timestamp),
     /// Events.
     Audit(Box<Page>),
     /// To what was about identity secrets.
@@ -135,4 +140,4 @@ pub enum Reply {
 
 wire!(enum Reply {
     0 Done, 1 Workspace(a), 2 Credential(a), 3 Credentials(a, b), 4 Conversations(a, b), 5 Known(a),
-    6 Audit(a), 7 Identity(a) });
+    6 Audit(a), 7 Identity(a), 8 Remaining(a, b) });

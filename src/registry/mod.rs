@@ -1,5 +1,6 @@
 //! What we know of credentials and workspaces, and the objects that know it.
 
+pub mod bulk;
 mod command;
 pub mod credential;
 pub mod deployment;

@@ -4,6 +4,7 @@
 pub use super::command::{Change, Command, Expiry, ListCredentials, Reply};
 
 use super::{
+    bulk,
     credential::{self, Credential, SHARDS, shard_name},
     deployment::{self, Deployment, WorkspaceRecord},
     identity, listing,
@@ -57,6 +58,7 @@ impl Machine for Workspace {
 
     /// The head of the audit chain is signed, and the deployment keeps a copy.
     fn wake(&self, turn: &mut Turn) -> Result<Lesson<Self>, Reason> {
+        bulk::wake(turn)?;
         if let Some(checkpoint) = audit::wake(turn)?
             && let Some(deployment) = turn.get::<String>(DEPLOYMENT)?
         {
@@ -93,6 +95,7 @@ fn answer(command: Command, info: &WorkspaceRecord, turn: &mut Turn) -> Result<R
                 // Told again: the request that made it may have been answered before every shard knew.
                 let record: Box<CredentialRecord> = turn.get(&made)?.ok_or(Reason::Unreadable(made))?;
                 tell_shards(&record, turn)?;
+                turn.await_delivery();
                 return Ok(Reply::Known(record));
             }
             let count = turn.get::<usize>(CREDENTIAL_COUNT)?.unwrap_or_default();
@@ -136,16 +139,19 @@ fn answer(command: Command, info: &WorkspaceRecord, turn: &mut Turn) -> Result<R
             record.previous = Some(Overlap { secret: replaced, until });
             publish(record, turn)
         }
+        Command::RevokeMany(which, by) => {
+            bulk::revoke(which, by, turn).map(|(remaining, until)| Reply::Remaining(remaining, until))
+        }
         Command::RevokeCredential(id, reason, by) => {
-            let mut record = find(&id, turn)?;
+            let record = find(&id, turn)?;
             if record.revoked_at.is_none() {
-                record.revoked_at = Some(turn.at());
-                record.revoked_reason = reason;
-                note(info, Act::CredentialRevoke, by, id.as_str(), turn)?;
-                return publish(record, turn);
+                let record = end(record, reason, by, turn)?;
+                turn.await_delivery();
+                return Ok(Reply::Credential(Box::new(record)));
             }
             // Told again, so that a repeated call that answers 200 is true everywhere.
             tell_shards(&record, turn)?;
+            turn.await_delivery();
             Ok(Reply::Credential(Box::new(record)))
         }
         Command::CredentialUsed(id, at) => {
@@ -170,11 +176,30 @@ fn answer(command: Command, info: &WorkspaceRecord, turn: &mut Turn) -> Result<R
 }
 
 /// Stores a new version and tells every shard before the answer goes.
-fn publish(mut record: CredentialRecord, turn: &mut Turn) -> Result<Reply, Reason> {
+fn publish(record: CredentialRecord, turn: &mut Turn) -> Result<Reply, Reason> {
+    let record = store(record, turn)?;
+    turn.await_delivery();
+    Ok(Reply::Credential(Box::new(record)))
+}
+
+/// Ends a credential for good: stored, recorded, and told to every shard.
+pub(super) fn end(
+    record: CredentialRecord,
+    reason: Option<String>,
+    by: By,
+    turn: &mut Turn,
+) -> Result<CredentialRecord, Reason> {
+    let workspace = record.id.workspace().ok_or(Reason::NotFound)?;
+    let entry = Entry::done(Act::CredentialRevoke, by, record.id.as_str(), turn.at());
+    audit::record(&audit::workspace(workspace.as_str()), entry, turn)?;
+    store(CredentialRecord { revoked_at: Some(turn.at()), revoked_reason: reason, ..record }, turn)
+}
+
+fn store(mut record: CredentialRecord, turn: &mut Turn) -> Result<CredentialRecord, Reason> {
     record.version = next(record.version)?;
     turn.put(credential_key(&record.id), &record);
     tell_shards(&record, turn)?;
-    Ok(Reply::Credential(Box::new(record)))
+    Ok(record)
 }
 
 fn tell_shards(record: &CredentialRecord, turn: &mut Turn) -> Result<(), Reason> {
@@ -182,7 +207,6 @@ fn tell_shards(record: &CredentialRecord, turn: &mut Turn) -> Result<(), Reason>
         let store = credential::Command::Store(record.shard());
         turn.send::<Credential>(&shard_name(&record.id, shard), &store)?;
     }
-    turn.await_delivery();
     Ok(())
 }
 

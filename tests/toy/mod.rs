@@ -270,7 +270,12 @@ impl Toy {
 
     /// In order per target; a target that does not answer holds up nobody else.
     fn deliver(&self, name: &Name) {
-        for head in outbox::heads(&self.stored(name), "").unwrap_or_default() {
+        let (mut heads, mut after) = (Vec::new(), String::new());
+        while let Some(last) = outbox::heads(&self.stored(name), &after).unwrap_or_default().last().cloned() {
+            heads.extend(outbox::heads(&self.stored(name), &after).unwrap_or_default());
+            after = last.key;
+        }
+        for head in heads {
             let mut message = Some(head);
             while let Some(outbox::Message { key, binding, name: target }) = message {
                 let Some(command) = self.stored(name).rows.get(&key).cloned() else { break };

@@ -1,0 +1,45 @@
+//! `/v1/workspaces/{id}/credentials/revoke`: when much has leaked, much ends with one call.
+
+use super::{Notes, api::Asked, body, reply::Reply};
+use crate::{
+    error::Reason,
+    id::{Environment, WorkspaceId},
+    machine::World,
+    registry::{
+        bulk::Which,
+        workspace::{self, Workspace},
+    },
+};
+use serde::Serialize;
+
+#[derive(Serialize)]
+struct Progress {
+    status: &'static str,
+    remaining: usize,
+    made_until: String,
+}
+
+/// Ends every credential that is meant: 202 with how many are left, and 200 once none is, wherever it is asked for.
+pub async fn revoke(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
+    let named = WorkspaceId::try_from(asked.id.to_owned()).map_err(|_| Reason::NotFound)?;
+    let workspace = asked.workspace_of(Some(named))?;
+    let (_, mut fields) = body::read(world).await?;
+    let environment = fields
+        .optional_text("environment", 8)?
+        .map(|text| Environment::parse(&text).ok_or_else(|| Reason::invalid("environment", "Either live or test.")));
+    let which = Which {
+        environment: environment.transpose()?,
+        created_by: fields.optional_text("created_by", 200)?,
+        reason: fields.label("reason", 200, &asked.config.door())?,
+        until: body::moment("made_until", fields.optional_text("made_until", 40)?)?,
+    };
+    fields.finish()?;
+    let revoke = workspace::Command::RevokeMany(which, asked.by.clone());
+    let workspace::Reply::Remaining(remaining, until) = world.ask::<Workspace>(workspace.as_str(), revoke).await?
+    else {
+        return Err(Reason::Unavailable);
+    };
+    notes.workspace = Some(workspace.into());
+    let (status, word) = if remaining == 0 { (200, "revoked") } else { (202, "revoking") };
+    Reply::json(status, &Progress { status: word, remaining, made_until: until.rfc3339() })
+}
