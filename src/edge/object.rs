@@ -15,7 +15,7 @@ use crate::{
 };
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 
-/// One object, as its class in `entry.js` holds it.
+/// One object, as its class in `object.js` holds it.
 #[wasm_bindgen]
 pub struct HostedObject {
     rows: Stored,

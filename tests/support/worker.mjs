@@ -92,6 +92,11 @@ class Worker {
     return this.vars.ORIGIN;
   }
 
+  /** The process of the runtime. */
+  get pid() {
+    return this.#child.pid;
+  }
+
   get rootSecrets() {
     return this.vars.ROOT_SECRETS;
   }
