@@ -45,16 +45,22 @@ pub struct Quota {
 wire!(Quota { limit, remaining, reset_at });
 
 /// What was admitted, by slot, oldest first: all that has to be stored.
+///
+/// It reckons with a time of its own, which never goes back. Where the clock is found behind, no time has passed, and from
+/// there on as much as the clock says; where it has caught up, it counts again. So a clock that steps back locks nobody out,
+/// and one that is corrected makes nothing leave early. (One that runs ahead does, and nothing in here can see that.)
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Window {
     slots: Vec<(u64, u32)>,
-    /// The last moment at which it admitted.
+    /// The moment of the last question, in its own time.
     latest: Timestamp,
     /// The length of the slots, in milliseconds: a policy may change under a stored window.
     slot_millis: Option<u64>,
+    /// The same moment by the clock.
+    shown: Option<Timestamp>,
 }
 
-wire!(Window { slots, latest, slot_millis });
+wire!(Window { slots, latest, slot_millis, shown });
 
 /// A window in use.
 #[derive(Clone, Debug, Default)]
@@ -63,8 +69,10 @@ pub struct Counter {
     used: Window,
     /// Permits of the block that nobody has used yet.
     left: u32,
-    /// The last moment at which they can be used.
+    /// The last moment at which they can be used, in the window's time.
     until: Timestamp,
+    /// The same moment by the clock: when it is time to close the block.
+    due: Option<Timestamp>,
     must_store: bool,
 }
 
@@ -96,7 +104,7 @@ pub fn admit(counters: &mut [(&Limit, Counter)], cost: u32, pace: Pace, at: Time
     for (limit, counter) in counters.iter_mut() {
         counter.settle(limit, at);
     }
-    let wait = counters.iter().map(|(limit, counter)| counter.used.wait(limit, cost, at)).max();
+    let wait = counters.iter().map(|(limit, counter)| counter.used.wait(limit, cost)).max();
     let refused = wait.filter(|millis| *millis > 0);
     if refused.is_none() {
         for (limit, counter) in counters.iter_mut() {
@@ -135,29 +143,27 @@ impl Counter {
         Self { must_store: false, ..self }
     }
 
-    /// The end of the block, where there is one: memory knows more than the stored row until then.
+    /// When the block is to be closed, where there is one: memory knows more than the stored row until then.
     pub fn block_ends_at(&self) -> Option<Timestamp> {
-        (self.until.0 > 0).then_some(self.until)
+        self.due
     }
 
     /// What was really used, to be stored when the block is over: this gives back the rest. `None` while it is not.
     pub fn close(&self, at: Timestamp) -> Option<Window> {
-        // A block that ends too late was made by a clock that has stepped back.
-        let is_over = self.until <= at || self.until.millis_since(at) > BLOCK_MILLIS;
-        is_over.then(|| self.used.clone())
+        let due = self.due.unwrap_or_default();
+        // A block that is due too late was made before the clock stepped back.
+        (due <= at || due.millis_since(at) > BLOCK_MILLIS).then(|| self.used.clone())
     }
 
     fn settle(&mut self, limit: &Limit, at: Timestamp) {
-        let moved = self.used.settle(limit, at);
-        self.must_store |= moved;
-        if moved || self.until <= at {
+        self.must_store |= self.used.settle(limit, at);
+        if self.until <= self.used.latest {
             self.left = 0;
         }
     }
 
     fn take(&mut self, limit: &Limit, cost: u32, pace: Pace, at: Timestamp) {
-        self.used.add(limit, cost, at);
-        self.used.latest = at;
+        self.used.add(limit, cost, self.used.latest);
         if self.left >= cost {
             self.left -= cost;
             return;
@@ -165,9 +171,10 @@ impl Counter {
         self.must_store = true;
         self.left = match pace {
             Pace::Single => 0,
-            Pace::Ahead => self.used.ahead(limit, at),
+            Pace::Ahead => self.used.ahead(limit),
         };
-        self.until = if self.left > 0 { Timestamp(at.0.saturating_add(BLOCK_MILLIS)) } else { Timestamp::default() };
+        self.until = self.used.latest.plus_millis(BLOCK_MILLIS);
+        self.due = (self.left > 0).then(|| at.plus_millis(BLOCK_MILLIS));
     }
 }
 
@@ -178,16 +185,17 @@ impl Window {
     }
 
     fn quota(&self, limit: &Limit, at: Timestamp) -> Quota {
-        let reset_at = self.slots.first().map_or(at, |(slot, _)| Timestamp(limit.leaves(*slot)));
-        Quota { limit: limit.clone(), remaining: limit.limit.saturating_sub(self.used()), reset_at: reset_at.max(at) }
+        let wait = self.slots.first().map_or(0, |(slot, _)| limit.leaves(*slot).saturating_sub(self.latest.0));
+        let remaining = limit.limit.saturating_sub(self.used());
+        Quota { limit: limit.clone(), remaining, reset_at: at.plus_millis(wait) }
     }
 
     fn used(&self) -> u32 {
         self.slots.iter().fold(0, |sum: u32, (_, count)| sum.saturating_add(*count))
     }
 
-    /// Drops what no longer counts. Where the clock stepped back, no time has passed since the last admission: everything
-    /// moves back with the clock, so that nothing leaves early and nobody is locked out until the clock has caught up.
+    /// Goes on to the moment that the clock shows, and drops what no longer counts. Answers whether the clock was found
+    /// behind: then the window must be stored, or the next one would find that again.
     fn settle(&mut self, limit: &Limit, at: Timestamp) -> bool {
         let millis = limit.slot_millis();
         if let Some(old) = self.slot_millis.replace(millis).filter(|old| *old != millis) {
@@ -195,18 +203,14 @@ impl Window {
                 *slot = slot.saturating_add(1).saturating_mul(old) / millis;
             }
         }
-        let moved = at < self.latest;
-        let back = self.latest.millis_since(at) / millis;
-        self.latest = self.latest.min(at);
-        for (slot, _) in &mut self.slots {
-            *slot = slot.saturating_sub(back);
-        }
-        self.slots.retain(|(slot, _)| limit.leaves(*slot) > at.0);
-        moved
+        let shown = self.shown.replace(at).unwrap_or(self.latest);
+        self.latest = if at < self.latest { self.latest.plus_millis(at.millis_since(shown)) } else { at };
+        self.slots.retain(|(slot, _)| limit.leaves(*slot) > self.latest.0);
+        at < shown
     }
 
     /// Milliseconds until `cost` fits; the whole window where it never can.
-    fn wait(&self, limit: &Limit, cost: u32, at: Timestamp) -> u64 {
+    fn wait(&self, limit: &Limit, cost: u32) -> u64 {
         let mut used = self.used();
         if used.saturating_add(cost) <= limit.limit {
             return 0;
@@ -214,7 +218,7 @@ impl Window {
         for (slot, count) in &self.slots {
             used = used.saturating_sub(*count);
             if used.saturating_add(cost) <= limit.limit {
-                return limit.leaves(*slot).saturating_sub(at.0).max(1);
+                return limit.leaves(*slot).saturating_sub(self.latest.0).max(1);
             }
         }
         limit.window_millis()
@@ -230,8 +234,8 @@ impl Window {
     }
 
     /// How many permits the next second will want, by what the last one used: none for a slow caller.
-    fn ahead(&self, limit: &Limit, at: Timestamp) -> u32 {
-        let slot = limit.slot_millis();
+    fn ahead(&self, limit: &Limit) -> u32 {
+        let (slot, at) = (limit.slot_millis(), self.latest);
         let first = at.0.saturating_sub(BLOCK_MILLIS) / slot;
         let recent = self.slots.iter().filter(|(number, _)| *number >= first);
         let (since, units) = recent.fold((at.0, 0u64), |(since, units), (number, count)| {

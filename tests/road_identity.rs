@@ -426,3 +426,19 @@ fn while_the_workspace_is_ill_a_signed_in_visitor_waits_and_nothing_is_believed(
     assert!(listed(&toy).is_empty());
     token(&toy, &key, &secret, &claims("user-7")).ok(201);
 }
+
+#[test]
+fn a_secret_in_use_outlives_any_number_of_others_that_came_and_went() {
+    let toy = Toy::new("default");
+    toy.workspace("acme");
+    let make = || toy.admin("POST", "/v1/workspaces/acme/identity-secrets", &json!(null)).ok(201).text_at("kid");
+    let kept = make();
+    for _ in 0..15 {
+        let path = format!("/v1/workspaces/acme/identity-secrets/{}/revoke", make());
+        toy.admin("POST", &path, &json!({})).ok(200);
+    }
+    let listed = toy.admin("GET", "/v1/workspaces/acme/identity-secrets", &json!(null)).ok(200);
+    let items = listed.json["items"].as_array().unwrap();
+    assert!(items.len() <= 10);
+    assert!(items.iter().any(|item| item["kid"] == kept.as_str() && item["status"] == "active"), "{}", listed.text);
+}

@@ -111,20 +111,26 @@ const object = (name) => class extends DurableObject {
       for (let at = 0; at < lines.length; at += 3) deliveries.push(this.#serve(...lines.slice(at, at + 3)));
       after = lines.at(-3);
     }
-    await Promise.all(deliveries);
+    await Promise.allSettled(deliveries);
   }
 
   async #serve(key, binding, name) {
     const target = `${binding}/${name}`;
-    const mine = (this.#targets.get(target) ?? Promise.resolve()).then(() => this.#drain(key, binding, name));
+    const before = this.#targets.get(target) ?? Promise.resolve();
+    const mine = before.catch(() => {}).then(() => this.#drain(key, binding, name));
     this.#targets.set(target, mine);
-    await mine;
-    if (this.#targets.get(target) === mine) this.#targets.delete(target);
+    try {
+      await mine;
+    } finally {
+      if (this.#targets.get(target) === mine) this.#targets.delete(target);
+    }
   }
 
   async #drain(key, binding, name) {
     for (let command; key && (command = this.#run((core) => core.message(key))); ) {
-      const reply = await hop(this.env, binding, name, command);
+      // One that never answers holds nobody up for longer than the alarm takes to try again.
+      const reply = await Promise.race([hop(this.env, binding, name, command), scheduler.wait(DELIVERY_MILLIS)]);
+      if (!reply) return;
       [key, binding, name] = this.#run((core) => core.answered(key, reply, Date.now())).split("\n");
     }
   }

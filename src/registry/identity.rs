@@ -121,7 +121,11 @@ pub fn handle(command: Command, chain: &str, turn: &mut Turn) -> Result<Reply, R
                 turn,
             )?;
             secrets.insert(0, record.clone());
-            secrets.truncate(MAX_KEPT);
+            // What lives is never forgotten: at most two do.
+            while secrets.len() > MAX_KEPT {
+                let Some(oldest) = secrets.iter().rposition(|secret| !is_live(secret)) else { break };
+                secrets.remove(oldest);
+            }
             turn.put(SECRETS, &secrets);
             Ok(Reply::One(record))
         }
