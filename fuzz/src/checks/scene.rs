@@ -77,6 +77,9 @@ impl Scene {
         let mut body = answer.json.clone();
         told_on_purpose(&mut body);
         self.hides_secrets(&body.to_string());
+        if body.is_null() {
+            self.hides_secrets(&answer.text);
+        }
     }
 
     fn hides_secrets(&self, text: &str) {
