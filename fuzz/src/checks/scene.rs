@@ -24,6 +24,8 @@ pub fn with(play: impl FnOnce(&Scene)) {
         let toy = &scene.toy;
         scene.stored.clone_into(&mut toy.objects.borrow_mut());
         toy.issued.borrow_mut().clear();
+        // What memory counts, too: else what was used up by the inputs before is missing now.
+        toy.forget();
         toy.step_back((toy.now().0 - START) / 1_000);
         play(scene);
     });
