@@ -11,6 +11,9 @@ node_test := $(node) --test --test-timeout=300000
 wasm := cargo run --quiet --locked --manifest-path tools/wasm/Cargo.toml --
 target := $(or $(CARGO_TARGET_DIR),target)
 crash := cargo run --quiet --locked --manifest-path tests/crash/Cargo.toml --target-dir $(target)/crash --
+# The code that decides.
+decisive := $(addsuffix /**,$(addprefix src/,audit conversation credential jose keyring pipeline policy registry wire)) \
+  $(addsuffix .rs,$(addprefix src/,host id limit machine meter origin outbox principal replay request scope time))
 export CLAVIGER_BIN ?= $(abspath $(target)/debug/claviger)
 
 # A line that tells the steps apart in a long log.
@@ -51,9 +54,9 @@ fuzz: tools ## any bytes into every parser: FUZZ_SECONDS for each of TARGETS; KE
 	@tools/fuzz
 
 .PHONY: mutants
-mutants: tools ## a mistake in every line that decides, to see which no test notices: FILES, or all for hours
+mutants: tools ## a mistake in every line that decides, to see which no test notices: FILES, TESTS, or all for hours
 	@tools/need cargo-mutants
-	@cargo mutants $(addprefix --re=,$(FILES))
+	@cargo mutants $(patsubst %,--file='%',$(or $(FILES),$(decisive))) $(addprefix --cargo-arg=--test=,$(TESTS))
 
 .PHONY: clean
 clean: ## remove what was made; state and secrets stay

@@ -132,6 +132,7 @@ fn every_change_of_an_export_is_found_at_its_line() {
         (10, "\"next_after\":null", "\"next_after\":8"),
         (10, "workspace:acme", "workspace:other"),
         (10, "\"seq\":8", "\"seq\":9"),
+        (10, "\"at\":\"2026", "\"at\":\"2025"),
     ] {
         let found = verify(&changed(line, from, to), ROOT);
         assert_eq!(found["first_bad_line"], line + 1, "{from} to {to}: {found}");

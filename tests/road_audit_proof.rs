@@ -11,7 +11,7 @@
 mod toy;
 
 use claviger::{
-    audit::{Act, By, Checkpoint, Entry, Event, Head, Report, Signature},
+    audit::{Act, Ask, By, Checkpoint, Entry, Event, Head, Report, Signature},
     keyring::KeyRing,
     machine::{Machine as _, World as _},
     registry::{
@@ -319,4 +319,17 @@ fn p8_no_secret_is_in_any_event_or_export() {
         assert!(!text.contains(&secret[secret.len() - 40..]));
     }
     assert!(text.contains("credential.refuse"));
+}
+
+#[test]
+fn a_page_holds_checkpoints_only_where_they_were_asked_for() {
+    let toy = Toy::new("default");
+    toy.workspace("acme");
+    toy.advance(HOUR);
+    for checkpoints in [false, true] {
+        let ask = Ask { limit: 10, checkpoints, ..Ask::default() };
+        let answer = toy.tell::<Workspace>("acme", workspace::Command::ReadAudit(ask)).unwrap();
+        let workspace::Reply::Audit(page) = answer else { panic!("a page") };
+        assert_eq!((page.items.len(), page.checkpoints.len()), (1, usize::from(checkpoints)));
+    }
 }

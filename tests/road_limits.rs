@@ -12,7 +12,7 @@ mod toy;
 
 use claviger::{id::CredentialId, registry::credential::shard_for};
 use serde_json::json;
-use toy::{Answer, ORIGIN, START, Toy, Visitor};
+use toy::{Answer, ORIGIN, Object, START, Toy, Visitor};
 
 const DAY: u64 = 86_400;
 
@@ -282,6 +282,24 @@ fn n6_the_windows_of_networks_that_went_quiet_are_forgotten_however_many_there_w
         open_from(&toy, &key, &format!("10.{b}.{c}.1")).ok(201);
     }
     assert_eq!(windows(), 600);
+    for _ in 0..3 {
+        toy.advance(3_700);
+    }
+    assert_eq!(windows(), 0);
+}
+
+#[test]
+fn a_clock_that_steps_back_does_not_put_off_forgetting_the_networks_that_went_quiet() {
+    let toy = Toy::new("default");
+    let (_, key) = toy.shop();
+    let windows = || -> usize {
+        let rows = |object: Object| object.rows.into_keys().filter(|row| row.starts_with("window/")).count();
+        toy.snapshot().into_values().map(rows).sum()
+    };
+    open_from(&toy, &key, "10.1.1.1").ok(201);
+    toy.step_back(36_000);
+    open_from(&toy, &key, "10.1.1.1").ok(201);
+    assert_eq!(windows(), 1);
     for _ in 0..3 {
         toy.advance(3_700);
     }

@@ -7,7 +7,7 @@ use claviger::{
     policy,
 };
 use claviger_fuzz::{
-    checks::{ALL, credential::ISSUED, scene, wire},
+    checks::{ALL, chain::EXPORT, credential::ISSUED, jws, scene, wire},
     lawful::{OTHER_ROOT, ROOT, open},
 };
 use std::{collections::BTreeSet, fs, path::Path};
@@ -23,6 +23,10 @@ const ROAD: &[&str] = &[
     "GET /v1/credentials?workspace=acme&status=active&kind=widget_key&limit=2\nauthorization: Convex {deploy}\n---\nPATCH /v1/credentials/{id}\nauthorization: Convex {deploy}\n\n{\"name\":\"b\",\"expires_at\":\"2026-02-01T00:00:00Z\",\"origins\":[\"https://b.example\"]}\n---\nPOST /v1/credentials/{id}/rotate\nauthorization: Convex {deploy}\n\n{\"overlap_seconds\":5}\n---\nPOST /v1/credentials/{id}/revoke\nauthorization: Convex {deploy}\n\n{\"reason\":\"leaked\"}\n---\nGET /v1/credentials/{id}?workspace=acme\nauthorization: Convex {deploy}",
     "GET /v1/conversations?workspace=acme&environment=live\nauthorization: Convex {deploy}\n---\nPOST /v1/conversations/{conversation}/messages\nauthorization: Convex {deploy}\n\n{\"text\":\"how can we help?\"}\n---\nGET /v1/conversations/{conversation}/messages?after=msg_1\nauthorization: Convex {deploy}\naccept: application/problem+json",
     "GET /.well-known/oauth-protected-resource/v1/x\n---\nGET /widget.js\n---\nHEAD /healthz\nhost: a/b\n---\nGET /v1/whoami?access_token={secret}\nx-api-key: {key}\n---\nDELETE /v1/credentials\nsec-fetch-site: same-origin\nauthorization: Convex {deploy}",
+    "POST /v1/workspaces/acme/identity-secrets\nauthorization: Convex {deploy}\nidempotency-key: i\n\n{}\n---\nPOST /w/{key}/conversations\norigin: https://shop.example\n\n{\"identity\":\"{identity}\"}\n---\n+601\n---\nPOST /w/{key}/conversations\norigin: https://shop.example\n\n{\"identity\":\"{identity}.\"}\n---\nGET /v1/workspaces/acme/identity-secrets\nauthorization: Convex {deploy}",
+    "POST /w/{key}/conversations\norigin: https://shop.example\n\n{\"identity\":null}\n---\nPOST /w/{key}/conversations\norigin: https://shop.example\n\n{\"identity\":\"\"}\n---\nPOST /w/{key}/conversations\norigin: https://shop.example\n\n{\"identity\":\"eyJhbGciOiJIUzI1NiJ9.e30.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"}\n---\nPOST /v1/workspaces/acme/identity-secrets/is_1/revoke\nauthorization: Convex {deploy}",
+    "GET /v1/audit?workspace=acme&order=asc&limit=1\nauthorization: Convex {deploy}\n---\nGET /v1/audit?workspace=acme&action=credential.create&actor=deploy_key:x&cursor=2\nauthorization: Convex {deploy}\n---\nGET /v1/audit\nauthorization: Convex {deploy}\n---\nGET /v1/audit/verify?workspace=acme\nauthorization: Convex {deploy}",
+    "+3601\n---\nGET /v1/audit/export?workspace=acme&after=1\nauthorization: Convex {deploy}\naccept: application/x-ndjson\n---\nGET /v1/audit/export\nauthorization: Convex {deploy}\n---\nGET /v1/audit/verify?workspace=acme&after=1&limit=1\nauthorization: Convex {deploy}\n---\nGET /v1/audit/checkpoints\nauthorization: Convex {deploy}",
 ];
 
 const HEADERS: &[&str] = &[
@@ -155,7 +159,9 @@ fn seeds(name: &str) -> Vec<Vec<u8>> {
     let bytes = |texts: &[&str]| texts.iter().map(|text| text.as_bytes().to_vec()).collect::<Vec<_>>();
     match name {
         "credential" => credentials(),
+        "chain" => chain(),
         "header" => bytes(HEADERS),
+        "jws" => jws(),
         "limit" => vec![
             vec![0; 40],
             (0..90).collect(),
@@ -183,6 +189,33 @@ fn credentials() -> Vec<Vec<u8>> {
     };
     let edits = (0..3).map(|which| vec![which, 20, 1, b'A']);
     ISSUED.iter().map(|text| text.clone().into_bytes()).chain(ISSUED.iter().take(3).map(fields)).chain(edits).collect()
+}
+
+/// An export, whole and cut off, its lines, edits of it, and members of events.
+fn chain() -> Vec<Vec<u8>> {
+    let lines: Vec<&str> = EXPORT.lines().collect();
+    let mut texts = vec![EXPORT.clone(), format!("{}\n{}\n", lines[0], lines[1]), EXPORT.replacen("done", "dome", 1)];
+    texts.extend(lines.iter().skip(4).map(|line| format!("{line}\n")));
+    texts.push("{\"head\":null,\"next_after\":null}\n".to_owned());
+    texts.extend(["a:b|req_1||t|192.0.2.0/24|7\na:b|req_1|r|t", "a|b\na|b|", "|a\na|"].map(str::to_owned));
+    let edits = [[0, 9, 0, 1, b'7'], [0, 200, 0, 0, b' '], [1, 44, 1, 44, b'\n']];
+    texts.into_iter().map(String::into_bytes).chain(edits.map(Vec::from)).collect()
+}
+
+/// Tokens that were signed, and headers over payloads.
+fn jws() -> Vec<Vec<u8>> {
+    let (iat, exp) = (jws::NOW, jws::NOW + 600);
+    let mut texts = jws::SIGNED.to_vec();
+    texts.extend([
+        format!("{{\"alg\":\"HS256\"}}\n{{\"sub\":\"u\",\"aud\":\"acme\",\"iat\":{iat},\"exp\":{exp}}}"),
+        format!("{{\"alg\":\"HS256\",\"typ\":\"JWT\",\"kid\":\"is_1\"}}\n{{\"sub\":\"u\",\"aud\":[\"acme\"],\"iat\":{iat},\"exp\":{exp},\"nbf\":{iat}}}"),
+        format!("{{\"alg\":\"none\"}}\n{{\"sub\":\"\\u0000\",\"aud\":\"acme\",\"iat\":{iat},\"exp\":{exp}}}"),
+        format!("{{\"alg\":\"HS256\",\"crit\":[]}}\n{{\"sub\":\"u\",\"sub\":\"v\",\"iat\":{iat},\"exp\":{iat}}}"),
+        "{\"alg\":\"HS256\",\"jku\":\"a\"}\n[]".to_owned(),
+        "{\"\\u0061lg\":\"HS256\"}\n{}".to_owned(),
+    ]);
+    let edits = [vec![0, 0, 30, 0, b'='], vec![1, 0, 1, 1, b'Y'], vec![2, 0, 40, 2, b'.', b'.']];
+    texts.into_iter().map(String::into_bytes).chain(edits).collect()
 }
 
 fn root_secrets() -> Vec<Vec<u8>> {

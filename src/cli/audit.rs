@@ -66,9 +66,11 @@ struct Checkpoints {
 /// A walk along an export.
 struct Verification<'a> {
     walk: Walk,
-    ring: Option<KeyRing>,
+    ring: Option<&'a KeyRing>,
     kept: Vec<Checkpoint>,
     chain: Option<String>,
+    /// When the last event happened; none where none was read.
+    at: Option<String>,
     checkpoints: Checkpoints,
     /// Where the last part ended, and what it says comes next; none where the last line is no end.
     end: Option<Option<u64>>,
@@ -78,21 +80,30 @@ struct Verification<'a> {
 /// Verifies an export.
 pub fn verify(file: &Path, from: Option<(String, u64)>, kept: Option<&Path>, json: bool) -> Answer {
     let ring = variable("ROOT_SECRETS")?.map(|roots| KeyRing::parse(&roots)).transpose()?;
-    let kept = kept.map(checkpoints).transpose()?.unwrap_or_default();
+    let kept = kept.map(|kept| checkpoints(BufReader::new(open(kept)?))).transpose()?.unwrap_or_default();
     let is_piped = file == Path::new("-");
     let reader: Box<dyn BufRead> =
         if is_piped { Box::new(io::stdin().lock()) } else { Box::new(BufReader::new(open(file)?)) };
     let walk = from.map_or_else(Walk::begin, |(hash, seq)| Walk::after(seq, hash));
-    let mut verification =
-        Verification { walk, ring, kept, chain: None, checkpoints: Checkpoints::default(), end: None, why: "" };
+    let mut verification = Verification::begin(walk, ring.as_ref(), kept);
     let bad = verification.run(reader)?;
     let name = if is_piped { "<stdin>".to_owned() } else { file.display().to_string() };
     verification.answer(bad, without_secrets(&name), json)
 }
 
-impl Verification<'_> {
+/// The first line of an export that is not sound, from 1. `kept` is a file of `--checkpoint`, or empty where there is none.
+pub fn inspect(export: &[u8], kept: &[u8], ring: Option<&KeyRing>) -> Answer<Option<usize>> {
+    let kept = if kept.is_empty() { Vec::new() } else { checkpoints(kept)? };
+    Verification::begin(Walk::begin(), ring, kept).run(export)
+}
+
+impl<'a> Verification<'a> {
+    fn begin(walk: Walk, ring: Option<&'a KeyRing>, kept: Vec<Checkpoint>) -> Self {
+        Self { walk, ring, kept, chain: None, at: None, checkpoints: Checkpoints::default(), end: None, why: "" }
+    }
+
     /// The first line that is not sound, from 1; `why` says what is wrong with it.
-    fn run(&mut self, reader: Box<dyn BufRead>) -> Answer<Option<usize>> {
+    fn run(&mut self, reader: impl BufRead) -> Answer<Option<usize>> {
         if let Err(why) = self.meet() {
             self.why = why;
             return Ok(Some(1));
@@ -126,6 +137,7 @@ impl Verification<'_> {
             Line::Event(event) => {
                 self.end = None;
                 self.walk.step(&event)?;
+                self.at = Some(event.at);
                 self.meet()
             }
             Line::Checkpoint(checkpoint) => {
@@ -144,6 +156,10 @@ impl Verification<'_> {
                 }
                 if let Some(head) = head {
                     self.belongs(&head.chain)?;
+                    let is_last = head.seq == self.walk.seq;
+                    if is_last && self.at.as_ref().is_some_and(|at| *at != head.at) {
+                        return Err("its `at` is not that of the last event");
+                    }
                 }
                 self.end = Some(next_after);
                 Ok(())
@@ -171,7 +187,7 @@ impl Verification<'_> {
     }
 
     fn signed(&mut self, checkpoint: &Checkpoint) -> Result<(), &'static str> {
-        match self.ring.as_ref().map(|ring| checkpoint.signature(ring)) {
+        match self.ring.map(|ring| checkpoint.signature(ring)) {
             Some(Signature::Sound) => self.checkpoints.sound += 1,
             Some(Signature::Unknown) | None => self.checkpoints.unsigned += 1,
             Some(Signature::Forged) => return Err("the signature of the checkpoint does not hold"),
@@ -221,10 +237,10 @@ fn parse(line: &str) -> Result<Line, &'static str> {
 }
 
 /// Checkpoints that were kept: as they stand in an export, or bare.
-fn checkpoints(file: &Path) -> Answer<Vec<Checkpoint>> {
+fn checkpoints(reader: impl BufRead) -> Answer<Vec<Checkpoint>> {
     let unfit = || misused("The file of --checkpoint holds no checkpoint a line. Keep lines of an export.");
     let mut found = Vec::new();
-    for line in BufReader::new(open(file)?).lines() {
+    for line in reader.lines() {
         let line = line.map_err(|_| unfit())?;
         let bare = || serde_json::from_str::<Checkpoint>(&line).ok();
         match serde_json::from_str::<Signed>(&line).ok().map(|signed| signed.checkpoint).or_else(bare) {

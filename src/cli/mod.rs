@@ -14,6 +14,7 @@ use crate::{
 };
 pub use arguments::Cli;
 use arguments::{AuditCommand, Command, PolicyCommand, RootSecrets};
+pub use audit::inspect;
 use clap::{Parser as _, error::ErrorKind};
 use std::{
     env,

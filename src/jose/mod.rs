@@ -45,7 +45,7 @@ impl<'a> Jws<'a> {
         }
         let (signed, tag) = text.rsplit_once('.')?;
         let (header, payload) = signed.split_once('.').filter(|(_, payload)| !payload.contains('.'))?;
-        let mut bytes = [0; TAG_BYTES + 1];
+        let mut bytes = [0; TAG_BYTES];
         let tag = Base64UrlUnpadded::decode(tag, &mut bytes).ok()?.try_into().ok()?;
         let header = String::from_utf8(Base64UrlUnpadded::decode_vec(header).ok()?).ok()?;
         let mut header = Members::parse(&header).ok()?;

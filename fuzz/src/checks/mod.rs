@@ -2,10 +2,12 @@
 
 pub mod arguments;
 pub mod body;
+pub mod chain;
 pub mod credential;
 pub mod header;
 pub mod id;
 pub mod idempotency;
+pub mod jws;
 pub mod limit;
 pub mod origin;
 pub mod policy;
@@ -23,13 +25,15 @@ use std::borrow::Cow;
 pub type Check = fn(&[u8]);
 
 /// Every check, by the name of its target and of its folder in `fuzz/corpus/`.
-pub const ALL: [(&str, Check); 15] = [
+pub const ALL: [(&str, Check); 17] = [
     ("arguments", arguments::check),
     ("body", body::check),
+    ("chain", chain::check),
     ("credential", credential::check),
     ("header", header::check),
     ("id", id::check),
     ("idempotency", idempotency::check),
+    ("jws", jws::check),
     ("limit", limit::check),
     ("origin", origin::check),
     ("policy", policy::check),

@@ -1,10 +1,12 @@
 //! Whole requests, one after the other, in the toy world: every one is answered as documented, and none repeats a secret.
 //!
 //! The input is requests as HTTP writes them, apart by lines of `---`; `{key}`, `{secret}`, `{deploy}`, `{id}` and
-//! `{conversation}` stand for what is genuine in the scene, `{made}` for the secret that was handed out last. A line
-//! `+60` lets a minute pass.
+//! `{conversation}` stand for what is genuine in the scene, `{made}` for the secret that was handed out last, `{identity}` for
+//! a token signed with that. A line `+60` lets a minute pass.
 
 use super::{scene, text};
+use crate::tokens::sign;
+use serde_json::json;
 
 /// More requests than this tell nothing new.
 const REQUESTS: usize = 8;
@@ -13,7 +15,9 @@ pub fn check(bytes: &[u8]) {
     scene::with(|scene| {
         for request in text(bytes).split("\n---\n").take(REQUESTS) {
             let made = scene.toy.issued.borrow().last().cloned().unwrap_or_default();
-            let request = scene.fill(request).replace("{made}", &made);
+            let now = scene.toy.now_millis() / 1_000;
+            let identity = sign(&made, &json!({"sub": "user-7", "aud": "acme", "iat": now, "exp": now + 600}));
+            let request = scene.fill(request).replace("{made}", &made).replace("{identity}", &identity);
             if let Some(seconds) = request.strip_prefix('+').and_then(|text| text.trim().parse::<u32>().ok()) {
                 scene.toy.advance(seconds.into());
                 continue;
@@ -25,6 +29,7 @@ pub fn check(bytes: &[u8]) {
             let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (name.as_str(), *value)).collect();
             let answer = scene.toy.exchange(method, path, &headers, body);
             scene.keeps_its_promises(&answer, &headers);
+            assert!(!format!("{}{}", answer.text, answer.log).contains(&identity), "the token: {}", answer.text);
         }
     });
 }

@@ -6,7 +6,7 @@ use super::{Dice, scene};
 use claviger::refusal::Code;
 
 /// Calls that between them read every row.
-const CALLS: [(&str, &str, &str, &str); 13] = [
+const CALLS: [(&str, &str, &str, &str); 17] = [
     ("GET", "/w/{key}/conversations/{conversation}/messages", "visitor", ""),
     ("POST", "/w/{key}/conversations/{conversation}/messages", "visitor", "{\"text\":\"a\"}"),
     ("POST", "/w/{key}/conversations/{conversation}/secret/rotate", "visitor", ""),
@@ -18,6 +18,10 @@ const CALLS: [(&str, &str, &str, &str); 13] = [
     ("GET", "/v1/conversations/{conversation}/messages", "operator", ""),
     ("PATCH", "/v1/credentials/{id}", "operator", "{\"name\":\"other\"}"),
     ("POST", "/v1/credentials/{id}/rotate", "operator", "{}"),
+    ("GET", "/v1/workspaces/acme/identity-secrets", "operator", ""),
+    ("GET", "/v1/audit?workspace=acme&order=asc", "operator", ""),
+    ("GET", "/v1/audit/export?workspace=acme", "operator", ""),
+    ("GET", "/v1/audit/verify", "operator", ""),
     ("POST", "/w/{key}/conversations/{conversation}/close", "visitor", ""),
     ("POST", "/v1/credentials/{id}/revoke", "operator", "{}"),
 ];

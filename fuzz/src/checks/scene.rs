@@ -24,6 +24,8 @@ pub fn with(play: impl FnOnce(&Scene)) {
         let toy = &scene.toy;
         scene.stored.clone_into(&mut toy.objects.borrow_mut());
         toy.issued.borrow_mut().clear();
+        // What memory counts, too: else what was used up by the inputs before is missing now.
+        toy.forget();
         toy.step_back((toy.now().0 - START) / 1_000);
         play(scene);
     });
@@ -77,6 +79,9 @@ impl Scene {
         let mut body = answer.json.clone();
         told_on_purpose(&mut body);
         self.hides_secrets(&body.to_string());
+        if body.is_null() {
+            self.hides_secrets(&answer.text);
+        }
     }
 
     fn hides_secrets(&self, text: &str) {

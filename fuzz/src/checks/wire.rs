@@ -3,12 +3,12 @@
 //! The first byte says as which type the others are read.
 
 use claviger::{
-    conversation,
-    error::Reason,
-    id::{ConversationId, CredentialId, Environment, WorkspaceId},
+    audit, conversation,
+    error::{IdentityFault, Reason},
+    id::{ConversationId, CredentialId, Environment, IdentitySecretId, WorkspaceId},
     limit::{Limit, Quota, Window},
     origin::Origin,
-    registry::{credential, deployment, record, workspace},
+    registry::{credential, deployment, identity, record, tally, witness, workspace},
     replay::RetryKey,
     time::Timestamp,
     wire::{self, Wire},
@@ -51,10 +51,27 @@ const LAWS: [Law; TYPES as usize] = [
     same::<Timestamp>,
     same::<Result<Vec<(u64, u32)>, bool>>,
     same::<(u8, usize)>,
+    same::<audit::Ask>,
+    same::<audit::By>,
+    same::<audit::Checkpoint>,
+    same::<audit::Entry>,
+    same::<audit::Event>,
+    same::<audit::Head>,
+    same::<audit::Page>,
+    same::<audit::Report>,
+    same::<deployment::Reply>,
+    same::<identity::Command>,
+    same::<identity::IdentitySecretRecord>,
+    same::<identity::Made>,
+    same::<identity::Reply>,
+    same::<identity::Revoked>,
+    same::<tally::Place>,
+    same::<witness::Use>,
+    same::<(IdentitySecretId, IdentityFault)>,
 ];
 
 /// How many types there are.
-pub const TYPES: u8 = 33;
+pub const TYPES: u8 = 50;
 
 pub fn check(bytes: &[u8]) {
     if let Some((which, bytes)) = bytes.split_first() {
