@@ -1,6 +1,6 @@
 //! Why we said no, in our own words: precise, for the log and the audit. What callers learn is a [`Refusal`].
 
-use crate::{limit::Quota, refusal::Refusal, wire};
+use crate::{limit::Quota, refusal::Refusal, time::Timestamp, wire};
 use std::fmt;
 
 /// Why we said no: for the log and the audit, never for the wire.
@@ -157,6 +157,19 @@ impl Reason {
         match self {
             Self::NotConfigured(what) | Self::Unreadable(what) => Some(what),
             _ => None,
+        }
+    }
+
+    /// This reason against a call that other limits had admitted: all of them are told, and it comes back when all admit it.
+    pub fn after(self, admitted: &[Quota], at: Timestamp) -> Self {
+        match self {
+            Self::RateLimited { retry_after_millis, quotas } => {
+                let full = admitted.iter().filter(|quota| quota.remaining == 0);
+                let waits = full.map(|quota| quota.reset_at.millis_since(at));
+                let retry_after_millis = waits.fold(retry_after_millis, u64::max);
+                Self::RateLimited { retry_after_millis, quotas: [admitted, &quotas].concat() }
+            }
+            reason => reason,
         }
     }
 

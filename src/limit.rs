@@ -181,7 +181,15 @@ impl Counter {
 impl Window {
     /// Whether nothing in it counts any more at `at`, so that it need not be kept.
     pub fn is_idle(&self, limit: &Limit, at: Timestamp) -> bool {
-        self.slots.iter().all(|(slot, _)| limit.leaves(*slot) <= at.0)
+        let mut now = self.clone();
+        now.settle(limit, at);
+        now.slots.is_empty()
+    }
+
+    /// The window as it must be stored where the clock is found behind: its time goes on from there.
+    pub fn found_behind(&self, limit: &Limit, at: Timestamp) -> Option<Self> {
+        let mut now = self.clone();
+        now.settle(limit, at).then_some(now)
     }
 
     fn quota(&self, limit: &Limit, at: Timestamp) -> Quota {

@@ -73,7 +73,7 @@ fn the_31st_message_of_a_conversation_waits_wherever_it_comes_from() {
     }
     let refused = say_from(&toy, &one, "192.0.99.1");
     refused.refused(429, "rate_limited");
-    assert_eq!(refused.header("ratelimit-policy"), Some("\"conversation\";q=30;w=60"));
+    assert_eq!(refused.header("ratelimit-policy"), Some("\"messages\";q=60;w=60, \"conversation\";q=30;w=60"));
     say_from(&toy, &two, "192.0.99.1").ok(201);
     let path = format!("/v1/conversations/{}/messages", one.conversation);
     toy.admin("POST", &path, &json!({"text": "operators are not held to it"})).ok(201);

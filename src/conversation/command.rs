@@ -26,10 +26,13 @@ pub enum Command {
     Visited(By, Box<Command>),
     /// A genuine secret of this conversation was refused before it was asked.
     Refused(By, Reason),
+    /// The secret of this generation was used in a read that was admitted.
+    NoteUse(u64),
 }
 
 wire!(enum Command {
-    0 Open(a), 1 Read(a, b, c), 2 Append(a), 3 Rotate(a, b), 4 Close(a), 5 Visited(a, b), 6 Refused(a, b) });
+    0 Open(a), 1 Read(a, b, c), 2 Append(a), 3 Rotate(a, b), 4 Close(a), 5 Visited(a, b), 6 Refused(a, b),
+    7 NoteUse(a) });
 
 /// The beginning of a conversation.
 pub struct Open {
@@ -94,7 +97,7 @@ pub enum Reply {
     /// It has ended.
     Closed(Timestamp),
     /// Messages, whether there are more, and who the visitor is, where that was verified.
-    Page(Vec<Message>, bool, Option<String>),
+    Page(Vec<Message>, bool, Option<String>, Option<bool>),
     /// The message as stored; whether it was stored before; the conversation's limit.
     Appended(Message, bool, Vec<Quota>),
     /// Too many messages: milliseconds until one would be stored, and the conversation's limit.
@@ -103,7 +106,10 @@ pub enum Reply {
     Rotated(u64, Timestamp),
     /// No; and that was counted, which an error would have undone.
     Refused(Reason),
+    /// Done.
+    Noted,
 }
 
 wire!(enum Reply {
-    0 Opened, 1 Closed(a), 2 Page(a, b, c), 3 Appended(a, b, c), 4 Rotated(a, b), 5 Limited(a, b), 6 Refused(a) });
+    0 Opened, 1 Closed(a), 2 Page(a, b, c, d), 3 Appended(a, b, c), 4 Rotated(a, b), 5 Limited(a, b), 6 Refused(a),
+    7 Noted });

@@ -79,6 +79,10 @@ fn decide(command: Command, record: Option<Record>, turn: &mut Turn) -> Result<R
         (Command::Append(append), Some(record)) => self::append(record, append, turn),
         (Command::Rotate(generation, seconds), Some(record)) => rotate(record, generation, seconds, turn),
         (Command::Close(generation), Some(record)) => close(record, generation, turn),
+        (Command::NoteUse(generation), Some(record)) => {
+            record.note_use(Party::Visitor(generation), turn);
+            Ok(Reply::Noted)
+        }
         (Command::Visited(..) | Command::Refused(..), _) | (_, None) => Err(Reason::NotFound),
     }
 }
@@ -107,7 +111,8 @@ fn open(open: Open, turn: &mut Turn) -> Result<Reply, Reason> {
 fn read(record: Record, by: Party, after: u64, limit: usize, turn: &mut Turn) -> Result<Reply, Reason> {
     record.admits(by, turn.at())?;
     let subject = record.open.subject.clone();
-    record.note_use(by, turn);
+    // A read is asked for beside the admission, so it changes nothing: whoever was admitted says so afterwards.
+    let is_first_use = record.is_first_use(by);
     let after = message_key(after);
     let range = Range { prefix: MESSAGES, after: Some(&after), reverse: false, limit: limit + 1 };
     let mut messages: Vec<Message> = turn.list(&range)?.into_iter().map(|(_, message)| message).collect();
@@ -120,7 +125,7 @@ fn read(record: Record, by: Party, after: u64, limit: usize, turn: &mut Turn) ->
     let count = fits.count();
     messages.truncate(count);
     let more = count < all;
-    Ok(Reply::Page(messages, more, subject))
+    Ok(Reply::Page(messages, more, subject, Some(is_first_use)))
 }
 
 fn append(mut record: Record, append: Append, turn: &mut Turn) -> Result<Reply, Reason> {

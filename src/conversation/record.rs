@@ -76,9 +76,14 @@ impl Record {
         }
     }
 
+    /// Whether a rotated secret is seen for the first time.
+    pub fn is_first_use(&self, by: Party) -> bool {
+        !self.used && by == Party::Visitor(self.generation) && self.rotated_at.is_some()
+    }
+
     /// The first use of a rotated secret ends the older one's right to repeat the rotation.
     pub fn note_use(mut self, by: Party, turn: &mut Turn) {
-        if !self.used && by == Party::Visitor(self.generation) && self.rotated_at.is_some() {
+        if self.is_first_use(by) {
             self.used = true;
             turn.put(RECORD, &self);
         }

@@ -113,7 +113,7 @@ pub async fn read(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> R
     let after = after(asked.query("after")?)?;
     let page_size = asked.config.widget()?.page;
     match world.ask::<Conversation>(id.as_str(), Command::Read(Party::Operator, after, page_size)).await? {
-        Answer::Page(messages, more, subject) => {
+        Answer::Page(messages, more, subject, _) => {
             notes.workspace = id.workspace().map(String::from);
             let verified = Some(subject.is_some());
             Reply::json(200, &Page { verified, subject: Some(subject), ..page(messages, more) })

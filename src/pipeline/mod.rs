@@ -19,7 +19,7 @@ mod shown;
 mod widget;
 mod workspaces;
 
-use crate::{credential::Door, error::Reason, id::CredentialId, machine::World, request::Request};
+use crate::{credential::Door, error::Reason, id::CredentialId, limit::Quota, machine::World, request::Request};
 use config::Config;
 use reply::{Body, Reply, refuse};
 use route::{Route, Wish, route};
@@ -38,6 +38,8 @@ struct Notes {
     workspace: Option<String>,
     /// On the widget's routes.
     is_widget: bool,
+    /// What was metered on the way, for an answer that says no after all.
+    quotas: Vec<Quota>,
     /// The origin that may read the answer: only ever one that the key lists.
     readable_by: Option<String>,
 }
@@ -81,7 +83,11 @@ pub async fn serve(request: &Request, config: Result<&Config, &Reason>, world: &
     let (reason, mut reply) = match answered {
         Ok(reply) => (None, reply),
         Err(reason) => {
-            let reply = refuse(&reason, &request.id, config.ok(), world);
+            let reason = reason.after(&notes.quotas, world.now());
+            let mut reply = refuse(&reason, &request.id, config.ok(), world);
+            if !matches!(reason, Reason::RateLimited { .. }) {
+                reply = reply.with_quotas(&notes.quotas, world.now());
+            }
             (Some(reason), reply)
         }
     };

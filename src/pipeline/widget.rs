@@ -125,9 +125,16 @@ pub async fn call(
     }
     matched?;
     let admitted = meter(authorize(principal, action)?)?;
-    match read {
-        Some(read) => read,
-        None => act(&admitted, talk.as_ref(), &key, config, world).await,
+    notes.quotas = admitted.quotas().to_vec();
+    match (read, &talk) {
+        (Some(read), Some(talk)) => {
+            let (reply, is_first_use) = read?;
+            if is_first_use {
+                talk.tell(Command::NoteUse(talk.secret.generation), world).await?;
+            }
+            Ok(reply)
+        }
+        _ => act(&admitted, talk.as_ref(), &key, config, world).await,
     }
 }
 
@@ -206,11 +213,19 @@ async fn open(admitted: &Admitted, key: &WidgetKey, config: &Config, world: &imp
     Ok(Reply::json(201, &opened)?.with_quotas(admitted.quotas(), at))
 }
 
-async fn read_history(talk: &Talk, request: &Request, page_size: usize, world: &impl World) -> Result<Reply, Reason> {
+/// The page, and whether a rotated secret was seen for the first time.
+async fn read_history(
+    talk: &Talk,
+    request: &Request,
+    page_size: usize,
+    world: &impl World,
+) -> Result<(Reply, bool), Reason> {
     let after = after(request.parameter("after")?)?;
     let read = Command::Read(Party::Visitor(talk.secret.generation), after, page_size);
     match talk.ask(read, world).await? {
-        Answer::Page(messages, more, _) => Reply::json(200, &page(messages, more)),
+        Answer::Page(messages, more, _, first) => {
+            Ok((Reply::json(200, &page(messages, more))?, first.unwrap_or_default()))
+        }
         _ => Err(Reason::Unavailable),
     }
 }

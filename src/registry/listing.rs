@@ -58,7 +58,7 @@ pub fn note_writers(wrote: Vec<(ConversationId, Timestamp)>, turn: &mut Turn) ->
         let key = format!("{CONVERSATIONS}{id}");
         // One that is not listed yet will be, with the moment of its own latest message.
         let known = turn.get::<ConversationNote>(&key)?;
-        if let Some(known) = known.filter(|known| known.last_message_at < Some(at)) {
+        if let Some(known) = known.filter(|known| known.status == "open" && known.last_message_at < Some(at)) {
             turn.put(key, &ConversationNote { last_message_at: Some(at), ..known });
         }
     }

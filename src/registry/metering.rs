@@ -8,7 +8,7 @@ use crate::{
     error::Reason,
     id::ConversationId,
     limit::{Counter, Limit, Pace, Quota, Verdict, Window, admit},
-    machine::{Range, Turn},
+    machine::{Machine as _, OUTBOX, Range, Turn},
     time::Timestamp,
     wire,
 };
@@ -28,6 +28,9 @@ const SWEEP_ROWS: usize = 500;
 const TELL_SECONDS: u64 = 2;
 const TELL_CONVERSATIONS: usize = 500;
 
+/// As many are remembered while the workspace does not answer.
+const MAX_WROTE: usize = 10_000;
+
 /// The row of a network's window.
 pub fn network_row(errand: &str, network: &str) -> String {
     format!("{WINDOWS}{errand}/{network}")
@@ -40,6 +43,14 @@ pub struct Meters {
     open: BTreeMap<String, (Limit, Counter)>,
     /// Who wrote since the workspace was told.
     wrote: BTreeMap<ConversationId, Timestamp>,
+}
+
+/// What memory may forget once a ring of the alarm is stored.
+pub struct Rung {
+    /// Rows that say it all again.
+    closed: Vec<String>,
+    /// Whether the workspace will learn who wrote; or there are too many to remember.
+    told: bool,
 }
 
 /// What memory learns of an admission once its rows are stored.
@@ -117,9 +128,8 @@ impl Meters {
         self.wrote.extend(learnt.wrote);
     }
 
-    /// The alarm rang: blocks that are over are closed, and the workspace is told who wrote. Answers the rows that memory no
-    /// longer needs to know of once this is stored; it may forget all who wrote.
-    pub fn wake(&self, turn: &mut Turn) -> Result<Vec<String>, Reason> {
+    /// The alarm rang: blocks that are over are closed, and the workspace is told who wrote.
+    pub fn wake(&self, turn: &mut Turn) -> Result<Rung, Reason> {
         let mut closed = Vec::new();
         for (row, (limit, counter)) in &self.open {
             match counter.close(turn.at()) {
@@ -130,7 +140,14 @@ impl Meters {
                 None => turn.wake_at(counter.block_ends_at().unwrap_or(turn.at()))?,
             }
         }
-        let wrote: Vec<_> = self.wrote.iter().map(|(id, at)| (id.clone(), *at)).collect();
+        // One that does not answer is told later, and of all at once.
+        let prefix = format!("{OUTBOX}{}/", Workspace::BINDING);
+        let waits = !turn.list_keys(&Range { prefix: &prefix, after: None, reverse: false, limit: 1 })?.is_empty();
+        if waits && !self.wrote.is_empty() {
+            turn.wake_at(turn.at().plus_seconds(TELL_SECONDS))?;
+        }
+        let told = !waits || self.wrote.len() > MAX_WROTE;
+        let wrote: Vec<_> = self.wrote.iter().filter(|_| !waits).map(|(id, at)| (id.clone(), *at)).collect();
         for part in wrote.chunks(TELL_CONVERSATIONS) {
             // All of one key, so all of one workspace.
             if let Some(workspace) = part.first().and_then(|(id, _)| id.workspace()) {
@@ -138,13 +155,15 @@ impl Meters {
             }
         }
         sweep(turn)?;
-        Ok(closed)
+        Ok(Rung { closed, told })
     }
 
     /// Forgets what [`Self::wake`] stored.
-    pub fn forget(&mut self, closed: &[String]) {
-        self.open.retain(|row, _| !closed.contains(row));
-        self.wrote.clear();
+    pub fn forget(&mut self, rung: &Rung) {
+        self.open.retain(|row, _| !rung.closed.contains(row));
+        if rung.told {
+            self.wrote.clear();
+        }
     }
 }
 
@@ -185,8 +204,12 @@ fn sweep(turn: &mut Turn) -> Result<(), Reason> {
         None => turn.delete(SWEEP_AT),
     }
     for (key, stored) in stored {
-        if stored.limit.is_none_or(|limit| stored.window.is_idle(&limit, turn.at())) {
+        let Some(limit) = stored.limit.filter(|limit| !stored.window.is_idle(limit, turn.at())) else {
             turn.delete(key);
+            continue;
+        };
+        if let Some(window) = stored.window.found_behind(&limit, turn.at()) {
+            turn.put(key, &Stored { limit: Some(limit), window });
         }
     }
     Ok(())
