@@ -73,8 +73,9 @@ pub fn record(chain: &str, entry: Entry, turn: &mut Turn) -> Result<(), Reason> 
     turn.wake_at(due.max(turn.at()))
 }
 
-/// The alarm rang: signs the head if that is due, and answers the checkpoint.
+/// The alarm rang: records what waited for it; signs the head if that is due, and answers the checkpoint.
 pub fn wake(turn: &mut Turn) -> Result<Option<Checkpoint>, Reason> {
+    report::wake(turn)?;
     checkpoint::wake(turn)
 }
 
