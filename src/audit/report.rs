@@ -78,9 +78,10 @@ pub fn receive(report: Report, turn: &mut Turn) -> Result<(), Reason> {
     }
     turn.put(key, &report.sequence);
     let Report { chain, entry, .. } = report;
-    match (entry.outcome.as_str(), entry.by.actor.split_once(':')) {
-        ("refused", Some((kind, _))) => refuse(&kind.to_owned(), chain, entry, turn),
-        _ => record(&chain, entry, turn),
+    let kind = entry.by.actor.split_once(':').map(|(kind, _)| kind.to_owned());
+    match kind.filter(|_| entry.outcome == "refused") {
+        Some(kind) => refuse(&kind, chain, entry, turn),
+        None => record(&chain, entry, turn),
     }
 }
 
