@@ -202,9 +202,10 @@ impl<'a> Turn<'a> {
     /// Asks for the alarm at `moment`, unless an earlier one is set already.
     pub fn wake_at(&mut self, moment: Timestamp) -> Result<(), Reason> {
         let set = self.get::<Timestamp>(ALARM)?;
-        // One that should have rung by now is taken for lost, unless this very turn set it.
-        let is_lost = |set: Timestamp| set <= self.at && self.alarm.is_none();
-        if set.is_none_or(|set| moment < set || is_lost(set)) {
+        // One that should have rung by now may be lost: it rings at once, for what it was set for must not wait longer.
+        let is_overdue = set.is_some_and(|set| set <= self.at) && self.alarm.is_none();
+        let moment = if is_overdue { moment.min(self.at) } else { moment };
+        if is_overdue || set.is_none_or(|set| moment < set) {
             self.put(ALARM, &moment);
             self.alarm = Some(moment);
         }

@@ -66,7 +66,7 @@ fn scene() -> Toy {
     let toy = Toy::new("default");
     let (id, _) = toy.shop();
     for event in 3..=8 {
-        toy.admin("PATCH", &format!("/v1/credentials/{id}"), &json!({"name": "n"})).ok(200);
+        toy.admin("PATCH", &format!("/v1/credentials/{id}"), &json!({"name": event.to_string()})).ok(200);
         if event == 5 {
             toy.advance(3_600);
         }
@@ -93,9 +93,14 @@ fn an_export_is_found_sound_without_a_network_and_its_signatures_with_the_root_s
     let plain = run(&[text(&path)], "", "");
     assert_eq!((plain.code, plain.stderr.as_str()), (0, ""), "{}", plain.stderr);
     assert!(plain.stdout.contains("is sound: events 8, head "), "{}", plain.stdout);
-    assert!(plain.stdout.ends_with("/8, checkpoints 0 signed, 2 not verified, 0 kept\n"), "{}", plain.stdout);
+    let end = "/8, checkpoints 0 signed, 2 not verified, 0 kept; that nothing was cut off its end is not proven without \
+               ROOT_SECRETS\n";
+    assert!(plain.stdout.ends_with(end), "{}", plain.stdout);
     let signed = run(&[text(&path)], ROOT, "");
-    assert!(signed.stdout.ends_with("checkpoints 2 signed, 0 not verified, 0 kept\n"), "{}", signed.stdout);
+    let end = "checkpoints 2 signed, 0 not verified, 0 kept; its end was signed at 2026-01-01T01:00:00.000Z\n";
+    assert!(signed.stdout.ends_with(end), "{}", signed.stdout);
+    assert_eq!(verify(&whole, "")["end_signed_at"], Value::Null);
+    assert_eq!(verify(&whole, ROOT)["end_signed_at"], "2026-01-01T01:00:00.000Z");
     let found = verify(&whole, ROOT);
     assert_eq!((&found["count"], &found["head"]["seq"], found["next_after"].is_null()), (&json!(8), &json!(8), true));
     let other = "r1:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE";
@@ -170,6 +175,33 @@ fn a_removed_a_doubled_a_moved_and_a_cut_off_line_are_found() {
     assert_eq!(verify(half, "")["valid"], false);
 }
 
+/// The last line is signed by nobody: whoever cuts an export can write one that fits.
+#[test]
+fn an_export_that_was_cut_and_got_another_end_is_not_sound() {
+    let whole = lines(&export(&scene(), 0));
+    let end = |event: &str| {
+        let event: Value = serde_json::from_str(event).unwrap();
+        let head = json!({"chain": "workspace:acme", "seq": event["seq"], "hash": event["hash"], "at": event["at"]});
+        json!({"head": head, "next_after": null}).to_string()
+    };
+    // Behind the third event; behind the seventh, which lies beyond a checkpoint; and the whole without its last signature.
+    for (kept, last) in [(3, 2), (8, 7), (9, 8)] {
+        let forged = [&whole[..kept], &[end(&whole[last])]].concat();
+        let found = verify(&joined(&forged), ROOT);
+        assert_eq!((&found["valid"], &found["first_bad_line"]), (&json!(false), &json!(kept + 1)), "{found}");
+        assert!(found["why"].as_str().unwrap().contains("signed"), "{found}");
+        assert_eq!(verify(&joined(&forged), "")["end_signed_at"], Value::Null, "without a ring nobody can tell");
+    }
+    // All of it.
+    assert_eq!(verify("{\"head\":null,\"next_after\":null}\n", ROOT)["valid"], false);
+    // Cut back to a checkpoint it is what an export of that hour was: the moment says so.
+    let back = [&whole[..6], &[end(&whole[4])]].concat();
+    assert_eq!(verify(&joined(&back), ROOT)["end_signed_at"], "2026-01-01T01:00:00.000Z");
+    // A signature whose key is gone proves nothing.
+    let other = "r2:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE";
+    assert_eq!(verify(&joined(&whole), other)["first_bad_line"], 11);
+}
+
 #[test]
 fn parts_are_verified_together_and_one_alone_only_from_where_it_begins() {
     let toy = scene();
@@ -182,6 +214,8 @@ fn parts_are_verified_together_and_one_alone_only_from_where_it_begins() {
     first.push(end);
     let alone = verify(&joined(&first), ROOT);
     assert_eq!((&alone["count"], &alone["next_after"]), (&json!(5), &json!(5)));
+    let plain = run(&["-"], ROOT, &joined(&first));
+    assert!(plain.stdout.ends_with(", and there is more: export with after=5\n"), "{}", plain.stdout);
     assert_eq!(verify(&(joined(&first) + &rest), ROOT)["count"], 8);
     assert_eq!(verify(&rest, "")["first_bad_line"], 1, "what stands before is missing");
 
@@ -206,7 +240,12 @@ fn a_checkpoint_that_was_kept_must_lie_on_the_chain() {
         let checkpoint = file(name, text_of_it);
         let run = run(&["--checkpoint", text(&checkpoint), text(&path)], ROOT, "");
         let count = if name == "kept-export" { 2 } else { 1 };
-        assert!(run.stdout.ends_with(&format!("{count} kept\n")), "{name}: {} {}", run.stdout, run.stderr);
+        assert!(
+            run.stdout.contains(&format!(" {count} kept; its end was signed at ")),
+            "{name}: {} {}",
+            run.stdout,
+            run.stderr
+        );
     }
     // A chain that was computed anew is sound in itself, and is not the one of which the checkpoint was kept.
     let other = Toy::new("default");

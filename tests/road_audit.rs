@@ -63,7 +63,7 @@ fn l9_every_administrative_act_is_in_the_chain_once_with_who_what_when_and_the_r
     let body =
         json!({"kind": "widget_key", "workspace": "acme", "environment": "live", "name": "n", "origins": [ORIGIN]});
     let id = send("POST", "/v1/credentials", body).ok(201).text_at("id");
-    let change = json!({"name": "m", "expires_at": null});
+    let change = json!({"name": "m", "origins": [ORIGIN], "expires_at": "2027-01-01T00:00:00Z"});
     send("PATCH", &format!("/v1/credentials/{id}"), change).ok(200);
     send("POST", &format!("/v1/credentials/{id}/rotate"), json!({})).ok(201);
     send("POST", &format!("/v1/credentials/{id}/revoke"), json!({"reason": "a canary of words"})).ok(200);
@@ -132,6 +132,38 @@ fn what_changes_nothing_is_recorded_once() {
     assert_eq!(actions(&chain(&toy, ACME)), acts);
     assert_eq!(actions(&chain(&toy, "")), ["workspace.create", "deploy_key.revoke"]);
     assert_eq!(chain(&toy, "")[1]["target"], "dk_00000000000000000000");
+}
+
+#[test]
+fn a_change_that_changes_nothing_is_no_event_and_no_version() {
+    let toy = Toy::new("default");
+    let (id, key) = toy.shop();
+    let path = format!("/v1/credentials/{id}");
+    let shown = get(&toy, &path).ok(200).json;
+    let name = (Workspace::BINDING.to_owned(), "acme".to_owned());
+    let stored = || {
+        let rows = toy.snapshot()[&name].rows.clone();
+        rows.into_iter()
+            .filter(|(row, _)| row.starts_with("credential/") || row.starts_with("audit"))
+            .collect::<Vec<_>>()
+    };
+    let before = stored();
+    let same = json!({"name": shown["name"], "origins": shown["origins"], "expires_at": shown["expires_at"]});
+    for body in [json!({}), json!({"name": shown["name"]}), json!({"expires_at": null}), same] {
+        assert_eq!(toy.admin("PATCH", &path, &body).ok(200).json, shown);
+        assert_eq!(stored(), before, "{body}");
+    }
+    toy.open(&key);
+    // What was stored and did not reach every shard does so when the call is repeated.
+    let shard = toy.snapshot().into_keys().find(|(kind, name)| kind == "CREDENTIAL" && name.contains(&id)).unwrap();
+    toy.faults.borrow_mut().insert(shard, Fault::Dead);
+    toy.admin("PATCH", &path, &json!({"name": "other"})).refused(503, "unavailable");
+    toy.admin("PATCH", &path, &json!({"name": "other"})).refused(503, "unavailable");
+    toy.faults.borrow_mut().clear();
+    toy.admin("PATCH", &path, &json!({"name": "other"})).ok(200);
+    let events = chain(&toy, ACME);
+    assert_eq!(actions(&events)[2..], ["credential.change"]);
+    assert_eq!(events[2]["reason"], "name");
 }
 
 #[test]
@@ -224,8 +256,8 @@ fn a_lost_acknowledgement_doubles_no_event() {
 fn pages_go_on_where_they_stopped_in_both_directions_and_through_filters() {
     let toy = Toy::new("default");
     let (id, _) = toy.shop();
-    for _ in 0..13 {
-        toy.admin("PATCH", &format!("/v1/credentials/{id}"), &json!({"name": "n"})).ok(200);
+    for name in 0..13 {
+        toy.admin("PATCH", &format!("/v1/credentials/{id}"), &json!({"name": name.to_string()})).ok(200);
     }
     toy.admin("POST", &format!("/v1/credentials/{id}/rotate"), &json!({})).ok(201);
     let page = |query: &str| get(&toy, &format!("/v1/audit?workspace=acme&{query}")).ok(200).json;
@@ -309,7 +341,7 @@ fn l10_a_clock_that_steps_back_leaves_the_numbers_in_order() {
     toy.step_back(3_600);
     let late = toy.deploy_key();
     let path = format!("/v1/credentials/{id}");
-    toy.send("PATCH", &path, &[("authorization", &late)], "{}").ok(200);
+    toy.send("PATCH", &path, &[("authorization", &late)], "{\"name\":\"late\"}").ok(200);
     let events = chain(&toy, ACME);
     assert_eq!(events.iter().map(|event| event["seq"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 2, 3]);
     assert!(events[2]["at"].as_str() < events[1]["at"].as_str());

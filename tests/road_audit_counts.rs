@@ -11,9 +11,15 @@
 mod toy;
 
 use claviger::{
+    audit::{By, Entry, Report},
+    error::Reason,
     id::Stage,
-    machine::Machine as _,
-    registry::{credential::Credential, deployment::Deployment},
+    machine::{Machine as _, World as _},
+    registry::{
+        credential::Credential,
+        deployment::Deployment,
+        workspace::{self, Workspace},
+    },
 };
 use serde_json::{Value, json};
 use toy::{Answer, Fault, ORIGIN, Toy, Visitor, forge};
@@ -24,10 +30,14 @@ fn open(toy: &Toy, key: &str, origin: &str) -> Answer {
 
 /// The refusals in a chain: actor, reason and count.
 fn refusals(toy: &Toy, workspace: &str) -> Vec<(String, String, u64)> {
-    let path = format!("/v1/audit?limit=100&action=credential.refuse{workspace}");
-    let page = toy.admin("GET", &path, &Value::Null).ok(200);
     let text = |event: &Value, name: &str| event[name].as_str().unwrap().to_owned();
-    let items = page.json["items"].as_array().unwrap().clone();
+    let (mut items, mut after) = (Vec::new(), Some(0));
+    while let Some(begin) = after {
+        let path = format!("/v1/audit?limit=100&action=credential.refuse&after={begin}{workspace}");
+        let page = toy.admin("GET", &path, &Value::Null).ok(200).json;
+        items.extend(page["items"].as_array().unwrap().clone());
+        after = page["next_after"].as_u64();
+    }
     assert!(items.iter().all(|event| event["outcome"] == "refused"));
     items.iter().map(|event| (text(event, "actor"), text(event, "reason"), event["count"].as_u64().unwrap())).collect()
 }
@@ -169,6 +179,57 @@ fn a_history_secret_that_its_conversation_refuses_is_told_of() {
     toy.say(&expired, "x").refused(401, "expired_credential");
     toy.advance(60);
     assert_eq!(refusals(&toy, ACME).last().unwrap(), &(actor(&expired), "credential_expired".to_owned(), 1));
+}
+
+/// Whoever has a page's public key has as many genuine history secrets as there may be conversations.
+#[test]
+fn strangers_with_many_history_secrets_fill_no_chain() {
+    let toy = Toy::new("default");
+    toy.shop();
+    let report = |conversation: u64, minute: u64, reason: &Reason| {
+        let actor = format!("history_secret:{conversation}");
+        let by = By { actor, request_id: format!("req_{conversation}"), network: None };
+        let entry = Entry::refused(by, &conversation.to_string(), reason, toy.now());
+        let (chain, source) = ("workspace:acme".to_owned(), format!("s{conversation}"));
+        let report = Report { chain, source, sequence: minute, entry: Entry { count: Some(3), ..entry } };
+        toy.tell::<Workspace>("acme", workspace::Command::Report(report)).unwrap();
+    };
+    for minute in 1..=2 {
+        for conversation in 0..500 {
+            report(conversation, minute, &Reason::CredentialRevoked);
+        }
+        for conversation in 500..510 {
+            report(conversation, minute, &Reason::CredentialExpired);
+        }
+        toy.advance(60);
+        let mut found = refusals(&toy, ACME).split_off(52 * (minute as usize - 1));
+        assert_eq!(found.len(), 52, "fifty of them, and how many more of either reason");
+        let more = found.split_off(50);
+        let others = |reason: &str, count| ("history_secret:*".to_owned(), reason.to_owned(), count);
+        assert_eq!(more, [others("credential_expired", 30), others("credential_revoked", 1_350)]);
+        assert_eq!(found[49].0, "history_secret:49");
+    }
+    let rows = toy.snapshot()[&(Workspace::BINDING.to_owned(), "acme".to_owned())].rows.clone();
+    assert!(rows.keys().all(|row| !row.starts_with("audit-more/")));
+    // Where no alarm rang, the next refusal tells of the minute before; and other credentials have room of their own.
+    for minute in [3, 4] {
+        for conversation in 0..60 {
+            report(conversation, minute, &Reason::CredentialRevoked);
+        }
+        let name = (Workspace::BINDING.to_owned(), "acme".to_owned());
+        if minute == 3 {
+            toy.objects.borrow_mut().get_mut(&name).unwrap().alarm = None;
+            toy.advance(60);
+        }
+    }
+    let (_, key) = toy.widget_key("acme", "live", &[ORIGIN]);
+    open(&toy, &key, "https://other.example").refused(403, "origin_not_allowed");
+    toy.advance(120);
+    let reasons: Vec<String> = refusals(&toy, ACME).into_iter().map(|(_, reason, _)| reason).collect();
+    assert_eq!(reasons.iter().filter(|reason| *reason == "origin_not_allowed").count(), 1);
+    assert_eq!(refusals(&toy, ACME).iter().map(|(_, _, count)| count).sum::<u64>(), 3 * (510 + 510 + 60 + 60) + 1);
+    let verified = toy.admin("GET", "/v1/audit/verify?workspace=acme", &Value::Null).ok(200).json;
+    assert_eq!(verified["valid"], true, "{verified}");
 }
 
 #[test]

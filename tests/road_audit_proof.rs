@@ -193,6 +193,79 @@ fn l2_l3_a_chain_that_was_computed_anew_or_cut_contradicts_its_checkpoints() {
 }
 
 #[test]
+fn a_chain_that_is_cut_below_any_of_its_checkpoints_is_not_sound() {
+    let toy = scene(12);
+    let sound = toy.snapshot();
+    let held = format!("held/workspace:acme/{:015}", 7);
+    let cut = |to: usize| {
+        let event = read(&toy, to);
+        let mut known = head(&toy);
+        (known.seq, known.hash) = (to as u64, event.hash);
+        write(&toy, "audit-head".to_owned(), Some(wire::write(&known)));
+        (to + 1..=12).for_each(|seq| write(&toy, row(seq), None));
+    };
+    // Its own checkpoint is still there, the deployment's copy is not; and the other way round.
+    for own in [true, false] {
+        *toy.objects.borrow_mut() = sound.clone();
+        cut(5);
+        if own {
+            let mut objects = toy.objects.borrow_mut();
+            let deployment = objects.get_mut(&(Deployment::BINDING.to_owned(), "local".to_owned())).unwrap();
+            assert!(deployment.rows.remove(&held).is_some());
+        } else {
+            write(&toy, format!("checkpoint/{:015}", 7), None);
+        }
+        let found = verify(&toy);
+        assert_eq!((&found["valid"], &found["first_bad"]), (&json!(false), &json!(6)), "{found}");
+    }
+    // Everything is gone but a checkpoint.
+    *toy.objects.borrow_mut() = sound.clone();
+    (1..=12).for_each(|seq| write(&toy, row(seq), None));
+    write(&toy, "audit-head".to_owned(), None);
+    assert_eq!(verify(&toy)["first_bad"], 1);
+    // An export shows it as well: the checkpoint lies on no event.
+    *toy.objects.borrow_mut() = sound;
+    cut(5);
+    let checkpoints = export(&toy, 0).lines().filter(|line| line.contains("\"seq\":7")).count();
+    assert_eq!(checkpoints, 1);
+}
+
+#[test]
+fn a_chain_without_its_head_is_not_sound_and_does_not_begin_anew() {
+    let toy = scene(12);
+    let id = read(&toy, 2).target;
+    write(&toy, "audit-head".to_owned(), None);
+    let found = verify(&toy);
+    assert_eq!((&found["valid"], &found["first_bad"]), (&json!(false), &json!(1)), "{found}");
+    let before = toy.snapshot()[&acme()].rows.clone();
+    let answer = toy.admin("POST", &format!("/v1/credentials/{id}/rotate"), &json!({}));
+    assert!(answer.status >= 500, "{}", answer.text);
+    assert_eq!(toy.snapshot()[&acme()].rows, before, "what could not be recorded was not done");
+    // Also where its events cannot be read.
+    (1..=12).for_each(|seq| write(&toy, row(seq), Some(b"?".to_vec())));
+    let path = "/v1/audit/verify?workspace=acme";
+    let found = toy.admin("GET", path, &Value::Null);
+    assert!(found.status >= 500, "{}", found.text);
+}
+
+/// The clock was ahead when the head moved, and is right again: it is not waited for.
+#[test]
+fn a_clock_that_steps_back_does_not_stop_the_checkpoints() {
+    let toy = Toy::new("default");
+    toy.advance(1_000 * HOUR);
+    let (id, _) = toy.shop();
+    toy.step_back(1_000 * HOUR);
+    let own = || toy.snapshot()[&acme()].rows.keys().filter(|key| key.starts_with("checkpoint/")).count();
+    let path = format!("/v1/credentials/{id}");
+    toy.send("PATCH", &path, &[("authorization", &toy.deploy_key())], "{\"name\":\"x\"}").ok(200);
+    toy.advance(HOUR);
+    assert_eq!(own(), 1);
+    toy.send("PATCH", &path, &[("authorization", &toy.deploy_key())], "{\"name\":\"y\"}").ok(200);
+    toy.advance(HOUR);
+    assert_eq!(own(), 2);
+}
+
+#[test]
 fn a_head_that_moved_is_signed_after_an_hour_and_no_other() {
     let toy = Toy::new("default");
     let (id, _) = toy.shop();
@@ -303,7 +376,15 @@ fn a_verification_begins_where_the_one_before_ended_and_sees_the_seam() {
     event.hash = event.digest();
     put(&toy, 5, &event);
     assert_eq!(from(5)["first_bad"], 6);
-    assert_eq!(from(40)["valid"], true, "there is nothing there");
+    for beyond in [13, 14, 40] {
+        let found = from(beyond);
+        assert_eq!(
+            (&found["valid"], &found["first_bad"]),
+            (&json!(false), &json!(13)),
+            "there is nothing there: {found}"
+        );
+    }
+    assert_eq!((from(12)["valid"].clone(), from(12)["count"].clone()), (json!(true), json!(1)));
 }
 
 #[test]

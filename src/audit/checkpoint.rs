@@ -78,17 +78,23 @@ impl Checkpoint {
     }
 }
 
-/// When a head that moves now is to be signed.
-pub(super) fn due(turn: &Turn) -> Timestamp {
-    turn.at().plus_seconds(INTERVAL_SECONDS)
+/// When a head that moves now is to be signed, where that was set before and where not.
+pub(super) fn due(set: Option<Timestamp>, turn: &Turn) -> Timestamp {
+    let latest = turn.at().plus_seconds(INTERVAL_SECONDS);
+    match set {
+        // The clock was ahead when it was set: that moment is not waited for.
+        Some(set) if set > latest => turn.at(),
+        Some(set) => set,
+        None => latest,
+    }
 }
 
-/// The alarm rang: signs the head if that is due, keeps the checkpoint and answers it.
-pub fn wake(turn: &mut Turn) -> Result<Option<Checkpoint>, Reason> {
+/// Signs the head if that is due, keeps the checkpoint and answers it.
+pub(super) fn wake(turn: &mut Turn) -> Result<Option<Checkpoint>, Reason> {
     let Some(mut head) = turn.get::<Head>(HEAD)? else {
         return Ok(None);
     };
-    let Some(due) = head.due else {
+    let Some(due) = head.due.map(|set| self::due(Some(set), turn)) else {
         return Ok(None);
     };
     if turn.at() < due {
@@ -97,7 +103,7 @@ pub fn wake(turn: &mut Turn) -> Result<Option<Checkpoint>, Reason> {
     }
     let signed = turn.signer().and_then(|ring| Checkpoint::sign(&head, turn.at(), ring).ok());
     // Without a ring there is nothing to sign with yet: try again later.
-    head.due = if signed.is_some() { None } else { Some(self::due(turn)) };
+    head.due = if signed.is_some() { None } else { Some(self::due(None, turn)) };
     if let Some(again) = head.due {
         turn.wake_at(again)?;
     }

@@ -11,7 +11,7 @@ mod report;
 mod walk;
 
 pub use act::{Act, By, Entry};
-pub use checkpoint::{Checkpoint, Signature, wake};
+pub use checkpoint::{Checkpoint, Signature};
 pub use event::{Event, GENESIS};
 pub use page::{Ask, Page, read};
 pub use report::{Report, receive};
@@ -19,7 +19,7 @@ pub use walk::Walk;
 
 use crate::{
     error::Reason,
-    machine::{Turn, next},
+    machine::{Range, Turn, next},
     time::Timestamp,
     wire,
 };
@@ -60,14 +60,29 @@ pub fn deployment(name: &str) -> String {
 /// Writes an event to the chain of this object, beside whatever else the turn changes: all of it or nothing.
 pub fn record(chain: &str, entry: Entry, turn: &mut Turn) -> Result<(), Reason> {
     let head: Option<Head> = turn.get(HEAD)?;
-    let due = head.as_ref().and_then(|head| head.due);
+    // A chain whose head is gone does not begin anew over what is left of it.
+    if head.is_none() && has_events(turn)? {
+        return Err(Reason::Unreadable(HEAD.to_owned()));
+    }
+    let due = checkpoint::due(head.as_ref().and_then(|head| head.due), turn);
     let (last, prev) = head.map_or_else(|| (0, GENESIS.to_owned()), |head| (head.seq, head.hash));
     let seq = next(last)?;
     let event = Event::new(seq, prev, entry);
-    let due = due.unwrap_or_else(|| checkpoint::due(turn));
     turn.put(event_key(seq), &event);
     turn.put(HEAD, &Head { chain: chain.to_owned(), seq, hash: event.hash, at: event.at, due: Some(due) });
     turn.wake_at(due.max(turn.at()))
+}
+
+/// The alarm rang: records what waited for it; signs the head if that is due, and answers the checkpoint.
+pub fn wake(turn: &mut Turn) -> Result<Option<Checkpoint>, Reason> {
+    report::wake(turn)?;
+    checkpoint::wake(turn)
+}
+
+/// Whether there is any row of an event, readable or not.
+fn has_events(turn: &Turn) -> Result<bool, Reason> {
+    let any = Range { prefix: EVENTS, after: None, reverse: false, limit: 1 };
+    turn.list_keys(&any).map(|keys| !keys.is_empty())
 }
 
 fn event_key(seq: u64) -> String {

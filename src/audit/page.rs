@@ -4,7 +4,7 @@ use super::{
     EVENTS, HEAD, Head,
     checkpoint::{self, CHECKPOINTS, Checkpoint},
     event::Event,
-    event_key,
+    event_key, has_events,
 };
 use crate::{
     error::Reason,
@@ -28,7 +28,8 @@ pub struct Ask {
     pub actor: Option<String>,
     /// At most so many.
     pub limit: usize,
-    /// With the checkpoints that lie among them, or on the one that the page begins after.
+    /// With the checkpoints that lie among them, or on the one that the page begins after; and on the last page with those
+    /// that lie beyond, where there should be none.
     pub checkpoints: bool,
 }
 
@@ -69,18 +70,22 @@ pub fn read(ask: &Ask, turn: &Turn) -> Result<Page, Reason> {
             break;
         }
     }
+    if head.is_none() && looked_to.is_none() && ask.from.unwrap_or_default() == 0 && has_events(turn)? {
+        return Err(Reason::Unreadable(HEAD.to_owned()));
+    }
     let last = head.as_ref().map_or(0, |head| head.seq);
     let next = looked_to.filter(|seq| if ask.newest_first { *seq > 1 } else { *seq < last });
-    let checkpoints = match looked_to.or(ask.from) {
-        Some(to) if ask.checkpoints => self::checkpoints(ask.from.unwrap_or_default(), to, turn)?,
-        _ => Vec::new(),
+    let checkpoints = if ask.checkpoints {
+        self::checkpoints(ask.from.unwrap_or_default(), looked_to.filter(|_| next.is_some()), turn)?
+    } else {
+        Vec::new()
     };
     Ok(Page { items, head, next, checkpoints })
 }
 
-fn checkpoints(from: u64, to: u64, turn: &Turn) -> Result<Vec<Checkpoint>, Reason> {
+fn checkpoints(from: u64, to: Option<u64>, turn: &Turn) -> Result<Vec<Checkpoint>, Reason> {
     let after = from.checked_sub(1).map(checkpoint::key);
     let range = Range { prefix: CHECKPOINTS, after: after.as_deref(), reverse: false, limit: LOOK };
     let rows = turn.list_readable::<Checkpoint>(&range)?.into_iter().map(|(_, checkpoint)| checkpoint);
-    Ok(rows.take_while(|checkpoint| checkpoint.seq <= to).collect())
+    Ok(rows.take_while(|checkpoint| to.is_none_or(|to| checkpoint.seq <= to)).collect())
 }

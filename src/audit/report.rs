@@ -1,9 +1,16 @@
 //! Events on their way to the object that keeps the chain: they may arrive twice and are recorded once.
+//!
+//! Refusals are told by as many objects as there are conversations, and whoever has a page's public key can open those: in
+//! one minute a chain takes so many of them one by one, and of the others how many there were.
 
-use super::{act::Entry, record};
+use super::{
+    act::{By, Entry},
+    record,
+};
 use crate::{
     error::Reason,
-    machine::{Turn, next},
+    machine::{Range, Turn, next},
+    time::Timestamp,
     wire,
 };
 
@@ -11,6 +18,33 @@ use crate::{
 const SENT: &str = "audit-sent";
 /// The number of the last report that was taken in, by source.
 const RECEIVED: &str = "audit-from/";
+
+/// How many refusals this minute has seen, by kind of credential.
+const SEEN: &str = "audit-seen/";
+/// Refusals that found no room, by kind of credential and reason.
+const MORE: &str = "audit-more/";
+
+/// Refusals of one kind of credential that a chain takes one by one in a minute.
+const MAX_REFUSALS: u64 = 50;
+const MINUTE_MILLIS: u64 = 60_000;
+
+/// Rows of refusals that found no room, at most: more than there are kinds and reasons.
+const MAX_MORE: usize = 200;
+
+struct Seen {
+    minute: u64,
+    count: u64,
+}
+
+wire!(Seen { minute, count });
+
+struct More {
+    minute: u64,
+    chain: String,
+    entry: Entry,
+}
+
+wire!(More { minute, chain, entry });
 
 /// An event for the chain of another object.
 #[derive(Clone, Debug)]
@@ -43,5 +77,57 @@ pub fn receive(report: Report, turn: &mut Turn) -> Result<(), Reason> {
         return Ok(());
     }
     turn.put(key, &report.sequence);
-    record(&report.chain, report.entry, turn)
+    let Report { chain, entry, .. } = report;
+    let kind = entry.by.actor.split_once(':').map(|(kind, _)| kind.to_owned());
+    match kind.filter(|_| entry.outcome == "refused") {
+        Some(kind) => refuse(&kind, chain, entry, turn),
+        None => record(&chain, entry, turn),
+    }
+}
+
+/// Records a refusal where there is room for it in this minute, and counts it where there is none.
+fn refuse(kind: &str, chain: String, entry: Entry, turn: &mut Turn) -> Result<(), Reason> {
+    let (key, minute) = (format!("{SEEN}{kind}"), minute(turn.at()));
+    let seen = match turn.get::<Seen>(&key)? {
+        Some(seen) if seen.minute == minute => seen.count,
+        // The first of a minute does not wait for the alarm to end the one before.
+        _ => wake(turn).map(|()| 0)?,
+    };
+    if seen < MAX_REFUSALS {
+        turn.put(key, &Seen { minute, count: seen + 1 });
+        return record(&chain, entry, turn);
+    }
+    let key = format!("{MORE}{kind}/{}", entry.reason.as_deref().unwrap_or_default());
+    let known: Option<More> = turn.get(&key)?;
+    let count = known.as_ref().and_then(|more| more.entry.count).unwrap_or_default();
+    let count = Some(count.saturating_add(entry.count.unwrap_or(1)));
+    let first = known.map_or_else(
+        || {
+            let by = By { actor: format!("{kind}:*"), ..entry.by };
+            Entry { by, target: "*".to_owned(), ..entry }
+        },
+        |more| more.entry,
+    );
+    turn.put(key, &More { minute, chain, entry: Entry { count, ..first } });
+    turn.wake_at(Timestamp(minute.saturating_add(1).saturating_mul(MINUTE_MILLIS)))
+}
+
+/// The alarm rang: records how many found no room in minutes that are over.
+pub(super) fn wake(turn: &mut Turn) -> Result<(), Reason> {
+    let now = minute(turn.at());
+    for (key, more) in
+        turn.list_readable::<More>(&Range { prefix: MORE, after: None, reverse: false, limit: MAX_MORE })?
+    {
+        if more.minute == now {
+            turn.wake_at(Timestamp(now.saturating_add(1).saturating_mul(MINUTE_MILLIS)))?;
+        } else {
+            turn.delete(key);
+            record(&more.chain, more.entry, turn)?;
+        }
+    }
+    Ok(())
+}
+
+fn minute(at: Timestamp) -> u64 {
+    at.0 / MINUTE_MILLIS
 }

@@ -44,6 +44,8 @@ struct Found<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<&'a str>,
     checkpoints: Checkpoints,
+    /// When the final head was signed; none where nobody proves that nothing was cut off.
+    end_signed_at: Option<&'a str>,
     next_after: Option<u64>,
 }
 
@@ -74,6 +76,8 @@ struct Verification<'a> {
     checkpoints: Checkpoints,
     /// Where the last part ended, and what it says comes next; none where the last line is no end.
     end: Option<Option<u64>>,
+    /// When the event that was come to was signed last, by signatures that hold.
+    sealed_at: Option<String>,
     why: &'a str,
 }
 
@@ -99,7 +103,8 @@ pub fn inspect(export: &[u8], kept: &[u8], ring: Option<&KeyRing>) -> Answer<Opt
 
 impl<'a> Verification<'a> {
     fn begin(walk: Walk, ring: Option<&'a KeyRing>, kept: Vec<Checkpoint>) -> Self {
-        Self { walk, ring, kept, chain: None, at: None, checkpoints: Checkpoints::default(), end: None, why: "" }
+        let checkpoints = Checkpoints::default();
+        Self { walk, ring, kept, chain: None, at: None, checkpoints, end: None, sealed_at: None, why: "" }
     }
 
     /// The first line that is not sound, from 1; `why` says what is wrong with it.
@@ -121,21 +126,24 @@ impl<'a> Verification<'a> {
                 return Ok(Some(number));
             }
         }
-        let why = if self.end.is_none() {
-            "the export was cut off: its last line, with `head`, is missing"
+        let (line, why) = if self.end.is_none() {
+            (number + 1, "the export was cut off: its last line, with `head`, is missing")
         } else if !self.kept.is_empty() {
-            "a checkpoint that was kept is not on this chain"
+            (number + 1, "a checkpoint that was kept is not on this chain")
+        } else if self.ring.is_some() && self.end == Some(None) && self.sealed_at.is_none() {
+            // This line is signed by nobody: whoever cut the export could write it.
+            (number, "no checkpoint before it is signed for this head: events may have been cut off")
         } else {
             return Ok(None);
         };
         self.why = why;
-        Ok(Some(number + 1))
+        Ok(Some(line))
     }
 
     fn step(&mut self, line: Line) -> Result<(), &'static str> {
         match line {
             Line::Event(event) => {
-                self.end = None;
+                (self.end, self.sealed_at) = (None, None);
                 self.walk.step(&event)?;
                 self.at = Some(event.at);
                 self.meet()
@@ -188,7 +196,11 @@ impl<'a> Verification<'a> {
 
     fn signed(&mut self, checkpoint: &Checkpoint) -> Result<(), &'static str> {
         match self.ring.map(|ring| checkpoint.signature(ring)) {
-            Some(Signature::Sound) => self.checkpoints.sound += 1,
+            Some(Signature::Sound) => {
+                self.checkpoints.sound += 1;
+                let at = Some(&checkpoint.at).max(self.sealed_at.as_ref());
+                self.sealed_at = at.cloned();
+            }
             Some(Signature::Unknown) | None => self.checkpoints.unsigned += 1,
             Some(Signature::Forged) => return Err("the signature of the checkpoint does not hold"),
         }
@@ -199,6 +211,7 @@ impl<'a> Verification<'a> {
         let Walk { seq, hash, count } = &self.walk;
         let Checkpoints { sound, unsigned, kept } = self.checkpoints;
         let next_after = self.end.flatten();
+        let signed_at = self.sealed_at.as_deref().filter(|_| bad.is_none() && next_after.is_none());
         if json {
             let found = Found {
                 valid: bad.is_none(),
@@ -207,6 +220,7 @@ impl<'a> Verification<'a> {
                 first_bad_line: bad,
                 why: bad.map(|_| self.why),
                 checkpoints: self.checkpoints,
+                end_signed_at: signed_at,
                 next_after,
             };
             let text = serde_json::to_string(&found).map_err(|error| misused(error.to_string()))?;
@@ -218,7 +232,11 @@ impl<'a> Verification<'a> {
         if let Some(line) = bad {
             return Err(Failure::unsound(format!("{name}:{line}: {}", self.why)));
         }
-        let more = next_after.map_or_else(String::new, |next| format!(", and there is more: export with after={next}"));
+        let more = match (next_after, signed_at) {
+            (Some(next), _) => format!(", and there is more: export with after={next}"),
+            (None, Some(at)) => format!("; its end was signed at {at}"),
+            (None, None) => "; that nothing was cut off its end is not proven without ROOT_SECRETS".to_owned(),
+        };
         let checkpoints = format!("checkpoints {sound} signed, {unsigned} not verified, {kept} kept");
         Ok(Zeroizing::new(format!("{name} is sound: events {count}, head {hash}/{seq}, {checkpoints}{more}")))
     }

@@ -169,8 +169,13 @@ pub async fn export(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
         }
         let head = page.head.as_ref();
         if page.next.is_none() || hop == EXPORT_HOPS {
+            // Those that lie beyond the head are no secret of a chain that was cut: they are not sound where they stand.
+            let lost: Vec<&Checkpoint> = checkpoints.collect();
+            for checkpoint in &lost {
+                lines.push(line(&Signed { checkpoint })?);
+            }
             // Signed now: whoever keeps this export holds all that is in it against us.
-            if let Some(head) = head.filter(|head| head.seq == after) {
+            if let Some(head) = head.filter(|head| head.seq == after && lost.is_empty()) {
                 lines.push(line(&Signed { checkpoint: &Checkpoint::sign(head, world.now(), &asked.config.ring)? })?);
             }
             lines.push(line(&End { head, next_after: page.next })?);
@@ -191,7 +196,7 @@ pub async fn verify(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
     let begin = place(asked, "after")?.unwrap_or_default().saturating_sub(1);
     let (mut after, mut next, mut head) = (begin, None, None);
     let mut found = Checkpoints::default();
-    let mut bad = None;
+    let (mut bad, mut is_lost) = (None, false);
     for hop in 1..=VERIFY_HOPS {
         let page = chain.read(everything(after), world, notes).await?;
         if let (1, true, Some(first)) = (hop, begin > 0, page.items.first()) {
@@ -200,6 +205,7 @@ pub async fn verify(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
         let others = kept.iter().filter(|checkpoint| !page.checkpoints.contains(checkpoint));
         let checkpoints: Vec<&Checkpoint> = page.checkpoints.iter().chain(others).collect();
         bad = sound(&page, &checkpoints, &name, &asked.config.ring, &mut walk, &mut found).err();
+        is_lost = checkpoints.iter().any(|checkpoint| page.head.as_ref().is_none_or(|head| checkpoint.seq > head.seq));
         (after, next, head) = (walk.seq.max(begin), page.next, page.head);
         if bad.is_some() || next.is_none() {
             break;
@@ -209,9 +215,11 @@ pub async fn verify(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
     if bad.is_none() && next.is_none() && after < last {
         bad = Some((after + 1, "it is missing: the chain goes on"));
     }
-    let lost = kept.iter().find(|checkpoint| next.is_none() && checkpoint.seq > last);
-    if let (None, Some(_)) = (bad, lost) {
-        bad = Some((last + 1, "it is missing: the deployment keeps a checkpoint of what came later"));
+    if bad.is_none() && is_lost {
+        bad = Some((last + 1, "it is missing: there is a checkpoint of what came later"));
+    }
+    if bad.is_none() && place(asked, "after")?.is_some_and(|asked| asked > last) {
+        bad = Some((last + 1, "it is missing: `after` is beyond the head of the chain"));
     }
     let (first_bad, why) = bad.unzip();
     let next_after = next.filter(|_| bad.is_none());
@@ -250,6 +258,7 @@ fn sound(
             Err((walk.seq, "it is not the head of the chain"))
         }
         Some(head) if head.seq < walk.seq => Err((head.seq + 1, "it lies beyond the head of the chain")),
+        None if !page.items.is_empty() => Err((1, "it lies beyond the head of the chain: there is none")),
         _ => Ok(()),
     }
 }

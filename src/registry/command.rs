@@ -93,16 +93,26 @@ pub struct Change {
 wire!(Change { name, origins, expires_at });
 
 impl Change {
-    /// The members that it changes, for the record; never their values.
-    pub fn members(&self) -> Option<String> {
+    /// Changes the record. The members that are not what they were, for the audit, and never their values; none where nothing
+    /// is another than before.
+    pub fn apply(self, record: &mut CredentialRecord) -> Option<String> {
+        let expires_at = self.expires_at.map(|expiry| match expiry {
+            Expiry::At(moment) => Some(moment),
+            Expiry::Never => None,
+        });
         let members = [
-            self.name.as_ref().map(|_| "name"),
-            self.origins.as_ref().map(|_| "origins"),
-            self.expires_at.as_ref().map(|_| "expires_at"),
+            set(&mut record.name, self.name).then_some("name"),
+            set(&mut record.origins, self.origins).then_some("origins"),
+            set(&mut record.expires_at, expires_at).then_some("expires_at"),
         ];
         let members: Vec<&str> = members.into_iter().flatten().collect();
         (!members.is_empty()).then(|| members.join(", "))
     }
+}
+
+/// Whether that is another value.
+fn set<T: PartialEq>(known: &mut T, value: Option<T>) -> bool {
+    value.is_some_and(|value| std::mem::replace(known, value) != *known)
 }
 
 /// When a credential ends.

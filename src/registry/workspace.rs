@@ -113,21 +113,15 @@ fn answer(command: Command, info: &WorkspaceRecord, turn: &mut Turn) -> Result<R
         Command::ListCredentials(list) => listing::credentials(&list, turn),
         Command::ChangeCredential(id, change, by) => {
             let mut record = find_living(&id, turn)?;
+            let Some(members) = change.apply(&mut record) else {
+                // Told again: the request that made it so may have been answered before every shard knew.
+                tell_shards(&record, turn)?;
+                turn.await_delivery();
+                return Ok(Reply::Credential(Box::new(record)));
+            };
             let entry = Entry::done(Act::CredentialChange, by, id.as_str(), turn.at());
-            let entry = Entry { reason: change.members(), ..entry };
+            let entry = Entry { reason: Some(members), ..entry };
             audit::record(&audit::workspace(info.id.as_str()), entry, turn)?;
-            if let Some(name) = change.name {
-                record.name = name;
-            }
-            if let Some(origins) = change.origins {
-                record.origins = origins;
-            }
-            if let Some(expires_at) = change.expires_at {
-                record.expires_at = match expires_at {
-                    Expiry::At(moment) => Some(moment),
-                    Expiry::Never => None,
-                };
-            }
             publish(record, turn)
         }
         Command::RotateCredential(id, secret, overlap_seconds, by) => {

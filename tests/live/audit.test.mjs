@@ -22,8 +22,10 @@ const start = async (options) => {
 beforeEach(() => start());
 afterEach(() => worker?.stop());
 
+let names = 0;
+/** Another name each time: a change to what already is would be no event. */
 const change = (headers = {}) =>
-  worker.api("PATCH", `/v1/credentials/${id}`, { body: { name: "another" }, headers });
+  worker.api("PATCH", `/v1/credentials/${id}`, { body: { name: `another ${++names}` }, headers });
 const read = async (query) => {
   const answer = await worker.api("GET", `/v1/audit${query}`);
   assert.equal(answer.status, 200, answer.text);
@@ -88,7 +90,8 @@ test("l4_what_was_acknowledged_is_in_the_chain_once_and_the_chain_is_whole_over_
   assert.equal(verify(keep(text, "after-kills")).count, changes + 2);
   // The registry and the record say the same.
   const { version, name } = (await worker.api("GET", `/v1/credentials/${id}`)).json;
-  assert.deepEqual([version, name], [undefined, "another"]);
+  assert.equal(version, undefined);
+  assert.ok([`another ${names - 1}`, `another ${names}`].includes(name), name);
 });
 
 test("l4_an_act_whose_transaction_failed_half_way_is_neither_done_nor_recorded", async () => {
