@@ -177,7 +177,7 @@ impl Optimizer {
         let optimized = wasm.with_extension("opt");
         let status = Command::new(&self.node)
             .args([&self.script, wasm, Path::new("-o"), &optimized])
-            .args(["-Os", "--strip-debug", "--strip-producers"])
+            .args(["-O3", "--strip-debug", "--strip-producers"])
             // Without a limit it inlines whatever has one caller: a tenth more after compression, and twice the time.
             .arg("--one-caller-inline-max-function-size=15")
             .args(WASM_FEATURES.map(|feature| format!("--enable-{feature}")))
