@@ -46,14 +46,14 @@ pub async fn create(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
     let (_, mut fields) = body::read(world).await?;
     let name = required("name", fields.label("name", 100, &asked.config.door())?)?;
     let id = match fields.optional_text("id", 64)? {
-        Some(id) if asked.config.door().is_like_credential(&id) => {
+        Some(id) if asked.config.door().is_like_secret(&id) => {
             return Err(Reason::invalid(
                 "id",
                 "This looks like a secret, which has no place here: treat it as leaked.",
             ));
         }
         Some(id) => WorkspaceId::try_from(id).map_err(|_| {
-            Reason::invalid("id", "1 to 64 of a-z, A-Z, 0-9, _ and -, starting with a letter or digit.")
+            Reason::invalid("id", "1 to 42 of a-z, A-Z, 0-9, _ and -, starting with a letter or digit.")
         })?,
         None => WorkspaceId::issue(world.now(), world.random()?),
     };
