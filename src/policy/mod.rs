@@ -1,29 +1,17 @@
 //! May they. The policy file as types, the table of actions, and the one pure function that reads it.
 
+mod built_in;
 mod file;
 mod identity;
 mod routes;
+mod scopes;
 mod table;
 
+pub use built_in::{BUILT_IN, DEFAULT, built_in};
 pub use file::{PolicyError, parse};
 pub use identity::IdentityRule;
 
 use crate::{credential::CredentialKind, error::Reason, limit::Limit, principal::Principal, scope::Scope};
-
-/// The policy that serves when none is named.
-pub const DEFAULT: &str = include_str!("../../policies/default.toml");
-
-/// The policy of a support product: sixteen scopes.
-pub const SUPPORT: &str = include_str!("../../policies/support.toml");
-
-/// The text of a built-in policy.
-pub fn built_in(name: &str) -> Option<&'static str> {
-    match name {
-        "default" => Some(DEFAULT),
-        "support" => Some(SUPPORT),
-        _ => None,
-    }
-}
 
 /// A policy file, parsed and found sound.
 #[derive(Clone, Debug)]
