@@ -112,7 +112,7 @@ fn a_tier_has_windows_or_is_custom() {
     let two = tier(
         "lease_seconds = 60\ntokens = [{ limit = 4_294_967_295, window_seconds = 1 }, { limit = 0x10, window_seconds = 0b11 }]",
     );
-    assert_eq!(two.tokens, [limit("tokens", u32::MAX, 1), limit("tokens", 16, 3)]);
+    assert_eq!(two.tokens, [limit("tokens-1", u32::MAX, 1), limit("tokens-3", 16, 3)]);
     assert_eq!((two.requests, two.lease_seconds), (vec![], Some(60)));
     assert!(tier("custom = true").custom);
     let windows = "[tiers.a]\nrequests = { limit = 1, window_seconds = 1 }\n";
