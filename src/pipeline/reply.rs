@@ -81,7 +81,7 @@ impl Reply {
     }
 }
 
-/// The body of a refusal (`docs/http.md`).
+/// The body of a refusal (`docs/errors.md`).
 #[derive(Serialize)]
 struct ErrorBody<'a> {
     success: bool,
