@@ -36,6 +36,7 @@ pub mod request;
 pub mod scope;
 pub mod secret;
 pub mod time;
+pub mod upstream;
 pub mod wire;
 
 #[cfg(not(target_arch = "wasm32"))]

@@ -92,6 +92,7 @@ async fn act(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result
         Action::ExportAudit => audit::export(asked, world, notes).await,
         Action::VerifyAudit => audit::verify(asked, world, notes).await,
         Action::CloseConversation
+        | Action::Forward(_)
         | Action::OpenConversation
         | Action::ReadHistory
         | Action::RotateHistorySecret

@@ -2,13 +2,16 @@
 
 mod built_in;
 mod file;
+mod gate;
 mod identity;
+mod router;
 mod routes;
 mod scopes;
 mod table;
 
 pub use built_in::{BUILT_IN, DEFAULT, built_in};
 pub use file::{PolicyError, parse};
+pub use gate::authorize_route;
 pub use identity::IdentityRule;
 
 use crate::{credential::CredentialKind, error::Reason, limit::Limit, principal::Principal, scope::Scope};
@@ -28,6 +31,8 @@ pub struct Policy {
     pub widget: Option<WidgetPolicy>,
     /// Routes of the gateway.
     pub routes: Vec<Route>,
+    /// The same, as they are looked for.
+    router: router::Router,
     /// `Authorization` schemes that carry deploy keys.
     pub deploy_schemes: Vec<String>,
 }
@@ -134,7 +139,7 @@ pub struct TokenRule {
     pub settle: String,
 }
 
-/// Everything anyone can do here, outside the gateway's routes.
+/// Everything anyone can do here.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Action {
     /// `POST /w/{wk}/conversations/{id}/close`.
@@ -149,6 +154,8 @@ pub enum Action {
     ChangeCredential,
     /// `GET /v1/audit/export`.
     ExportAudit,
+    /// The gateway's route of this number in the policy: see [`authorize_route`].
+    Forward(usize),
     /// `GET /v1/conversations`.
     ListConversations,
     /// `GET /v1/credentials`.
@@ -190,7 +197,7 @@ pub enum Action {
 }
 
 impl Action {
-    /// Every action.
+    /// Every action but the routes, which are the policy's.
     pub const ALL: [Self; 25] = [
         Self::Whoami,
         Self::CreateWorkspace,
@@ -223,6 +230,8 @@ impl Action {
     /// history secret who; neither is accepted anywhere else.
     pub fn accepts(self) -> &'static [CredentialKind] {
         match self {
+            // Each route says so itself.
+            Self::Forward(_) => &[],
             Self::OpenConversation => &[CredentialKind::WidgetKey],
             Self::ReadHistory | Self::Write | Self::RotateHistorySecret | Self::CloseConversation => {
                 &[CredentialKind::HistorySecret]
