@@ -255,6 +255,6 @@ pub trait World {
     /// Asks the object `name` of this kind: one hop.
     async fn ask<M: Machine>(&self, name: &str, command: M::Command) -> Result<M::Reply, Reason>;
 
-    /// Calls the API behind, once; the request's body goes with it as it comes.
+    /// Calls the API behind; the request's body goes with it as it comes.
     async fn forward(&self, call: Outgoing) -> Result<Incoming, Reason>;
 }

@@ -71,7 +71,7 @@ function hops(env, id, asks) {
   return Promise.all(hops);
 }
 
-// One try, with what the core chose. A caller who goes away ends it: its body breaks off, or nobody reads the answer.
+// One call, with what the core chose. A caller who goes away ends it: its body breaks off, or nobody reads the answer.
 async function forward(body, env, [, method, url, hasBody, ...lines]) {
   try {
     const init = { method, headers: pairs(lines), body: hasBody ? body : null, redirect: "manual" };

@@ -221,7 +221,7 @@ test("server-sent events arrive one by one", async () => {
   assert.deepEqual(events, [1, 2, 3, 4, 5].map((event) => `data: ${event}\n\n`));
 });
 
-test("a22_a path that servers read in two ways leads nowhere", async () => {
+test("a22_a_path_that_servers_read_in_two_ways_leads_nowhere", async () => {
   const before = seen.length;
   for (const tail of [
     "../secret", "a/../b", "a/./b", "a//b", "%2e%2e", "a%2fb", "a%2Fb", "a%5cb", "a\\b", "a;b", "a%3bb", "a%00", "%252e%252e", "a%0d%0aX:1", "%", "%zz", "a%7f",
@@ -235,7 +235,7 @@ test("a22_a path that servers read in two ways leads nowhere", async () => {
   }
   assert.equal((await get("/v1/things/a\0")).status, 400);
   assert.equal(seen.length, before);
-  for (const tail of ["a%20b", "caf%C3%A9", "a%40b.example", "a.b/", "a:b@c,d+e=f&g$h!i*j'k(l)~_-", "a?x=/../..//%2f;y&q='\"<>|%00"]) {
+  for (const tail of ["a%20b", "caf%C3%A9", "a%40b.example", "a.b/", "a:b@c,d+e=f&g$h!i*j'k(l)~_-", "a?x=/../..//%2f;y&q=|%00"]) {
     assert.equal((await get(`/v1/things/${tail}`)).status, 200, tail);
     assert.equal(last().url.split("?")[0], `/v1/things/${tail}`.split("?")[0]);
   }
@@ -265,16 +265,17 @@ test("an upgrade is not passed on", async () => {
   assert.deepEqual(last().get("upgrade"), []);
 });
 
-test("a connection that is cut before the answer is 502, after one try", async () => {
+test("a connection that is cut before the answer is 502, and what may have had an effect is not tried again", async () => {
   answers = (request) => request.socket.resetAndDestroy();
-  const before = seen.length;
-  for (const method of ["GET", "POST", "DELETE"]) {
-    const { status, json } = await worker.api(method, "/v1/things/1");
+  // The runtime tries once more what RFC 9110 §9.2.2 lets it: an idempotent method, without a body, on a connection that it had before.
+  for (const [method, body, tries] of [["GET", undefined, 2], ["POST", undefined, 1], ["POST", { a: 1 }, 1], ["PATCH", { a: 1 }, 1], ["PUT", { a: 1 }, 1]]) {
+    const before = seen.length;
+    const { status, json } = await worker.api(method, "/v1/things/1", { body });
     assert.deepEqual([status, json.code], [502, "upstream_error"], method);
+    assert.ok(seen.length - before <= tries && seen.length > before, `${method}: ${seen.length - before}`);
   }
-  assert.equal(seen.length, before + 3);
   const log = worker.log().split("\n").filter((line) => line.includes("upstream_failed"));
-  assert.equal(log.length, 3);
+  assert.equal(log.length, 5);
 });
 
 test("an answer that is cut in its middle does not look whole", async () => {
@@ -297,7 +298,7 @@ test("what is no HTTP is 502", async () => {
   const other = await startWorker({ vars: { POLICY_TOML, UPSTREAM: `http://127.0.0.1:${port}` } });
   assert.equal((await other.api("GET", "/v1/things/1")).json.code, "upstream_error");
   // Nobody is there at all, any more.
-  await new Promise((done) => listener.close(done));
+  listener.close();
   for (const method of ["GET", "POST"]) {
     const { status, json } = await other.api(method, "/v1/things/1", { body: method === "POST" ? { a: 1 } : undefined });
     assert.deepEqual([status, json.code, json.error], [502, "upstream_error", "The API behind did not answer."]);
@@ -315,7 +316,25 @@ test("without UPSTREAM whoever may call is told so, and all else works", async (
   await other.stop();
 });
 
-test("a26_callers who go away break nothing, and the API behind learns of it", async () => {
+test("a29_a_panic_elsewhere_while_the_api_behind_is_waited_for_is_503_and_the_next_call_works", async () => {
+  const faulty = await startWorker({ build: "build-faults", vars: { POLICY_TOML, UPSTREAM: worker.vars.UPSTREAM } });
+  const [arrived, goOn] = [Promise.withResolvers(), Promise.withResolvers()];
+  answers = async (request, response) => {
+    arrived.resolve();
+    await goOn.promise;
+    response.end("late");
+  };
+  const waiting = faulty.api("POST", "/v1/things/1", { body: { a: 1 } });
+  await arrived.promise;
+  assert.equal((await faulty.api("GET", "/healthz", { headers: { "claviger-fault": "panic" } })).status, 500);
+  goOn.resolve();
+  const { status, json } = await waiting;
+  assert.deepEqual([status, json.code], [503, "unavailable"]);
+  assert.equal((await faulty.api("GET", "/v1/things/1")).text, "late");
+  await faulty.stop();
+});
+
+test("a26_callers_who_go_away_break_nothing_and_the_api_behind_learns_of_it", async () => {
   let begun = 0, ended = 0;
   answers = async (request, response) => {
     begun++;
