@@ -71,10 +71,11 @@ function hops(env, id, asks) {
   return Promise.all(hops);
 }
 
-// One call, with what the core chose. A caller who goes away ends it: its body breaks off, or nobody reads the answer.
+// One call, with what the core chose. No cache may answer it: that knows a URL, and not who is asking.
+// A caller who goes away ends it: its body breaks off, or nobody reads the answer.
 async function forward(body, env, [, method, url, hasBody, ...lines]) {
   try {
-    const init = { method, headers: pairs(lines), body: hasBody ? body : null, redirect: "manual" };
+    const init = { method, headers: pairs(lines), body: hasBody ? body : null, redirect: "manual", cache: "no-store" };
     return await (env.UPSTREAM_NETWORK ?? globalThis).fetch(url, init);
   } catch (error) {
     console.error(`no answer from the upstream: ${error?.name}`);

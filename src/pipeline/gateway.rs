@@ -74,7 +74,9 @@ async fn act(admitted: &Admitted, request: &Request, config: &Config, world: &im
     }
     let origin = config.upstream.as_deref().ok_or(Reason::UpstreamMissing)?;
     let is_read = matches!(request.method.as_str(), "GET" | "HEAD");
-    if is_read && world.header("content-length").is_some_and(|length| length.trim() != "0") {
+    let has_body = world.header("transfer-encoding").is_some()
+        || world.header("content-length").is_some_and(|length| length.trim() != "0");
+    if is_read && has_body {
         return Err(Reason::invalid("", "A GET or HEAD has no body here: ask in the path and in the query."));
     }
     let mut headers = forwarded(world.headers());

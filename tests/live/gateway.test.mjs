@@ -85,9 +85,12 @@ test("a call goes out as it came, with our word and without the credential", asy
   assert.deepEqual([method, url, length], ["POST", "/v1/things/1?a=%20&b=c", body.length]);
   const names = headers.map(([name]) => name).sort();
   assert.deepEqual(names, [
-    "accept", "claviger-kind", "claviger-principal", "claviger-request-id", "content-length", "content-type", "host", "idempotency-key", "x-trace",
+    "accept", "cache-control", "claviger-kind", "claviger-principal", "claviger-request-id", "content-length", "content-type", "host", "idempotency-key",
+    "pragma", "x-trace",
   ]);
   assert.deepEqual(last().get("claviger-kind"), ["deploy_key"]);
+  // No cache on the way may answer one caller with what another one got.
+  assert.deepEqual([last().get("cache-control"), last().get("pragma")], [["no-cache"], ["no-cache"]]);
   assert.deepEqual(last().get("host"), [new URL(worker.vars.UPSTREAM).host]);
   const line = worker.log().split("\n").find((line) => line.includes(last().get("claviger-request-id")[0]));
   const { route, credential } = JSON.parse(line);
@@ -251,8 +254,9 @@ test("nothing goes out without a credential, from a browser, or where this versi
     [[deploy, deploy], 400, "ambiguous_credential"],
     [[deploy, "Origin: https://shop.example"], 403, "server_key_in_browser"],
     [[deploy, "Content-Length: 2"], 400, "invalid_request"],
+    [[deploy, "Transfer-Encoding: chunked"], 400, "invalid_request"],
   ]) {
-    const answer = await raw(worker.url, `${["GET /v1/things/1 HTTP/1.1", "Host: a", ...lines].join("\r\n")}\r\n\r\n{}`);
+    const answer = await raw(worker.url, `${["GET /v1/things/1 HTTP/1.1", "Host: a", ...lines].join("\r\n")}\r\n\r\n${lines.at(-1)?.endsWith("chunked") ? "2\r\n{}\r\n0\r\n\r\n" : "{}"}`);
     assert.deepEqual([answer.status, JSON.parse(answer.body).code], [status, code], lines.join());
   }
   const { json } = await worker.api("POST", "/v1/tokens", { body: {} });
