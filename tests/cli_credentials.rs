@@ -118,7 +118,7 @@ fn what_is_no_key_for_administration_is_not_sent_at_all() {
     for key in [
         format!("clv_wk_live_{long}"),
         format!("clv_hs_live_{long}"),
-        "clv_st_live_Loc8tor0SecretSecretSecret18check6".to_owned(),
+        "clv_st_live_Loc8tor0SecretSecretSecretcheck6".to_owned(),
         format!("{SERVER_KEY}\n"),
         format!("Bearer {SERVER_KEY}"),
         format!("\"{DEPLOY_KEY}\""),

@@ -40,18 +40,29 @@ pub struct Expected {
 pub struct Diagnosis {
     /// Nothing is wrong, as far as could be judged.
     pub sound: bool,
+    /// Its name on the wire; none of what is no credential.
     pub kind: Option<&'static str>,
+    /// What it begins with.
     pub brand: Option<String>,
+    /// `live` or `test`.
     pub environment: Option<&'static str>,
+    /// Of a deploy key.
     pub stage: Option<&'static str>,
+    /// Of a deploy key.
     pub deployment: Option<String>,
+    /// The id inside, believed or not.
     pub id: Option<String>,
+    /// The public part of an opaque credential.
     pub locator: Option<String>,
+    /// When it says that it ends.
     pub expires_at: Option<String>,
     /// Whether its check or tag is; `null` where that could not be judged.
     pub genuine: Option<bool>,
+    /// Where it stands in a request.
     pub sent_as: Option<String>,
+    /// What is wrong, and what to do.
     pub problems: Vec<String>,
+    /// What is good to know.
     pub notes: Vec<String>,
 }
 
@@ -105,7 +116,7 @@ fn input() -> Answer {
 
 /// Judges a text that should be a credential. What is said of it holds none of its secret.
 pub fn diagnose(text: &str, expected: &Expected) -> Diagnosis {
-    let Pasted { text, problems, carrier } = Pasted::parse(text);
+    let Pasted { text, problems, carrier } = Pasted::parse(text, &expected.deploy_schemes);
     let mut found = Diagnosis { problems: problems.into_iter().map(str::to_owned).collect(), ..Diagnosis::default() };
     match (mistaken(&text), Reading::parse(&text)) {
         (None, Some(reading)) => found.judge(&text, &reading, carrier.as_deref(), expected),

@@ -26,7 +26,7 @@ pub use arguments::Cli;
 use arguments::{AuditCommand, Command, PolicyCommand, RootSecrets, Shell};
 pub use audit::inspect;
 use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
-pub use doctor::{Expected, diagnose};
+pub use doctor::{Diagnosis, Expected, diagnose};
 use std::{
     env,
     ffi::OsString,

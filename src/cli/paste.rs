@@ -22,11 +22,11 @@ const SCHEMES: [&str; 5] = ["bearer", "convex", "deploy", "basic", "token"];
 const MAX_LAYERS: usize = 16;
 
 impl Pasted {
-    /// Takes off what does not belong to a credential.
-    pub fn parse(text: &str) -> Self {
+    /// Takes off what does not belong to a credential. `deploy_schemes` are the policy's.
+    pub fn parse(text: &str, deploy_schemes: &[String]) -> Self {
         let mut pasted = Self { text: Zeroizing::new(text.to_owned()), ..Self::default() };
         for _ in 0..MAX_LAYERS {
-            let Some((text, problem)) = pasted.peel() else { break };
+            let Some((text, problem)) = pasted.peel(deploy_schemes) else { break };
             pasted.text = text;
             if !pasted.problems.contains(&problem) {
                 pasted.problems.push(problem);
@@ -36,7 +36,7 @@ impl Pasted {
     }
 
     /// One layer less, and what it was.
-    fn peel(&mut self) -> Option<(Zeroizing<String>, &'static str)> {
+    fn peel(&mut self, deploy_schemes: &[String]) -> Option<(Zeroizing<String>, &'static str)> {
         let text: &str = &self.text;
         let less = |rest: &str, problem| (rest.len() < text.len()).then(|| (Zeroizing::new(rest.to_owned()), problem));
         let is_space = |c: char| c.is_whitespace() || c.is_control() || is_invisible(c);
@@ -49,7 +49,7 @@ impl Pasted {
             return Some(peeled);
         }
         let first = |rest: &str, known: &[&str]| {
-            known.iter().find(|name| name.eq_ignore_ascii_case(rest)).map(|name| (*name).to_owned())
+            known.iter().find(|name| name.eq_ignore_ascii_case(rest)).map(|name| name.to_lowercase())
         };
         if let Some((name, rest)) = text.split_once(':')
             && let Some(name) = first(name.trim(), &HEADERS)
@@ -59,7 +59,8 @@ impl Pasted {
             return peeled;
         }
         if let Some((scheme, rest)) = text.split_once(char::is_whitespace)
-            && let Some(scheme) = first(scheme, &SCHEMES)
+            && let schemes = deploy_schemes.iter().map(String::as_str).chain(SCHEMES)
+            && let Some(scheme) = first(scheme, &schemes.collect::<Vec<_>>())
         {
             let peeled = less(rest, "The scheme stands before it. It is no part of the credential.");
             self.carrier = Some(scheme);

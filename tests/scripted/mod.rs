@@ -12,9 +12,9 @@ use std::{
 /// A deploy key in form: what stands in it is nobody's.
 pub const DEPLOY_KEY: &str = "dev:local|clv_dk_AWsFaGVsbG8wMTIzNDU2Nzg5YWJjZGVmMDEyMzQ1Njc4OWFiY2RlZg";
 /// A server key in form.
-pub const SERVER_KEY: &str = "clv_test_Loc8tor0SecretSecretSecret18check6";
+pub const SERVER_KEY: &str = "clv_test_Loc8tor0SecretSecretSecretcheck6";
 /// What the scripts hand out.
-pub const NEW_SECRET: &str = "clv_live_Loc8tor1FreshFreshFreshFre18check6";
+pub const NEW_SECRET: &str = "clv_live_Loc8tor1FreshFreshFreshFrecheck6";
 /// A credential's id.
 pub const ID: &str = "wk_0123456789abcdefghij_acme";
 
