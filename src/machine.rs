@@ -7,6 +7,7 @@ use crate::{
     error::Reason,
     host::Delivery,
     keyring::KeyRing,
+    tier::Tiers,
     time::Timestamp,
     wire::{self, Wire},
 };
@@ -80,6 +81,7 @@ pub struct Turn<'a> {
     rows: &'a dyn Rows,
     at: Timestamp,
     signer: Option<&'a KeyRing>,
+    tiers: &'a Tiers,
     changes: Vec<(String, Option<Vec<u8>>)>,
     alarm: Option<Timestamp>,
     sent: Vec<String>,
@@ -111,13 +113,33 @@ impl Changes {
 impl<'a> Turn<'a> {
     /// A turn at the moment `at`.
     pub fn new(rows: &'a dyn Rows, at: Timestamp) -> Self {
-        Self { rows, at, signer: None, changes: Vec::new(), alarm: None, sent: Vec::new(), awaits_delivery: false }
+        Self {
+            rows,
+            at,
+            signer: None,
+            tiers: &[],
+            changes: Vec::new(),
+            alarm: None,
+            sent: Vec::new(),
+            awaits_delivery: false,
+        }
     }
 
     /// The same, for a machine that may sign.
     #[must_use]
     pub fn signed_by(self, signer: Option<&'a KeyRing>) -> Self {
         Self { signer, ..self }
+    }
+
+    /// The same, for a machine that holds credentials to the limits of their tiers.
+    #[must_use]
+    pub fn with_tiers(self, tiers: &'a Tiers) -> Self {
+        Self { tiers, ..self }
+    }
+
+    /// The tiers of the policy that serves; none where the deployment has no sound variables.
+    pub fn tiers(&self) -> &'a Tiers {
+        self.tiers
     }
 
     /// What signs; none where the deployment has no sound variables, and in most turns.

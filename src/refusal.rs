@@ -43,6 +43,7 @@ codes! {
     CredentialKindNotAllowed 403 "credential_kind_not_allowed",
     OriginNotAllowed 403 "origin_not_allowed",
     ServerKeyInBrowser 403 "server_key_in_browser",
+    AddressNotAllowed 403 "address_not_allowed",
     WrongConversation 403 "wrong_conversation",
     NotFound 404 "not_found",
     MethodNotAllowed 405 "method_not_allowed",
@@ -83,6 +84,11 @@ impl From<&Reason> for Refusal {
             required: Vec::new(),
         };
         match reason {
+            Reason::AddressNotAllowed => say(
+                C::AddressNotAllowed,
+                "This credential may not be used from this address.",
+                "Call from an address on its list, or add this one to its allowed_addresses.",
+            ),
             Reason::AmbiguousCredential => say(
                 C::AmbiguousCredential,
                 "The request carries more than one credential.",
@@ -101,7 +107,10 @@ impl From<&Reason> for Refusal {
             }
             Reason::CredentialExpired => say(C::ExpiredCredential, "This credential has expired.", "Get a new one."),
             // Unknown, forged and malformed answer alike, so that nobody learns which half was wrong.
-            Reason::CredentialForged | Reason::CredentialMalformed | Reason::CredentialUnknown => say(
+            Reason::CredentialForged
+            | Reason::CredentialMalformed
+            | Reason::CredentialUnknown
+            | Reason::ServiceMismatch => say(
                 C::InvalidCredential,
                 "This credential is not valid.",
                 "Check that it was copied whole, belongs to this deployment, and stands in the right header.",

@@ -12,8 +12,8 @@ mod scripted;
 
 use claviger::{
     cli::{Diagnosis, Expected, diagnose},
-    credential::{DeployKey, HistorySecret, IdentitySecret, Kind as _, WidgetKey},
-    id::{ConversationId, CredentialId, Environment, Stage, WorkspaceId},
+    credential::{DeployKey, HistorySecret, IdentitySecret, Kind as _, Opaque, ServerKey, ServiceToken, WidgetKey},
+    id::{ConversationId, CredentialId, Environment, Locator, Stage, WorkspaceId},
     keyring::KeyRing,
     time::Timestamp,
 };
@@ -45,6 +45,15 @@ fn signed(brand: &str, environment: Environment) -> [(&'static str, String, Stri
         ("history_secret", history.issue(brand, &ring).unwrap().reveal().to_owned(), conversation.into()),
         ("deploy_key", deploy_key.issue(brand, &ring).unwrap().reveal().to_owned(), deploy_id.into()),
     ]
+}
+
+/// One of each kind that is opaque.
+fn opaque() -> [(&'static str, String); 2] {
+    let ring = KeyRing::parse(ROOT).unwrap();
+    let opaque = || Opaque::draw(Locator::try_from("Loc8tor0".to_owned()).unwrap(), [5; 16]);
+    let server_key = ServerKey { environment: Environment::Test, opaque: opaque() }.issue("clv", &ring).unwrap();
+    let service_token = ServiceToken { environment: Environment::Test, opaque: opaque() }.issue("clv", &ring).unwrap();
+    [("server_key", server_key.reveal().to_owned()), ("service_token", service_token.reveal().to_owned())]
 }
 
 fn identity_secret() -> String {
@@ -123,6 +132,26 @@ fn opaque_kinds_are_known_with_their_locator_and_where_they_are_sent() {
 }
 
 #[test]
+fn the_check_of_an_opaque_kind_is_genuine_under_its_root_even_a_demoted_one() {
+    for (kind, text) in opaque() {
+        for roots in [ROOT.to_owned(), format!("{OTHER_ROOT},{ROOT}:check-only")] {
+            let found = sound(&text, &with_root(&roots));
+            assert_eq!(
+                (found.kind, found.locator.as_deref(), found.genuine),
+                (Some(kind), Some("Loc8tor0"), Some(true))
+            );
+        }
+        assert!(problem(&text, &with_root(OTHER_ROOT)).contains("made under other root secrets"));
+        assert!(problem(&text.replace("_test_", "_live_"), &with_root(ROOT)).contains("not genuine"));
+        for at in text.len() - 32..text.len() {
+            let other = if text.as_bytes()[at] == b'A' { "B" } else { "A" };
+            let found = diagnose(&[&text[..at], other, &text[at + 1..]].concat(), &with_root(ROOT));
+            assert!(!found.sound && found.genuine == Some(false), "{kind} {at}: {found:?}");
+        }
+    }
+}
+
+#[test]
 fn what_was_changed_anywhere_is_not_genuine() {
     for (kind, text, _) in signed("clv", Environment::Test) {
         let start = text.rfind("k_").or(text.rfind("_test_")).unwrap() + 12;
@@ -160,7 +189,7 @@ fn what_was_cut_off_is_said_to_be_with_how_much_is_missing() {
 #[test]
 fn what_comes_along_with_a_paste_is_named_and_looked_through() {
     let [(_, widget_key, _), _, (_, deploy_key, id)] = signed("clv", Environment::Live);
-    let expected = with_root(ROOT);
+    let expected = shape_only();
     for (pasted, why) in [
         (format!(" {SERVER_KEY}"), "White space stands around it"),
         (format!("{SERVER_KEY}\r\n"), "White space stands around it"),
@@ -185,7 +214,7 @@ fn what_comes_along_with_a_paste_is_named_and_looked_through() {
     }
     let all = problems(&format!("\" Authorization: Bearer {SERVER_KEY} \"\n"), &shape_only());
     assert_eq!(all.len(), 4, "{all:?}");
-    let found = diagnose(&format!("'{deploy_key}'"), &expected);
+    let found = diagnose(&format!("'{deploy_key}'"), &with_root(ROOT));
     assert_eq!((found.id.as_deref(), found.genuine), (Some(&*id), Some(true)));
 }
 

@@ -37,8 +37,7 @@ Examples:
   claviger credentials create --kind widget_key --workspace acme --environment test --name shop \\
     --origin http://localhost:3000
   claviger credentials create --kind service_token --workspace acme --environment live --name billing \\
-    --service billing --scope customers:read | store-secret billing-token
-  claviger credentials create --kind deploy_key --name pipeline --stage prod --expires-in 30d")]
+    --service billing --scope customers:read | store-secret billing-token")]
     Create(Box<Create>),
     /// List credentials, newest first, without their secrets
     #[command(after_help = "\

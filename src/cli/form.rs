@@ -1,7 +1,7 @@
 //! What each kind of credential looks like, taken apart without believing any of it.
 
 use crate::{
-    credential::{DeployKey, HistorySecret, Kind, WidgetKey},
+    credential::{DeployKey, HistorySecret, Kind, ServerKey, ServiceToken, WidgetKey},
     error::Reason,
     id::{Environment, Stage, is_deployment_name},
     keyring::KeyRing,
@@ -64,7 +64,15 @@ const FORMS: [Form; 6] = [
         &[],
         None,
     ),
-    form("server_key", "", true, Body::Opaque, "Authorization: Bearer <key>, or x-api-key: <key>", BEARER, None),
+    form(
+        "server_key",
+        "",
+        true,
+        Body::Opaque,
+        "Authorization: Bearer <key>, or x-api-key: <key>",
+        BEARER,
+        Some(verify::<ServerKey>),
+    ),
     form(
         "service_token",
         "st",
@@ -72,7 +80,7 @@ const FORMS: [Form; 6] = [
         Body::Opaque,
         "X-Service-Token: <token>, beside X-Service-Name: <service>",
         &["x-service-token"],
-        None,
+        Some(verify::<ServiceToken>),
     ),
     form(
         "widget_key",

@@ -8,14 +8,20 @@ pub mod reply;
 pub mod route;
 
 mod api;
+mod believe;
 mod bulk;
 mod conversations;
 mod credentials;
 mod identity;
 mod identity_secrets;
+mod making;
+mod mint;
 mod network;
+mod order;
 mod retry;
+mod rotation;
 mod shown;
+mod usage;
 mod widget;
 mod workspaces;
 

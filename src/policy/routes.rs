@@ -152,8 +152,10 @@ fn pattern(line: &Text) -> Result<(String, String), Fault> {
         let rest = variable.is_some_and(|name| name.ends_with("..."));
         let sound = match name {
             Some(name) => !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'),
+            // A slash at the end is a segment of no length: `/v1/mcp/` is another path than `/v1/mcp`.
+            None if segment.is_empty() => index > 0 && index + 1 == segments.len(),
             None => {
-                !matches!(*segment, "." | ".." | "")
+                !matches!(*segment, "." | "..")
                     && segment.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,=:@".contains(&b))
             }
         };

@@ -1,7 +1,8 @@
 // The operator's command line against the running worker: what it makes serves, and what it ends is over.
 
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { binary, startWorker } from "../support/worker.mjs";
@@ -10,7 +11,7 @@ const SITE = "https://shop.example";
 
 let worker;
 before(async () => {
-  worker = await startWorker();
+  worker = await startWorker({ vars: { CLIENT_ADDRESS_HEADER: "X-Client" } });
   await worker.api("POST", "/v1/workspaces", { body: { name: "Acme", id: "acme" } });
 });
 after(() => worker?.stop());
@@ -23,6 +24,15 @@ function claviger(args, { env = {}, input = "" } = {}) {
   assert.ok(!stderr.includes(key) && !stdout.includes(key), "the calling key was printed");
   assert.doesNotMatch(stderr, /clv_wk_live_[A-Za-z0-9_-]{20}/);
   return { status, out: stdout.trimEnd(), told: stderr.trimEnd() };
+}
+
+/** The same, while this goes on: `line` waits for the first of standard output, `end` for the end. */
+function start(args) {
+  const child = spawn(binary(), args, { env: { CLAVIGER_URL: worker.url, CLAVIGER_KEY: worker.deployKey } });
+  let told = "";
+  child.stderr.setEncoding("utf8").on("data", (text) => (told += text));
+  const end = once(child, "close").then(([status]) => ({ status, told: told.trimEnd() + "\n" }));
+  return { end, line: () => once(child.stdout.setEncoding("utf8"), "data").then(([text]) => text) };
 }
 
 function good(args, options) {
@@ -67,6 +77,53 @@ test("a rotation hands out another secret, and the old one works for its overlap
   const third = good(["credentials", "rotate", made.id, "--overlap", "0s"]);
   assert.equal((await open(third)).status, 201);
   for (const key of [first, second]) assert.equal((await open(key)).json.code, "revoked_credential");
+});
+
+const SERVER_KEY = ["credentials", "create", "--kind", "server_key", "--workspace", "acme", "--environment", "live"];
+
+/** What the key is, as the worker sees it. */
+const whoami = (key) => worker.api("GET", "/v1/whoami", { key, scheme: "Bearer" });
+
+test("a server key has the scopes and the numbers that were asked for, and one with admin may itself administer", async () => {
+  const asked = ["--scope", "messages:read", "--tier", "enterprise", "--limit", "7/60", "--allowed-address", "203.0.113.0/24"];
+  const { id } = json([...SERVER_KEY, "--name", "api", ...asked]);
+  const { scopes, tier, limits, allowed_addresses } = json(["credentials", "show", id]);
+  assert.deepEqual([scopes, tier, allowed_addresses], [["messages:read"], "enterprise", ["203.0.113.0/24"]]);
+  assert.deepEqual(limits.requests, [{ limit: 7, window_seconds: 60 }]);
+
+  const admin = good([...SERVER_KEY, "--name", "admin", "--scope", "admin"]);
+  const env = { CLAVIGER_KEY: admin };
+  // It belongs to one workspace, which goes without saying.
+  const listed = JSON.parse(good(["credentials", "list", "--kind", "server_key", "--json"], { env }));
+  assert.deepEqual(listed.items.map(({ name }) => name), ["admin", "api"]);
+  const made = ["credentials", "create", "--kind", "service_token", "--environment", "live", "--name", "billing", "--service", "billing"];
+  assert.match(good(made, { env }), /^clv_st_live_[A-Za-z0-9]{32}$/);
+  const [, id_of_billing] = claviger(["credentials", "list", "--kind", "service_token"], { env }).out.match(/^(st_\w+) /m);
+  good(["credentials", "revoke", id_of_billing], { env });
+});
+
+test("usage is told by secret and by scope, and a rotation that is watched ends the old secret once it is silent", async () => {
+  const made = json([...SERVER_KEY, "--name", "busy", "--scope", "messages:read"]);
+  for (let round = 0; round < 3; round++) assert.equal((await whoami(made.secret)).status, 200);
+  const { total, by_secret, by_scope } = json(["credentials", "usage", made.id]);
+  assert.equal(total, 3);
+  assert.deepEqual(by_secret.map(({ hint, total }) => [hint, total]), [[made.hint, 3]]);
+  assert.deepEqual(by_scope.map(({ scope, total }) => [scope, total]), [["messages:read", 0]]);
+  assert.match(good(["credentials", "usage", made.id, "--bucket", "minute"]), /^never used: messages:read$/m);
+
+  const watching = start(["credentials", "rotate", "--watch", made.id, "--overlap", "1h", "--silent", "3s", "--every", "1s"]);
+  const fresh = (await watching.line()).trim();
+  for (let round = 0; round < 4; round++) {
+    assert.equal((await whoami(made.secret)).status, 200, "the old secret is in use, and works");
+    assert.equal((await whoami(fresh)).status, 200);
+    await sleep(1_000);
+  }
+  const { status, told } = await watching.end;
+  assert.equal(status, 0, told);
+  assert.match(told, new RegExp(`${made.hint}: last used 20\\S+, 7 in all; silent for 3s of 3s\n`));
+  assert.equal((await whoami(made.secret)).json.code, "revoked_credential");
+  assert.equal((await whoami(fresh)).status, 200);
+  assert.match(good(["credentials", "rotate", "--only-watch", made.id]), /^$/);
 });
 
 test("what is made twice with one Idempotency-Key is made once, and a lost secret is no success", () => {

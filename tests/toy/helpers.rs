@@ -151,6 +151,30 @@ impl Toy {
         (made.text_at("id"), made.text_at("secret"))
     }
 
+    /// Makes a server key with whatever else `members` say: its id and its text.
+    pub fn server_key(&self, workspace: &str, environment: &str, members: &Value) -> (String, String) {
+        let mut body = json!({
+            "kind": "server_key", "workspace": workspace, "environment": environment, "name": "backend",
+        });
+        for (name, value) in members.as_object().into_iter().flatten() {
+            body[name] = value.clone();
+        }
+        let made = self.admin("POST", "/v1/credentials", &body).ok(201);
+        (made.text_at("id"), made.text_at("secret"))
+    }
+
+    /// A call of a customer's server.
+    pub fn server(&self, key: &str, method: &str, path: &str, body: &Value) -> Answer {
+        let bearer = format!("Bearer {key}");
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        self.send(method, path, &[("authorization", &bearer)], &body)
+    }
+
+    /// A metered call that needs no scope.
+    pub fn whoami(&self, key: &str) -> Answer {
+        self.server(key, "GET", "/v1/whoami", &Value::Null)
+    }
+
     /// Makes an identity secret: its kid and its text.
     pub fn identity_secret(&self, workspace: &str) -> (String, String) {
         let made = self.admin("POST", &format!("/v1/workspaces/{workspace}/identity-secrets"), &Value::Null).ok(201);
@@ -225,7 +249,7 @@ pub fn presented(path: &str, headers: &[(&str, &str)]) -> Vec<String> {
             found.extend(value.split([' ', '|', ',']));
         }
     }
-    found.into_iter().filter(|text| text.len() > 40).map(str::to_owned).collect()
+    found.into_iter().filter(|text| text.len() >= 40).map(str::to_owned).collect()
 }
 
 /// The same text with one bit of its tag turned over.

@@ -44,6 +44,8 @@ pub struct Toy {
     pub commits: Cell<usize>,
     clock: Cell<u64>,
     dice: Cell<u128>,
+    /// What the dice will show: after so many throws, this.
+    loaded: Cell<Option<(usize, u128)>>,
     headers: RefCell<Vec<(String, String)>>,
     body: RefCell<Vec<u8>>,
 }
@@ -67,6 +69,7 @@ impl Toy {
             commits: Cell::new(0),
             clock: Cell::new(START),
             dice: Cell::new(1),
+            loaded: Cell::new(None),
             headers: RefCell::default(),
             body: RefCell::default(),
         }
@@ -139,6 +142,11 @@ impl Toy {
         self.clock.set(end);
     }
 
+    /// Foretells the dice: the throw after next is 2, and so on.
+    pub fn load(&self, throws: usize, number: u128) {
+        self.loaded.set(Some((throws, number)));
+    }
+
     /// Turns the clock back: no alarm rings.
     pub fn step_back(&self, seconds: u64) {
         self.clock.set(self.clock.get() - seconds * 1_000);
@@ -208,7 +216,10 @@ impl Toy {
 
     fn decide<M: Machine + 'static>(&self, name: &Name, command: &[u8]) -> (Vec<u8>, Changes) {
         let mut memory = self.take_memory::<M>(name);
-        let Decided { lesson, reply, changes } = host::handle(&*memory, &self.stored(name), command, self.now());
+        let Decided { lesson, reply, changes } = {
+            let tiers = self.config.as_ref().map_or(&[][..], |config| &config.policy.tiers);
+            host::handle(&*memory, &self.stored(name), command, self.now(), tiers)
+        };
         let written = self.commit(name, &changes);
         if let (Ok(()), Some(learn)) = (&written, lesson) {
             learn(&mut memory);
@@ -298,6 +309,12 @@ impl World for Toy {
     }
 
     fn random(&self) -> Result<[u8; 16], Reason> {
+        if let Some((throws, number)) = self.loaded.get() {
+            self.loaded.set((throws > 1).then_some((throws - 1, number)));
+            if throws == 1 {
+                return Ok(number.to_le_bytes());
+            }
+        }
         self.dice.set(self.dice.get().wrapping_mul(0xDA94_2042_E4DD_58B5).wrapping_add(0x9E37_79B9_7F4A_7C15));
         Ok(self.dice.get().to_le_bytes())
     }
