@@ -244,3 +244,33 @@ pub fn caller(text: &str) -> Option<(Caller, bool)> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Caller, FORMS, caller};
+    use crate::kind::CredentialKind;
+
+    #[test]
+    fn every_kind_has_its_form() {
+        for kind in CredentialKind::ALL {
+            assert!(FORMS.iter().any(|form| form.kind == kind.as_str() && form.verify.is_some()), "{}", kind.as_str());
+        }
+    }
+
+    #[test]
+    fn only_a_deploy_key_and_a_server_key_administer() {
+        for (text, expected) in [
+            ("prod:main|clv_dk_AA", Some((Caller::DeployKey, true))),
+            ("staging:main|clv_dk_AA", Some((Caller::DeployKey, false))),
+            ("clv_live_AA", Some((Caller::ServerKey, true))),
+            ("clv_test_AA", Some((Caller::ServerKey, false))),
+            ("clv_dk_AA", None),
+            ("x|clv_live_AA", None),
+            ("clv_wk_live_AA", None),
+            ("clv_live_A A", None),
+            ("", None),
+        ] {
+            assert_eq!(caller(text), expected, "{text}");
+        }
+    }
+}

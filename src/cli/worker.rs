@@ -158,7 +158,13 @@ impl Worker {
     fn silence(&self, error: &Error, changes: bool) -> Fault {
         let never_sent = match error {
             Error::HostNotFound | Error::ConnectionFailed | Error::Tls(_) | Error::Rustls(_) => true,
-            Error::Io(error) => error.kind() == io::ErrorKind::ConnectionRefused,
+            Error::Io(error) => {
+                // Neither has a kind of its own. Where the words change, the advice is only more careful.
+                let text = error.to_string();
+                let before =
+                    ["failed to lookup address", "invalid peer certificate"].iter().any(|what| text.contains(what));
+                before || error.kind() == io::ErrorKind::ConnectionRefused
+            }
             Error::Timeout(stage) => matches!(stage, ureq::Timeout::Resolve | ureq::Timeout::Connect),
             _ => false,
         };
