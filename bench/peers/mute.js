@@ -18,6 +18,6 @@ export default {
       return new Response(JSON.stringify(WHOAMI), { headers: whoamiHeaders(id) });
     }
     log(id, routeOf("GET"), 401, { reason: "credential_forged" });
-    return new Response(JSON.stringify(refusedBody(id)), { status: 401, headers: refusedHeaders(id, env.ORIGIN) });
+    return new Response(JSON.stringify(refusedBody(id, env.ORIGIN)), { status: 401, headers: refusedHeaders(id, env.ORIGIN) });
   },
 };

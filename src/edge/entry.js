@@ -13,8 +13,9 @@ const FAILURES = {
   unavailable: [503, "This cannot be answered right now.", "Try again shortly, with the same Idempotency-Key."],
 };
 
-function failed(id, code) {
-  const [status, error, fix] = FAILURES[code];
+function failed(id, code, origin) {
+  const [status, error, advice] = FAILURES[code];
+  const fix = origin ? `${advice} See ${origin}/docs/errors#${code}` : advice;
   console.log(JSON.stringify({ at: new Date().toISOString(), request_id: id, route: "none", status, reason: code }));
   const headers = { "cache-control": "no-store", "x-content-type-options": "nosniff", "x-request-id": id };
   if (status === 503) headers["retry-after"] = "1";
@@ -47,13 +48,13 @@ async function serve(request, env) {
       const [number, ...asks] = step.slice(1).split("\n");
       const came = await (asks[0] === BODY ? read(request.body, Number(asks[1])) : hops(env, Number(number), asks));
       // A panic took this request's memory away while it waited: its own object's, or somebody else's.
-      if (epoch !== started) return failed(id, came.some?.(hasFailed) ? "internal" : "unavailable");
+      if (epoch !== started) return failed(id, came.some?.(hasFailed) ? "internal" : "unavailable", env.ORIGIN);
       step = guarded(() => resume(Number(number), asks[0], came));
     }
     return await answer(step, env);
   } catch (error) {
     console.error(`failed: ${error?.stack ?? error}`);
-    return failed(id, "internal");
+    return failed(id, "internal", env.ORIGIN);
   }
 }
 

@@ -53,6 +53,8 @@ fn routes(path: &str) -> Option<Vec<(&'static str, Route<'_>)>> {
     let api = |action, id| Route::Api(action, id);
     let segments: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
     Some(match *segments {
+        ["docs"] => vec![("GET", Route::Public(Document::Docs))],
+        ["docs", "errors"] => vec![("GET", Route::Public(Document::Errors))],
         ["healthz"] => vec![("GET", Route::Public(Document::Health))],
         ["widget.js"] => vec![("GET", Route::Public(Document::Widget))],
         [".well-known", "oauth-protected-resource", ..] => {

@@ -113,6 +113,7 @@ const OURS: &[&str] = &[
     "/w",
     "/.well-known",
     "/oauth",
+    "/docs",
     "/healthz",
     "/widget.js",
     "/login",
