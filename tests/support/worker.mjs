@@ -108,8 +108,9 @@ class Worker {
 
   /** A deploy key for this worker's stage and deployment, made by the command line tool when first asked for. */
   get deployKey() {
-    const { STAGE, DEPLOYMENT, ROOT_SECRETS } = this.vars;
-    this.#deployKey ??= cli(["deploy-key", "--stage", STAGE, "--deployment", DEPLOYMENT], { ROOT_SECRETS });
+    const { STAGE, DEPLOYMENT, ROOT_SECRETS, POLICY, POLICY_TOML } = this.vars;
+    // The policy says the brand.
+    this.#deployKey ??= cli(["deploy-key", "--stage", STAGE, "--deployment", DEPLOYMENT], { ROOT_SECRETS, POLICY, POLICY_TOML });
     return this.#deployKey;
   }
 
