@@ -18,7 +18,11 @@ export const BROWSER = {
   referer: `${PAGE}/`,
 };
 
+export const WIDGET_PEERS = ["mute", "subtle", "hono", "objects"];
+
 const deployKey = cli(["deploy-key", "--stage", OURS.STAGE, "--deployment", OURS.DEPLOYMENT], { ROOT_SECRETS: OURS.ROOT_SECRETS });
+
+export const admin = { authorization: `Convex ${deployKey}` };
 
 function forge(key) {
   const bytes = Buffer.from(key.slice(key.lastIndexOf("_live_") + 6), "base64url");
@@ -58,33 +62,34 @@ export async function expect(answer, status) {
 
 /** A workspace with a widget key. */
 export async function prepare(ours) {
-  const admin = { authorization: `Convex ${deployKey}` };
   const workspace = (await expect(ours.call("POST", "/v1/workspaces", { headers: admin, body: { name: "bench" } }), 201)).json.id;
   const body = { kind: "widget_key", workspace, environment: "live", name: "bench", scopes: [], origins: [PAGE] };
   const { id, secret } = (await expect(ours.call("POST", "/v1/credentials", { headers: admin, body }), 201)).json;
   return { credential: id, key: secret, conversations: [] };
 }
 
-async function inParallel(count, act) {
+/** Calls `act` with every number below `count`, some at a time: as many as the measured load has connections. */
+export async function inParallel(count, act) {
   let next = 0;
   const lane = async () => {
     while (next < count) await act(next++);
   };
-  await Promise.all(Array.from({ length: 64 }, lane));
+  await Promise.all(Array.from({ length: 16 }, lane));
 }
 
-/** Opens conversations up to `count`, each with its messages, all through the API. */
+/**
+ * Opens conversations up to `count`, each with its messages, all through the API. The messages come right behind the
+ * opening: later, the conversation's object would have to be opened from its file again for each of them.
+ */
 export async function fill(ours, world, count, messages) {
   const from = world.conversations.length;
   const at = `/w/${world.key}/conversations`;
   await inParallel(count - from, async (number) => {
     const { json } = await expect(ours.call("POST", at, { headers: { origin: PAGE }, body: {} }), 201);
-    world.conversations[from + number] = { id: json.conversation, secret: json.history_secret };
-  });
-  await inParallel((count - from) * messages, async (number) => {
-    const { id, secret } = world.conversations[from + (number % (count - from))];
+    const { conversation: id, history_secret: secret } = json;
+    world.conversations[from + number] = { id, secret };
     const headers = { origin: PAGE, authorization: `Bearer ${secret}` };
-    await expect(ours.call("POST", `${at}/${id}/messages`, { headers, body: { text: TEXT } }), 201);
+    for (let sent = 0; sent < messages; sent += 1) await expect(ours.call("POST", `${at}/${id}/messages`, { headers, body: { text: TEXT } }), 201);
   });
 }
 
