@@ -1,19 +1,19 @@
 // Server keys: how many there are before anything is measured, and which requests meet them.
 
 import { define } from "./load.mjs";
+import { AWAKE, AWAKE_SECONDS } from "./runtime.mjs";
 import { countWrites } from "./writes.mjs";
 import { admin, BROWSER, expect, inParallel } from "./world.mjs";
 
 /** Everybody who answers the call of one server key. */
-export const PEERS = ["mute", "row-object", "sql-limiter", "oauth-provider", "oauth-in-isolate", "better-auth"];
+export const PEERS = ["row-object", "sql-limiter", "oauth-provider", "oauth-in-isolate", "better-auth", "mute"];
 
-/** Who is called with many keys, and who says how often it writes. */
-const MANY = ["ours", "row-object"];
-const WRITERS = ["ours", "row-object", "sql-limiter"];
+/** Who keeps something; who is called with many keys. */
+export const KEEPERS = ["row-object", "sql-limiter"];
+export const MANY = ["row-object"];
 
 const LIMIT = 4_000_000_000;
 const WINDOW_SECONDS = 60;
-const SOME = 100;
 /** Calls a second at which writes are counted. */
 const RATES = [60, 500];
 
@@ -49,10 +49,10 @@ async function make(worker, world, count) {
   if (worker.name === "ours") return create(worker, world, count);
   if (worker.name === "mute") return [`clv_live_${"0".repeat(32)}`];
   const keys = [];
-  while (keys.length < count) {
-    const body = { count: Math.min(100, count - keys.length) };
-    keys.push(...(await expect(worker.call("POST", "/fill", { headers: { host: BROWSER.host, "x-forwarded-proto": "https" }, body }), 200)).json.keys);
-  }
+  await inParallel(count, async () => {
+    const { json } = await expect(worker.call("POST", "/fill", { headers: { host: BROWSER.host, "x-forwarded-proto": "https" } }), 200);
+    keys.push(json.key);
+  });
   return keys;
 }
 
@@ -63,35 +63,45 @@ export async function prepareKeys(workers) {
   return world;
 }
 
-/** After a restart: what was lost, once more; how often a call writes; then `count` keys where many are asked. */
-export async function growKeys(workers, world, count, say) {
+/** What was lost with a restart, once more. */
+export async function remakeKeys(workers, world) {
   for (const name of FORGETS) if (workers[name]) world.keys[name] = await make(workers[name], world, 1);
+}
+
+/** How often a call of one key writes. */
+export async function writesOf(workers, world, say) {
   const writes = {};
-  for (const name of WRITERS.filter((name) => workers[name])) {
+  for (const name of ["ours", ...KEEPERS].filter((name) => workers[name])) {
     writes[name] = [];
-    for (const rate of RATES) {
-      // One that writes for every call writes over its log where that is long: at the lower rate it is a control.
-      if (name === "sql-limiter" && rate !== RATES[0]) continue;
+    // The peers are there to show that the count sees all writes and no others.
+    for (const rate of name === "ours" ? RATES : RATES.slice(0, 1)) {
       const counted = await countWrites(workers[name], request(world.keys[name][0]), rate);
       writes[name].push(counted);
       say(`writes ${name}: ${counted.transactions} transactions of ${counted.pages} pages for ${counted.calls} calls at ${rate}/s`);
     }
   }
-  for (const name of MANY.filter((name) => workers[name])) {
-    const began = performance.now();
-    world.keys[name].push(...(await make(workers[name], world, count - world.keys[name].length)));
-    say(`${name}: ${count} keys, ${((performance.now() - began) / 1_000).toFixed(0)} s`);
-  }
   return writes;
 }
 
-/** All cases: who answers what. */
-export function keyCases({ keys }) {
-  const asked = (count) => Object.fromEntries(Object.entries(keys).map(([name, list]) => [name, list.slice(0, count).map(request)]));
-  const many = MANY.filter((name) => keys[name]);
-  const of = (name, workers, count, more) => define(name, workers, 200, asked(count), more);
-  const cases = [of("key", Object.keys(keys), 1)];
-  const most = Math.min(...many.map((name) => keys[name].length));
-  for (const count of [SOME, most]) if (many.length > 0 && count > 1 && most >= count) cases.push(of(`keys ${count}`, many, count, { wakes: true }));
-  return cases;
+/** `count` keys for everybody; then all have fallen asleep. */
+export async function fillKeys(workers, world, count, say) {
+  const began = performance.now();
+  const fill = async (name) => world.keys[name].push(...(await make(workers[name], world, count - world.keys[name].length)));
+  await Promise.all(Object.keys(world.keys).map(fill));
+  say(`${count} keys: ${((performance.now() - began) / 1_000).toFixed(0)} s`);
+  await new Promise((done) => setTimeout(done, AWAKE_SECONDS * 1_000));
+}
+
+const asked = (keys, from, to) => Object.fromEntries(Object.entries(keys).map(([name, list]) => [name, list.slice(from, to).map(request)]));
+
+/** The call of one key. */
+export const keyCase = (name, { keys }) => define(name, Object.keys(keys), 200, asked(keys, 0, 1));
+
+/** The same spread over `count`, in turns of as many as may be awake at once: a round takes a turn. */
+export function keysCase(count, { keys }) {
+  const [turns, each] = [[], Math.ceil(count / Math.ceil(count / AWAKE))];
+  for (let from = 0; from < count; from += each) {
+    turns.push(define(`keys ${count}`, Object.keys(keys), 200, asked(keys, from, Math.min(from + each, count)), { wakes: count > 1_000 }));
+  }
+  return { ...turns[0], turns };
 }

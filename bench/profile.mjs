@@ -9,7 +9,7 @@
 
 import { resolve } from "node:path";
 import { freePort } from "../tests/support/worker.mjs";
-import { keyCases, prepareKeys } from "./keys.mjs";
+import { keyCase, prepareKeys } from "./keys.mjs";
 import { measure } from "./load.mjs";
 import { median } from "./summary.mjs";
 import { need, ROOT, snapshot, start } from "./runtime.mjs";
@@ -22,9 +22,9 @@ const SECONDS = Number(process.env.SECONDS || 3);
 snapshot();
 
 async function casesOf(worker) {
-  if (wanted === "key") return keyCases(await prepareKeys({ ours: worker }));
-  const world = await prepare(worker);
-  await fill(worker, world, FEW, 20);
+  if (wanted === "key") return [keyCase("key", await prepareKeys({ ours: worker }))];
+  const world = await prepare({ ours: worker });
+  await fill({ ours: worker }, world, FEW, 20);
   return cases(world);
 }
 

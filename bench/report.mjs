@@ -27,7 +27,8 @@ export function report(results) {
   const version = (name) => JSON.parse(readFileSync(join(ROOT, name), "utf8")).version;
   const title = (name) => {
     if (name.endsWith(" many")) return `${WORDS[name.slice(0, -5)]}, ${results.many} conversations`;
-    if (name.startsWith("keys ")) return `${WORDS.key}, ${name.slice(5)} keys`;
+    if (name === "key disk") return `${WORDS.key}, files on a disk`;
+    if (name.startsWith("keys ")) return `${WORDS.key}, ${name.slice(5)} key${name === "keys 1" ? "" : "s"}`;
     return `${WORDS[name]}${name === "read" || name === "write" ? ", 10 conversations" : ""}`;
   };
   const package_ = (name) => version(`bench/node_modules/${name}/package.json`);
@@ -64,15 +65,17 @@ ${table(["case", "worker", "to the empty worker", "Claviger to its peers", "CPU 
 
 16 connections, 1 thread; every status is checked. Every worker is a process of its own and says the same in a case: status, headers, body
 and one log line. \`mute\` says it and checks nothing; \`subtle\` checks with WebCrypto and a kept key; \`hono\` imports the key for every
-request; \`objects\` is the same product by hand, two objects with rows in SQLite.
+request; \`objects\` is the same product by hand, two objects with rows in SQLite. The empty worker in the first column says two letters and
+logs nothing: it brackets every measurement. \`mute\` is the empty worker that says what the others say.
 
 \`row-object\` is a server key by hand: one object that reads its row and counts in memory, where a restart forgets it; \`sql-limiter\`
-counts in SQLite with every call. \`oauth-provider\` is workers-oauth-provider with an access token: the bare runtime has no KV, so its binding
-leads to a worker of the same process that keeps the values in memory, which is faster than any real one; \`oauth-in-isolate\` has them in
-its own memory, without any binding. Neither counts anything. \`better-auth\` is that library with its API keys and their limit, in a Node
-process with Node's SQLite in memory. With many keys each was called once before what counts: an object sleeps ten seconds after its
-last call, and what its first call costs is beside it. The empty worker in the first column says two letters and
-logs nothing: it brackets every measurement. \`mute\` is the empty worker that says what the others say.`);
+counts in SQLite with every call. \`oauth-provider\` is workers-oauth-provider with an access token: the bare runtime has no KV, so its
+binding leads to a worker of the same process that keeps the values in memory, which is faster than any real one; \`oauth-in-isolate\` has
+them in its own memory, without any binding. Neither counts anything. \`better-auth\` is that library with its API keys and their limit, in
+a Node process with Node's SQLite in memory.
+
+An object sleeps ten seconds after its last call. Of many keys a round calls as many as may be awake at once (each holds three files
+open), the next round the next ones, and each is called once before what counts: that is the first call in the table.`);
   }
   if (memory) {
     const line = (name, { now, own, most }) => [name, now.toFixed(0), own.toFixed(0), most.toFixed(0)];
@@ -82,7 +85,7 @@ logs nothing: it brackets every measurement. \`mute\` is the empty worker that s
     parts.push(`## Memory of the process, MB\n\n${table(["", "resident", "of that without mapped files", "at most so far"], rows)}`);
   }
   if (writes) {
-    const rows = Object.entries(writes).flatMap(([name, counted]) => counted.map(({ rate, calls, transactions, pages, perThousand }) => [name === "ours" ? "**Claviger**" : name, rate, calls, transactions, pages, perThousand.toFixed(1)]));
+    const rows = Object.entries(writes).flatMap(([name, counted]) => counted.map(({ rate, calls, transactions, pages, atLeast, perThousand }) => [name === "ours" ? "**Claviger**" : name, rate, calls, transactions, pages, `${atLeast ? "at least " : ""}${perThousand.toFixed(1)}`]));
     parts.push(`## Writes of one key's object
 
 ${table(["worker", "calls a second", "calls", "transactions", "pages", "transactions for 1,000 calls"], rows)}

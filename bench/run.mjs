@@ -6,7 +6,7 @@
  *
  *   ROUNDS   5      at least 5 for numbers to be kept
  *   SECONDS  2      of every measurement, after a second that is not counted
- *   CASES    all    of forged, preflight, read, write, whoami, key, keys (brings key along), start
+ *   CASES    all    of forged, preflight, read, write, whoami, key, keys, start
  *   MANY     10000  conversations
  *   MESSAGES 20     in each of them
  *   KEYS     10000  server keys
@@ -21,13 +21,13 @@ import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, loadavg } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { growKeys, keyCases, PEERS as KEY_PEERS, prepareKeys } from "./keys.mjs";
+import { fillKeys, KEEPERS, keyCase, keysCase, MANY as KEYS_PEERS, PEERS as KEY_PEERS, prepareKeys, remakeKeys, writesOf } from "./keys.mjs";
 import { define, measure, measureFloor } from "./load.mjs";
 import { merge, report } from "./report.mjs";
 import { checkWords } from "./said.mjs";
 import { median, summarize } from "./summary.mjs";
 import { need, onDisk, snapshot, start, stateOf } from "./runtime.mjs";
-import { BROWSER, cases, FEW, fill, fillObjects, prepare, WIDGET_PEERS } from "./world.mjs";
+import { BROWSER, cases, FEW, fill, prepare, WIDGET_PEERS } from "./world.mjs";
 
 need();
 const quick = process.env.QUICK === "1";
@@ -47,8 +47,6 @@ const merges = process.env.MERGE === "1";
 const chosen = list("CASES", ALL.join(","));
 for (const name of chosen) if (!ALL.includes(name)) throw new Error(`CASES: ${name} is none of ${ALL.join(", ")}`);
 for (const name of without) if (!["ours", ...WIDGET_PEERS, ...KEY_PEERS].includes(name)) throw new Error(`WITHOUT: there is no ${name}`);
-// They are compared with each other, so they come from one run.
-if ((merges && chosen.includes("key")) || chosen.includes("keys")) chosen.push("key", "keys");
 
 const say = (text) => process.stderr.write(`${text}\n`);
 const HERE = import.meta.dirname;
@@ -63,7 +61,8 @@ async function round(workers, all, number) {
   let before = await measureFloor(workers.floor, floor, FLOOR_SECONDS);
   for (const of of all) {
     for (const name of of.workers) {
-      const got = await measure(workers[name], of, SECONDS);
+      const turn = of.turns ? of.turns[(number - 1) % of.turns.length] : of;
+      const got = await measure(workers[name], turn, SECONDS);
       const after = await measureFloor(workers.floor, floor, FLOOR_SECONDS);
       const neighbours = (before.perSecond + after.perSecond) / 2;
       const sample = { ...got, ratio: got.perSecond / neighbours, floorPerSecond: neighbours, floorCpuMicros: (before.cpuMicros + after.cpuMicros) / 2 };
@@ -76,9 +75,9 @@ async function round(workers, all, number) {
 }
 
 /** Cases that share their workers: first all must say the same, then what is many is made, then the rounds. */
-async function part(peers, prepare, grow, casesOf) {
-  const names = ["floor", ...peers, "ours"].filter((name) => !without.includes(name));
-  const startAll = async (listens) => Object.fromEntries(await Promise.all(names.map(async (name) => [name, await start(name, { listens })])));
+async function part({ peers, prepare, grow, casesOf, waits }) {
+  const names = ["floor", "ours", ...peers].filter((name) => !without.includes(name));
+  const startAll = async (listens) => Object.fromEntries(await Promise.all(names.map(async (name) => [name, await start(name, { listens, waits })])));
   const stopAll = (workers) => Promise.all(Object.values(workers).map((worker) => worker.stop()));
   let workers = await startAll(true);
   const world = await prepare(workers);
@@ -92,7 +91,7 @@ async function part(peers, prepare, grow, casesOf) {
   for (let number = 1; number <= ROUNDS; number += 1) await round(workers, measured, number);
   if (results.memory && workers.objects) results.memory.after = { ours: workers.ours.memory(), objects: workers.objects.memory() };
   await stopAll(workers);
-  for (const name of names) rmSync(stateOf(name), { recursive: true, force: true });
+  for (const name of names) rmSync(stateOf(name, waits), { recursive: true, force: true });
 }
 
 async function starts() {
@@ -109,9 +108,8 @@ async function starts() {
 }
 
 async function prepareWidget(workers) {
-  const world = await prepare(workers.ours);
-  await fill(workers.ours, world, FEW, MESSAGES);
-  await fillObjects(workers.objects, world, 0, MESSAGES);
+  const world = await prepare(workers);
+  await fill(workers, world, FEW, MESSAGES);
   return world;
 }
 
@@ -120,21 +118,30 @@ async function growWidget(workers, world) {
   say(`opening ${MANY} conversations of ${MESSAGES} messages`);
   const began = performance.now();
   results.memory = { empty: workers.ours.memory() };
-  await fill(workers.ours, world, MANY, MESSAGES);
+  await fill(workers, world, MANY, MESSAGES);
   results.memory.ours = workers.ours.memory();
-  say(`${((performance.now() - began) / 1_000).toFixed(0)} s; memory ${results.memory.ours.now.toFixed(0)} MB, at most ${results.memory.ours.most.toFixed(0)} MB`);
-  await fillObjects(workers.objects, world, FEW, MESSAGES);
   results.memory.objects = workers.objects.memory();
+  say(`${((performance.now() - began) / 1_000).toFixed(0)} s; memory ${results.memory.ours.now.toFixed(0)} MB, at most ${results.memory.ours.most.toFixed(0)} MB`);
 }
 
 // --- the run ---
 
 const began = performance.now();
 if (chosen.includes("start")) results.start = await starts();
-if (WIDGET.some((name) => chosen.includes(name))) await part(WIDGET_PEERS, prepareWidget, growWidget, cases);
+if (WIDGET.some((name) => chosen.includes(name))) await part({ peers: WIDGET_PEERS, prepare: prepareWidget, grow: growWidget, casesOf: cases });
 if (chosen.includes("key")) {
-  const grow = async (workers, world) => (results.writes = await growKeys(workers, world, chosen.includes("keys") ? KEYS : 1, say));
-  await part(KEY_PEERS, prepareKeys, grow, keyCases);
+  const grow = async (workers, world) => {
+    await remakeKeys(workers, world);
+    results.writes = await writesOf(workers, world, say);
+  };
+  await part({ peers: KEY_PEERS, prepare: prepareKeys, grow, casesOf: (world) => [keyCase("key", world)] });
+  await part({ peers: KEEPERS, prepare: prepareKeys, grow: remakeKeys, casesOf: (world) => [keyCase("key disk", world)], waits: true });
+}
+if (chosen.includes("keys")) {
+  const grow = (workers, world) => fillKeys(workers, world, KEYS, say);
+  const counts = [...new Set([1, Math.min(100, KEYS), KEYS])];
+  const made = ({ keys: { "row-object": keys } }) => counts.filter((count) => count <= keys.length);
+  await part({ peers: KEYS_PEERS, prepare: prepareKeys, grow, casesOf: (world) => made(world).map((count) => keysCase(count, world)) });
 }
 say(`${((performance.now() - began) / 60_000).toFixed(1)} minutes`);
 

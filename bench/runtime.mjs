@@ -28,10 +28,12 @@ const isWritable = (folder) => {
 const place = process.env.DISK || (isWritable(MEMORY) ? MEMORY : tmpdir());
 export const onDisk = place !== MEMORY;
 export const scratch = mkdtempSync(join(place, "claviger-bench-"));
+// What a write costs where somebody waits for it to be safe, no folder in memory can tell.
+const slow = onDisk ? scratch : mkdtempSync(join(tmpdir(), "claviger-bench-"));
 const running = new Set();
 process.once("exit", () => {
   for (const child of running) child.kill("SIGKILL");
-  rmSync(scratch, { recursive: true, force: true });
+  for (const folder of [scratch, slow]) rmSync(folder, { recursive: true, force: true });
 });
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => process.exit(1));
 
@@ -108,12 +110,18 @@ function onWorkerd(name, port, folder, build) {
 }
 
 /** The folder in which `name` keeps its objects. */
-export const stateOf = (name) => join(scratch, "state", name);
+export const stateOf = (name, waits = false) => join(waits ? slow : scratch, waits ? "waits" : "state", name);
 
-/** Starts `name` and answers once it answers; `listens` keeps what it writes. */
-export async function start(name, { state = name, listens = false, build = "build", inspector } = {}) {
+/** An object sleeps ten seconds after its last call, and those who do are looked for at times. */
+export const AWAKE_SECONDS = 14;
+
+/** As many objects may be awake at once: each has three files open, and the system sets a limit to them. */
+export const AWAKE = Math.min(4_000, Math.floor(Number(/open files\s+\d+\s+(\d+)/.exec(readFileSync("/proc/self/limits", "utf8"))?.[1] ?? 20_000) / 5));
+
+/** Starts `name` and answers once it answers; `listens` keeps what it writes, `waits` has its files on a disk. */
+export async function start(name, { state = name, waits = false, listens = false, build = "build", inspector } = {}) {
   const port = await freePort();
-  const folder = stateOf(state);
+  const folder = stateOf(state, waits);
   mkdirSync(folder, { recursive: true });
   const spawned = performance.now();
   const stdio = ["ignore", listens ? "pipe" : "ignore", "pipe"];

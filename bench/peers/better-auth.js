@@ -26,7 +26,7 @@ async function serve(request, response) {
   const send = (status, headers, body) => response.writeHead(status, { ...headers, "content-length": Buffer.byteLength(body) }).end(body);
   const id = requestId();
   if (request.url === "/healthz") return send(200, {}, "ok");
-  if (request.url === "/fill") return send(200, {}, JSON.stringify({ keys: [key] }));
+  if (request.url === "/fill") return send(200, {}, JSON.stringify({ key }));
   const bearer = request.headers.authorization ?? "";
   const { valid, key: found } = await auth.api.verifyApiKey({ body: { key: bearer.slice(7) } });
   if (!valid) {

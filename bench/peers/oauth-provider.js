@@ -54,5 +54,5 @@ async function fill(env, ctx) {
   const body = new URLSearchParams({ grant_type: "authorization_code", code, client_id: clientId, redirect_uri: CALLBACK, code_verifier: verifier, resource: fields.resource });
   const answer = await provider.fetch(new Request(`${ORIGIN}/oauth/token`, { method: "POST", body }), env, ctx);
   const { access_token: token, ...refused } = await answer.json();
-  return token ? Response.json({ keys: [token] }) : Response.json(refused, { status: 500 });
+  return token ? Response.json({ key: token }) : Response.json(refused, { status: 500 });
 }

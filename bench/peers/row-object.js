@@ -36,7 +36,7 @@ export default {
   async fetch(request, env) {
     const id = requestId();
     const { pathname } = new URL(request.url);
-    if (pathname === "/fill") return fill(request, env);
+    if (pathname === "/fill") return fill(env);
     if (pathname !== "/v1/whoami" || request.method !== "GET") return new Response(null, { status: 404 });
     const bearer = request.headers.get("authorization") ?? "";
     const key = bearer.startsWith("Bearer ") && (await open(bearer.slice(7), env.KEY_SECRET));
@@ -47,13 +47,9 @@ export default {
 };
 
 // Only here: the measurement needs so many keys.
-async function fill(request, env) {
-  const { count } = await request.json();
-  const make = async () => {
-    const { key, locator, environment, digest } = await issue(env.KEY_SECRET);
-    const shown = { id: `sk_${locator}`, workspace: "ws-bench", environment, scopes: [], tier: "enterprise", expiresAt: null };
-    await env.KEY.getByName(locator).store({ status: "active", digest, environment, shown });
-    return key;
-  };
-  return Response.json({ keys: await Promise.all(Array.from({ length: count }, make)) });
+async function fill(env) {
+  const { key, locator, environment, digest } = await issue(env.KEY_SECRET);
+  const shown = { id: `sk_${locator}`, workspace: "ws-bench", environment, scopes: [], tier: "enterprise", expiresAt: null };
+  await env.KEY.getByName(locator).store({ status: "active", digest, environment, shown });
+  return Response.json({ key });
 }
