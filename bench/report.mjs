@@ -9,11 +9,11 @@ const two = (value) => value.toFixed(2);
 const range = ({ median, q1, q3 }) => `${two(median)} [${two(q1)}–${two(q3)}]`;
 
 /** The last run's results with some cases measured anew. */
-export function merge(old, { cases, start, memory, writes, ...run }, chosen) {
+export function merge(old, { cases, start, memory, writes, sizes, ...run }, chosen) {
   const kept = Object.entries(old.cases).filter(([name]) => !chosen.includes(name.split(" ")[0]));
   const { at, rounds, seconds, load, loadAfter } = run;
   const anew = { at, rounds, seconds, load, loadAfter, cases: [...new Set(chosen)] };
-  const all = { ...old, cases: { ...Object.fromEntries(kept), ...cases }, anew: [...(old.anew ?? []), anew] };
+  const all = { ...old, sizes, cases: { ...Object.fromEntries(kept), ...cases }, anew: [...(old.anew ?? []), anew] };
   if (start) all.start = start;
   if (memory) Object.assign(all, { memory, many: run.many, messages: run.messages });
   if (writes) Object.assign(all, { writes, keys: run.keys });

@@ -50,6 +50,7 @@ for (const name of without) if (!["ours", ...WIDGET_PEERS, ...KEY_PEERS].include
 
 const say = (text) => process.stderr.write(`${text}\n`);
 const HERE = import.meta.dirname;
+const before = merges && JSON.parse(readFileSync(join(HERE, "results.json"), "utf8"));
 const load = loadavg()[0];
 const files = snapshot();
 const results = { at: new Date().toISOString(), rounds: ROUNDS, seconds: SECONDS, onDisk, many: MANY, messages: MESSAGES, keys: KEYS, cores: cpus().length, cpu: cpus()[0].model, load, cases: {} };
@@ -147,7 +148,7 @@ say(`${((performance.now() - began) / 60_000).toFixed(1)} minutes`);
 
 results.sizes = Object.fromEntries(Object.entries(files).map(([name, bytes]) => [name, { bytes: bytes.length, gzip: gzipSync(bytes, { level: 9 }).length }]));
 results.loadAfter = loadavg()[0];
-const all = merges ? merge(JSON.parse(readFileSync(join(HERE, "results.json"), "utf8")), results, chosen) : results;
+const all = merges ? merge(before, results, chosen) : results;
 all.summary = summarize(all);
 const page = report(all);
 console.log(page);
