@@ -6,6 +6,8 @@ use std::fmt;
 /// Why we said no: for the log and the audit, never for the wire.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Reason {
+    /// The client's address is not on the credential's list, or not known.
+    AddressNotAllowed,
     /// Two credentials, or one header twice.
     AmbiguousCredential,
     /// A body over the limit, in bytes.
@@ -61,6 +63,10 @@ pub enum Reason {
         /// The limits as they stand.
         quotas: Vec<Quota>,
     },
+    /// A service token beside another service's name, or beside none.
+    ServiceMismatch,
+    /// A route of the gateway wants what this version cannot do: what that is.
+    RouteNotServed(String),
     /// The deploy key is of another stage or deployment.
     StageMismatch,
     /// An object failed on its way; what it had not written, it forgot.
@@ -71,6 +77,10 @@ pub enum Reason {
     Unreadable(String),
     /// A body that is not JSON by its `Content-Type`.
     UnsupportedMediaType,
+    /// The API behind did not answer, or not in a way that could be passed on.
+    UpstreamFailed,
+    /// The policy has routes to an API behind, and no variable says where that is.
+    UpstreamMissing,
     /// A history secret at another conversation.
     WrongConversation,
     /// A credential of another workspace.
@@ -86,7 +96,8 @@ wire!(enum Reason {
     20 NotConfigured(a), 21 NotFound, 22 OriginNotAllowed,
     23 RateLimited { retry_after_millis, quotas }, 24 StageMismatch, 25 ObjectFailed,
     26 Unavailable, 27 Unreadable(a), 28 UnsupportedMediaType, 29 WrongConversation,
-    30 WrongWorkspace, 31 Identity(a),
+    30 WrongWorkspace, 31 Identity(a), 32 AddressNotAllowed, 33 ServiceMismatch,
+    34 RouteNotServed(a), 35 UpstreamFailed, 36 UpstreamMissing,
 });
 
 /// Why a visitor's identity proves nothing. One that is genuine and unsound is an invalid request instead.
@@ -112,6 +123,7 @@ impl Reason {
     /// The name in logs, without what was sent or stored.
     pub fn name(&self) -> &'static str {
         match self {
+            Self::AddressNotAllowed => "address_not_allowed",
             Self::AmbiguousCredential => "ambiguous_credential",
             Self::BodyTooLarge(..) => "body_too_large",
             Self::BrowserNotAllowed => "browser_not_allowed",
@@ -142,11 +154,15 @@ impl Reason {
             Self::NotFound => "not_found",
             Self::OriginNotAllowed => "origin_not_allowed",
             Self::RateLimited { .. } => "rate_limited",
+            Self::ServiceMismatch => "service_mismatch",
+            Self::RouteNotServed(..) => "route_not_served",
             Self::StageMismatch => "stage_mismatch",
             Self::ObjectFailed => "object_failed",
             Self::Unavailable => "unavailable",
             Self::Unreadable(..) => "unreadable",
             Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::UpstreamFailed => "upstream_failed",
+            Self::UpstreamMissing => "upstream_missing",
             Self::WrongConversation => "wrong_conversation",
             Self::WrongWorkspace => "wrong_workspace",
         }
@@ -155,7 +171,7 @@ impl Reason {
     /// What an operator must know beyond the name: of our own making, never of a caller's.
     pub fn detail(&self) -> Option<&str> {
         match self {
-            Self::NotConfigured(what) | Self::Unreadable(what) => Some(what),
+            Self::NotConfigured(what) | Self::RouteNotServed(what) | Self::Unreadable(what) => Some(what),
             _ => None,
         }
     }

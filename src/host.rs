@@ -3,6 +3,7 @@
 use crate::{
     error::Reason,
     machine::{Changes, Lesson, Machine, Rows, Turn},
+    tier::Tiers,
     time::Timestamp,
     wire::{self, Wire},
 };
@@ -35,8 +36,8 @@ pub struct Decided<M> {
 }
 
 /// One command. A refusal changes nothing.
-pub fn handle<M: Machine>(machine: &M, rows: &dyn Rows, command: &[u8], at: Timestamp) -> Decided<M> {
-    let mut turn = Turn::new(rows, at);
+pub fn handle<M: Machine>(machine: &M, rows: &dyn Rows, command: &[u8], at: Timestamp, tiers: &Tiers) -> Decided<M> {
+    let mut turn = Turn::new(rows, at).with_tiers(tiers);
     let decided = read_as("command", command).and_then(|command| machine.handle(command, &mut turn));
     match decided {
         Ok(step) => {

@@ -4,6 +4,7 @@
 //! by creation, and an id alone tells which workspace's objects know it.
 
 use crate::{
+    base62,
     error::Reason,
     time::Timestamp,
     wire,
@@ -12,10 +13,11 @@ use crate::{
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use std::fmt;
 
-const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-
 /// Characters between the tag and the workspace.
 const UNIQUE_LENGTH: usize = 20;
+
+/// Characters of a locator: 47 bits.
+const LOCATOR_LENGTH: usize = 8;
 
 /// Text that was parsed into one of the names of this file.
 macro_rules! name {
@@ -83,9 +85,15 @@ name! {
     CredentialId, "id", "This is not a credential's id.",
     |text| match text.split_once('_') {
         Some(("dk", unique)) => is_unique(unique),
-        Some(("wk", rest)) => is_located(rest),
+        Some(("sk" | "st" | "wk", rest)) => is_located(rest),
         _ => false,
     }
+}
+
+name! {
+    /// Where the object of an opaque credential is found; the same for every secret of one identity.
+    Locator, "id", "This is not a locator.",
+    |text| base62::is_base62(text, LOCATOR_LENGTH)
 }
 
 name! {
@@ -131,6 +139,16 @@ impl CredentialId {
         Self(format!("wk_{}_{workspace}", unique(at, random)))
     }
 
+    /// A fresh server key's id.
+    pub fn issue_server_key(workspace: &WorkspaceId, at: Timestamp, random: [u8; 16]) -> Self {
+        Self(format!("sk_{}_{workspace}", unique(at, random)))
+    }
+
+    /// A fresh service token's id.
+    pub fn issue_service_token(workspace: &WorkspaceId, at: Timestamp, random: [u8; 16]) -> Self {
+        Self(format!("st_{}_{workspace}", unique(at, random)))
+    }
+
     /// A fresh deploy key's id; deploy keys belong to a deployment, not to a workspace.
     pub fn issue_deploy_key(at: Timestamp, random: [u8; 16]) -> Self {
         Self(format!("dk_{}", unique(at, random)))
@@ -139,6 +157,13 @@ impl CredentialId {
     /// The workspace that knows this credential; none for a deploy key.
     pub fn workspace(&self) -> Option<WorkspaceId> {
         located(&self.0)
+    }
+}
+
+impl Locator {
+    /// A place nobody can guess.
+    pub fn draw(random: [u8; 16]) -> Self {
+        Self(base62::encode(u128::from_le_bytes(random), LOCATOR_LENGTH))
     }
 }
 
@@ -165,27 +190,14 @@ fn is_located(rest: &str) -> bool {
 }
 
 fn is_unique(text: &str) -> bool {
-    text.len() == UNIQUE_LENGTH && text.bytes().all(|b| b.is_ascii_alphanumeric())
+    base62::is_base62(text, UNIQUE_LENGTH)
 }
 
 /// 7 characters that grow with time, then 13 random ones (77 bits).
 fn unique(at: Timestamp, random: [u8; 16]) -> String {
-    let mut text = base62(u128::from(at.0), 7);
-    text.push_str(&base62(u128::from_le_bytes(random), UNIQUE_LENGTH - 7));
+    let mut text = base62::encode(u128::from(at.0), 7);
+    text.push_str(&base62::encode(u128::from_le_bytes(random), UNIQUE_LENGTH - 7));
     text
-}
-
-/// The last `length` base62 digits of `number`.
-fn base62(mut number: u128, length: usize) -> String {
-    let mut digits: Vec<char> = (0..length)
-        .map(|_| {
-            let digit = usize::try_from(number % 62).unwrap_or_default();
-            number /= 62;
-            char::from(BASE62.get(digit).copied().unwrap_or(b'0'))
-        })
-        .collect();
-    digits.reverse();
-    digits.into_iter().collect()
 }
 
 /// Data of customers' customers, or data to try things out with; the two never mix.

@@ -1,6 +1,6 @@
 //! JSON objects whose members are asked for by name: each name once, and nothing chosen silently.
 
-use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
 /// More members than this has no object here; it bounds the search for doubled names.
@@ -18,8 +18,12 @@ pub enum Member {
     Number(u64),
     /// A text.
     Text(String),
-    /// A list of texts.
+    /// A list of texts; also an empty one.
     Texts(Vec<String>),
+    /// A list of anything else.
+    List(Vec<Member>),
+    /// An object; each name once.
+    Object(Members),
     /// Anything else: nobody takes it.
     Unfit,
 }
@@ -47,6 +51,17 @@ impl Members {
     }
 }
 
+fn read<'de, A: MapAccess<'de>>(mut map: A) -> Result<Members, A::Error> {
+    let mut members: Vec<(String, Member)> = Vec::new();
+    while let Some((name, value)) = map.next_entry::<String, Member>()? {
+        if members.len() >= MAX_MEMBERS || members.iter().any(|(known, _)| *known == name) {
+            return Err(A::Error::custom("a member twice, or too many"));
+        }
+        members.push((name, value));
+    }
+    Ok(Members(members))
+}
+
 impl<'de> Deserialize<'de> for Members {
     /// As a map, except that a name which comes twice is an error instead of a silent choice.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -59,15 +74,8 @@ impl<'de> Deserialize<'de> for Members {
                 f.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
-                let mut members: Vec<(String, Member)> = Vec::new();
-                while let Some((name, value)) = map.next_entry::<String, Member>()? {
-                    if members.len() >= MAX_MEMBERS || members.iter().any(|(known, _)| *known == name) {
-                        return Err(A::Error::custom("a member twice, or too many"));
-                    }
-                    members.push((name, value));
-                }
-                Ok(Members(members))
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Members, A::Error> {
+                read(map)
             }
         }
 
@@ -115,19 +123,22 @@ impl<'de> Deserialize<'de> for Member {
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Member, A::Error> {
-                let (mut texts, mut fit) = (Vec::new(), true);
+                let mut list = Vec::new();
                 while let Some(item) = items.next_element::<Member>()? {
-                    match item {
-                        Member::Text(text) => texts.push(text),
-                        _ => fit = false,
-                    }
+                    list.push(item);
                 }
-                Ok(if fit { Member::Texts(texts) } else { Member::Unfit })
+                if !list.iter().all(|item| matches!(item, Member::Text(_))) {
+                    return Ok(Member::List(list));
+                }
+                let texts = list.into_iter().filter_map(|item| match item {
+                    Member::Text(text) => Some(text),
+                    _ => None,
+                });
+                Ok(Member::Texts(texts.collect()))
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Member, A::Error> {
-                while map.next_entry::<IgnoredAny, Member>()?.is_some() {}
-                Ok(Member::Unfit)
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Member, A::Error> {
+                read(map).map(Member::Object)
             }
         }
 

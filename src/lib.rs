@@ -12,7 +12,9 @@
 //! serializes; nothing is stored outside the one transaction of its command.
 #![forbid(unsafe_code)]
 
+pub mod address;
 pub mod audit;
+pub mod base62;
 pub mod conversation;
 pub mod credential;
 pub mod error;
@@ -21,6 +23,7 @@ pub mod id;
 pub mod jose;
 pub mod json;
 pub mod keyring;
+pub mod kind;
 pub mod limit;
 pub mod machine;
 pub mod meter;
@@ -35,7 +38,9 @@ pub mod replay;
 pub mod request;
 pub mod scope;
 pub mod secret;
+pub mod tier;
 pub mod time;
+pub mod upstream;
 pub mod wire;
 
 #[cfg(not(target_arch = "wasm32"))]

@@ -256,6 +256,13 @@ impl Window {
 }
 
 impl Limit {
+    /// Names for several windows of one thing: the RateLimit header needs them apart.
+    pub fn tell_apart(windows: &mut [Self]) {
+        if windows.len() > 1 {
+            windows.iter_mut().for_each(|window| window.name = format!("{}-{}", window.name, window.window_seconds));
+        }
+    }
+
     fn window_millis(&self) -> u64 {
         u64::from(self.window_seconds).max(1) * 1_000
     }

@@ -7,7 +7,9 @@ use crate::{
     error::Reason,
     host::Delivery,
     keyring::KeyRing,
+    tier::Tiers,
     time::Timestamp,
+    upstream::{Incoming, Outgoing},
     wire::{self, Wire},
 };
 
@@ -80,6 +82,7 @@ pub struct Turn<'a> {
     rows: &'a dyn Rows,
     at: Timestamp,
     signer: Option<&'a KeyRing>,
+    tiers: &'a Tiers,
     changes: Vec<(String, Option<Vec<u8>>)>,
     alarm: Option<Timestamp>,
     sent: Vec<String>,
@@ -111,13 +114,33 @@ impl Changes {
 impl<'a> Turn<'a> {
     /// A turn at the moment `at`.
     pub fn new(rows: &'a dyn Rows, at: Timestamp) -> Self {
-        Self { rows, at, signer: None, changes: Vec::new(), alarm: None, sent: Vec::new(), awaits_delivery: false }
+        Self {
+            rows,
+            at,
+            signer: None,
+            tiers: &[],
+            changes: Vec::new(),
+            alarm: None,
+            sent: Vec::new(),
+            awaits_delivery: false,
+        }
     }
 
     /// The same, for a machine that may sign.
     #[must_use]
     pub fn signed_by(self, signer: Option<&'a KeyRing>) -> Self {
         Self { signer, ..self }
+    }
+
+    /// The same, for a machine that holds credentials to the limits of their tiers.
+    #[must_use]
+    pub fn with_tiers(self, tiers: &'a Tiers) -> Self {
+        Self { tiers, ..self }
+    }
+
+    /// The tiers of the policy that serves; none where the deployment has no sound variables.
+    pub fn tiers(&self) -> &'a Tiers {
+        self.tiers
     }
 
     /// What signs; none where the deployment has no sound variables, and in most turns.
@@ -245,9 +268,15 @@ pub trait World {
     /// The request's header `name` (lower case); several lines of one name arrive joined by `, `.
     fn header(&self, name: &str) -> Option<String>;
 
+    /// Every header of the request, by its name in lower case.
+    fn headers(&self) -> Vec<(String, String)>;
+
     /// The request's body; refused once it is longer than `limit` bytes.
     async fn body(&self, limit: usize) -> Result<Vec<u8>, Reason>;
 
     /// Asks the object `name` of this kind: one hop.
     async fn ask<M: Machine>(&self, name: &str, command: M::Command) -> Result<M::Reply, Reason>;
+
+    /// Calls the API behind; the request's body goes with it as it comes.
+    async fn forward(&self, call: Outgoing) -> Result<Incoming, Reason>;
 }

@@ -3,13 +3,15 @@
 use crate::{
     credential::{CredentialKind, DeployKey, HistorySecret, MAX_LIFE_SECONDS, WidgetKey},
     error::Reason,
-    id::{ConversationId, CredentialId, Environment, Stage, WorkspaceId},
+    id::{ConversationId, CredentialId, Environment, Locator, Stage, WorkspaceId},
     limit::Quota,
     machine::World,
     registry::{
         credential::{Command, Credential, Errand, Reply, Visit, shard_for},
+        key::{Present, object_name},
         witness::Use,
     },
+    scope::Scope,
     time::Timestamp,
 };
 
@@ -25,6 +27,8 @@ pub struct Principal {
     environment: Option<Environment>,
     conversation: Option<HistorySecret>,
     expires_at: Option<Timestamp>,
+    scopes: Vec<Scope>,
+    tier: Option<String>,
     /// What the object admitted in the same call that vouched for the credential.
     metered: Result<Vec<Quota>, Reason>,
 }
@@ -60,6 +64,26 @@ impl Principal {
         self.expires_at
     }
 
+    /// What it may do; a deploy key and the widget's credentials have no scopes.
+    pub fn scopes(&self) -> &[Scope] {
+        &self.scopes
+    }
+
+    /// Whether it has one of the scopes of these names.
+    pub fn holds_one_of(&self, names: &[String]) -> bool {
+        self.scopes.iter().any(|held| names.iter().any(|name| name == held.as_str()))
+    }
+
+    /// How much, by the policy's name.
+    pub fn tier(&self) -> Option<&str> {
+        self.tier.as_deref()
+    }
+
+    /// Who it is, for the record: `<kind>:<id>`.
+    pub fn actor(&self) -> String {
+        format!("{}:{}", self.kind.as_str(), self.id)
+    }
+
     /// What its object metered.
     pub fn into_metered(self) -> (Self, Result<Vec<Quota>, Reason>) {
         let metered = self.metered;
@@ -91,11 +115,57 @@ pub async fn authenticate(key: DeployKey, stage: Stage, used: Use, world: &impl 
             environment: None,
             conversation: None,
             expires_at: Some(key.expires_at),
+            scopes: Vec::new(),
+            tier: None,
             metered: Ok(Vec::new()),
         }),
         Reply::DeployKey(Some(_)) => Err(Reason::CredentialRevoked),
-        Reply::Done | Reply::Visited { .. } => Err(Reason::Unavailable),
+        _ => Err(Reason::Unavailable),
     }
+}
+
+/// What a server key or service token says of itself, before its object was asked.
+pub struct Opaque {
+    /// `server_key` or `service_token`.
+    pub kind: CredentialKind,
+    /// Live or test data.
+    pub environment: Environment,
+    /// Where its object is found.
+    pub locator: Locator,
+}
+
+/// Who presented it, once its object knows that it is genuine; and whether the call may go on.
+pub struct Known {
+    /// Which credential.
+    pub id: CredentialId,
+    /// Who, or why not.
+    pub outcome: Result<Principal, Reason>,
+}
+
+/// Believes a server key or service token. One hop, which answers status, scopes, limits and usage together.
+pub async fn present(opaque: Opaque, present: Present, world: &impl World) -> Result<Known, Reason> {
+    let Opaque { kind, environment, locator } = opaque;
+    let name = object_name(kind, environment, &locator);
+    let Reply::Presented(presented) = world.ask::<Credential>(&name, Command::Present(Box::new(present))).await? else {
+        return Err(Reason::Unavailable);
+    };
+    let metered = match presented.outcome {
+        Ok(quotas) => Ok(quotas),
+        Err(reason @ Reason::RateLimited { .. }) => Err(reason),
+        Err(reason) => return Ok(Known { id: presented.id, outcome: Err(reason) }),
+    };
+    let principal = Principal {
+        kind,
+        workspace: presented.id.workspace(),
+        id: presented.id.clone(),
+        environment: Some(environment),
+        conversation: None,
+        expires_at: presented.expires_at,
+        scopes: presented.scopes,
+        tier: presented.tier,
+        metered,
+    };
+    Ok(Known { id: presented.id, outcome: Ok(principal) })
 }
 
 /// Refuses a genuine deploy key, and has its object count that. Where that cannot be reached, the key is refused all the same.
@@ -174,6 +244,8 @@ pub async fn visit(caller: Caller, errand: Errand, world: &impl World) -> Result
         environment: Some(key.environment),
         expires_at: history.as_ref().map(|secret| secret.expires_at),
         conversation: history,
+        scopes: Vec::new(),
+        tier: None,
         metered,
     };
     Ok(Visited { listed, outcome: Ok(principal) })

@@ -1,6 +1,9 @@
 //! Scopes (RFC 6749 §3.3): names for what a credential may do.
 
-use crate::error::Reason;
+use crate::{
+    error::Reason,
+    wire::{Malformed, Reader, Wire, Writer},
+};
 use std::fmt;
 
 /// One `scope-token`.
@@ -25,6 +28,16 @@ impl TryFrom<String> for Scope {
             return Err(Reason::invalid("scopes", "A scope is 1 to 64 visible ASCII characters."));
         }
         Ok(Self(text))
+    }
+}
+
+impl Wire for Scope {
+    fn put(&self, writer: &mut Writer) {
+        self.0.put(writer);
+    }
+
+    fn take(reader: &mut Reader) -> Result<Self, Malformed> {
+        Self::try_from(String::take(reader)?).map_err(|_| Malformed)
     }
 }
 

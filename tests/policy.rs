@@ -10,7 +10,7 @@
 
 use claviger::{
     limit::Limit,
-    policy::{self, IdentityRule, Implies, Policy, WidgetPolicy, built_in},
+    policy::{self, BUILT_IN, IdentityRule, Implies, Policy, WidgetPolicy, built_in},
 };
 
 #[track_caller]
@@ -34,10 +34,22 @@ fn limit(name: &str, limit: u32, window_seconds: u32) -> Limit {
 }
 
 #[test]
-fn the_built_in_policies_have_two_names() {
+fn every_file_of_the_folder_is_a_built_in_policy_and_sound() {
+    let mut files: Vec<String> = std::fs::read_dir("policies")
+        .unwrap()
+        .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    files.sort();
+    assert_eq!(files, BUILT_IN.map(|(name, _)| name));
+    for (name, text) in BUILT_IN {
+        assert_eq!(built_in(name), Some(text));
+        assert_eq!(text, std::fs::read_to_string(format!("policies/{name}.toml")).unwrap());
+        policy::parse(text).unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
     assert_eq!(built_in("default"), Some(policy::DEFAULT));
-    assert_eq!(built_in("support"), Some(policy::SUPPORT));
-    assert_eq!(built_in("other"), None);
+    for name in ["other", "", "Default", "default.toml", "../default"] {
+        assert_eq!(built_in(name), None, "{name}");
+    }
 }
 
 #[test]
@@ -100,7 +112,7 @@ fn a_tier_has_windows_or_is_custom() {
     let two = tier(
         "lease_seconds = 60\ntokens = [{ limit = 4_294_967_295, window_seconds = 1 }, { limit = 0x10, window_seconds = 0b11 }]",
     );
-    assert_eq!(two.tokens, [limit("tokens", u32::MAX, 1), limit("tokens", 16, 3)]);
+    assert_eq!(two.tokens, [limit("tokens-1", u32::MAX, 1), limit("tokens-3", 16, 3)]);
     assert_eq!((two.requests, two.lease_seconds), (vec![], Some(60)));
     assert!(tier("custom = true").custom);
     let windows = "[tiers.a]\nrequests = { limit = 1, window_seconds = 1 }\n";

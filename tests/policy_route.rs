@@ -112,17 +112,28 @@ fn a_route_that_makes_no_sense_is_refused_where_it_does_not() {
 
 #[test]
 fn a_pattern_is_a_method_and_plain_segments() {
-    for path in
-        ["/", "/a", "/a-._~!$&'()*+,=:@b/C9", "/{a_1}", "/{a}/b/{rest...}", "/v1", "/v1/things", "/v1/whoamiX", "/wx"]
-    {
+    for path in [
+        "/",
+        "/a",
+        "/a/",
+        "/{a}/",
+        "/a-._~!$&'()*+,=:@b/C9",
+        "/{a_1}",
+        "/{a}/b/{rest...}",
+        "/v1",
+        "/v1/things",
+        "/v1/whoamiX",
+        "/wx",
+    ] {
         let read = policy::parse(&format!("brand = \"gs\"\n[[routes]]\n{}", ROUTE.replace("/things", path)));
         assert_eq!(read.is_ok(), path != "/", "{path}");
     }
     for path in [
         "",
         "a",
-        "/a/",
+        "//",
         "//a",
+        "/a//",
         "/a//b",
         "/.",
         "/a/..",
@@ -147,6 +158,7 @@ fn a_pattern_is_a_method_and_plain_segments() {
         "/w/a",
         "/v1/credentials",
         "/v1/conversations/{id}/notes",
+        "/docs/errors",
         "/healthz",
         "/.well-known/x",
         "/oauth/token",

@@ -76,7 +76,7 @@ fn credentials_are_listed_newest_first_by_status_and_page() {
     assert_eq!(shown(&page("status=expiring")), [ids[0].clone()]);
     assert_eq!(shown(&page("status=expired")), [ids[1].clone()]);
     assert_eq!(shown(&page("status=active&kind=widget_key")), ids[3..]);
-    for query in ["status=good", "kind=server_key", "cursor=x", "limit=0"] {
+    for query in ["status=good", "kind=history_secret", "cursor=x", "limit=0"] {
         get(&toy, &format!("/v1/credentials?workspace=acme&{query}")).refused(400, "invalid_request");
     }
     get(&toy, "/v1/credentials").refused(400, "invalid_request");
@@ -90,7 +90,8 @@ fn b30_b31_b22_what_a_key_cannot_be_is_refused_by_name() {
     let good =
         json!({"kind": "widget_key", "workspace": "acme", "environment": "live", "name": "n", "origins": [ORIGIN]});
     for (member, value) in [
-        ("kind", json!("server_key")),
+        ("kind", json!("history_secret")),
+        ("kind", json!("Server_Key")),
         ("kind", json!(null)),
         ("workspace", json!(null)),
         ("workspace", json!("a/b")),

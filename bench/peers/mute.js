@@ -23,6 +23,6 @@ export default {
       return answerWhoami(id, KEY, quotaOf(LIMIT - 1, now + 60_000), now);
     }
     log(id, routeOf("GET"), 401, { reason: "credential_forged" });
-    return new Response(JSON.stringify(refusedBody(id)), { status: 401, headers: refusedHeaders(id, env.ORIGIN) });
+    return new Response(JSON.stringify(refusedBody(id, env.ORIGIN)), { status: 401, headers: refusedHeaders(id, env.ORIGIN) });
   },
 };

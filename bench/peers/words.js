@@ -25,12 +25,12 @@ export function refusedHeaders(id, origin) {
   };
 }
 
-export function refusedBody(id) {
+export function refusedBody(id, origin) {
   return {
     success: false,
     code: "invalid_credential",
     error: "This credential is not valid.",
-    fix: "Check that it was copied whole, belongs to this deployment, and stands in the right header.",
+    fix: `Check that it was copied whole, belongs to this deployment, and stands in the right header. See ${origin}/docs/errors#invalid_credential`,
     request_id: id,
   };
 }

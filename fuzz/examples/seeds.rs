@@ -174,7 +174,7 @@ fn seeds(name: &str) -> Vec<Vec<u8>> {
         _ => {
             let mut seeds = bytes(TEXTS.iter().find(|(known, _)| *known == name).expect("seeds").1);
             if name == "policy" {
-                seeds.extend(bytes(&[policy::DEFAULT, policy::SUPPORT]));
+                seeds.extend(bytes(&policy::BUILT_IN.map(|(_, text)| text)));
             }
             seeds
         }

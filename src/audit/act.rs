@@ -39,6 +39,8 @@ acts! {
     CredentialRevoke "credential.revoke",
     /// A credential got another secret.
     CredentialRotate "credential.rotate",
+    /// The old secret of a rotation was ended before its time.
+    CredentialRotateFinish "credential.rotate_finish",
     /// A deploy key was revoked.
     DeployKeyRevoke "deploy_key.revoke",
     /// A deploy key was admitted to a call.

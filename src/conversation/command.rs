@@ -53,13 +53,13 @@ wire!(Open { id, environment, widget_key, expires_at, subject });
 /// Who reads or writes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Party {
-    /// The customer's people, by way of a server's credential.
-    Operator,
+    /// The customer's people, by way of a server's credential: of one environment, where it is bound to one.
+    Operator(Option<Environment>),
     /// The visitor, with the history secret of this generation.
     Visitor(u64),
 }
 
-wire!(enum Party { 0 Operator, 1 Visitor(a) });
+wire!(enum Party { 0 Operator(a), 1 Visitor(a) });
 
 /// A message to write.
 pub struct Append {

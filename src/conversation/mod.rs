@@ -157,17 +157,13 @@ fn append(mut record: Record, append: Append, turn: &mut Turn) -> Result<Reply, 
     record.messages = next(record.messages)?;
     record.used |= append.by == Party::Visitor(record.generation);
     record.last_message_at = Some(turn.at());
-    let message = Message {
-        sequence: record.messages,
-        at: turn.at(),
-        by_operator: append.by == Party::Operator,
-        text: append.text,
-    };
+    let by_operator = matches!(append.by, Party::Operator(_));
+    let message = Message { sequence: record.messages, at: turn.at(), by_operator, text: append.text };
     if let Some(key) = append.retry {
         replay::remember(&key, message_key(message.sequence), turn)?;
     }
     // Of a visitor's message the shard that admitted it tells the workspace.
-    if append.by == Party::Operator && record.noted_at.plus_seconds(NOTE_SECONDS) <= turn.at() {
+    if by_operator && record.noted_at.plus_seconds(NOTE_SECONDS) <= turn.at() {
         record.note(turn)?;
     }
     turn.put(message_key(message.sequence), &message);

@@ -64,8 +64,12 @@ impl Record {
 
     /// Whether this party may still come in.
     pub fn admits(&self, by: Party, at: Timestamp) -> Result<(), Reason> {
-        let Party::Visitor(generation) = by else {
-            return Ok(());
+        let generation = match by {
+            Party::Visitor(generation) => generation,
+            Party::Operator(Some(bound)) if bound != self.open.environment => {
+                return Err(Reason::EnvironmentMismatch);
+            }
+            Party::Operator(_) => return Ok(()),
         };
         match &self.ended {
             Some((_, status)) if status == "expired" => Err(Reason::CredentialExpired),

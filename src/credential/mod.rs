@@ -4,6 +4,9 @@ mod deploy_key;
 mod history_secret;
 mod identity;
 mod identity_secret;
+mod opaque;
+mod server_key;
+mod service_token;
 mod signed;
 mod widget_key;
 
@@ -11,7 +14,12 @@ pub use deploy_key::{DeployKey, MAX_LIFE_SECONDS};
 pub use history_secret::HistorySecret;
 pub use identity::Identity;
 pub use identity_secret::IdentitySecret;
+pub use opaque::{Digest, Opaque, digest};
+pub use server_key::ServerKey;
+pub use service_token::ServiceToken;
 pub use widget_key::WidgetKey;
+
+pub use crate::kind::CredentialKind;
 
 use crate::{error::Reason, id::Environment, keyring::KeyRing, machine::World, secret::Secret};
 
@@ -24,38 +32,17 @@ pub trait Kind: Sized {
     fn issue(&self, brand: &str, ring: &KeyRing) -> Result<Secret, Reason>;
 }
 
-/// What the kinds are called on the wire.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum CredentialKind {
-    /// Administration of one stage.
-    DeployKey,
-    /// One conversation.
-    HistorySecret,
-    /// The widget of one workspace.
-    WidgetKey,
-}
-
-impl CredentialKind {
-    /// Every kind.
-    pub const ALL: [Self; 3] = [Self::DeployKey, Self::HistorySecret, Self::WidgetKey];
-
-    /// The name on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::DeployKey => "deploy_key",
-            Self::HistorySecret => "history_secret",
-            Self::WidgetKey => "widget_key",
-        }
-    }
-}
-
-/// A credential whose tag is genuine. The set is closed on purpose.
+/// A credential whose tag or check is genuine. The set is closed on purpose.
 #[derive(Debug)]
 pub enum Verified {
     /// Administration of one stage.
     DeployKey(DeployKey),
     /// One conversation.
     HistorySecret(HistorySecret),
+    /// A customer's server, with the digest of the whole text.
+    ServerKey(ServerKey, Digest),
+    /// A service of the operator's own, with the digest of the whole text and the name that stands beside it.
+    ServiceToken(ServiceToken, Digest, Option<String>),
     /// The widget of one workspace.
     WidgetKey(WidgetKey),
 }
@@ -66,6 +53,8 @@ impl Verified {
         match self {
             Self::DeployKey(_) => CredentialKind::DeployKey,
             Self::HistorySecret(_) => CredentialKind::HistorySecret,
+            Self::ServerKey(..) => CredentialKind::ServerKey,
+            Self::ServiceToken(..) => CredentialKind::ServiceToken,
             Self::WidgetKey(_) => CredentialKind::WidgetKey,
         }
     }
@@ -101,7 +90,10 @@ impl Door<'_> {
                     verified => Ok(Some(verified)),
                 }
             }
-            (None, None, Some(_)) => Err(Reason::CredentialMalformed),
+            (None, None, Some(token)) => {
+                let token = Secret::new(token);
+                self.service_token(once(&token)?, world.header("x-service-name")).map(Some)
+            }
             _ => Err(Reason::AmbiguousCredential),
         }
     }
@@ -117,9 +109,9 @@ impl Door<'_> {
         let start = text.rsplit_once('|').map_or(0, |(place, _)| place.len() + 1);
         text.match_indices(self.brand).any(|(at, brand)| {
             let rest = text.get(at + brand.len()..).and_then(|rest| rest.strip_prefix('_')).unwrap_or_default();
-            let body = TAGS.iter().find_map(|tag| rest.strip_prefix(tag));
+            let body = TAGS.iter().find_map(|(tag, characters)| Some((rest.strip_prefix(tag)?, *characters)));
             // Within a longer text, ids and names of workspaces may hold as much as a tag.
-            body.is_some_and(|body| at == start || longest_run(body) >= SECRET_CHARACTERS)
+            body.is_some_and(|(body, characters)| at == start || longest_run(body) >= characters)
         })
     }
 
@@ -143,7 +135,19 @@ impl Door<'_> {
         Err(Reason::CredentialMalformed)
     }
 
+    /// The token of a service, beside its name.
+    fn service_token(&self, token: &str, name: Option<String>) -> Result<Verified, Reason> {
+        if name.as_deref().is_some_and(|name| name.contains(',')) {
+            return Err(Reason::AmbiguousCredential);
+        }
+        let verified = ServiceToken::verify(token, self.brand, self.ring).ok_or(Reason::CredentialMalformed)?;
+        Ok(Verified::ServiceToken(verified?, digest(token), name))
+    }
+
     fn bearer(&self, token: &str) -> Result<Verified, Reason> {
+        if let Some(key) = ServerKey::verify(token, self.brand, self.ring) {
+            return Ok(Verified::ServerKey(key?, digest(token)));
+        }
         if let Some(key) = WidgetKey::verify(token, self.brand, self.ring) {
             return key.map(Verified::WidgetKey);
         }
@@ -154,8 +158,19 @@ impl Door<'_> {
     }
 }
 
-/// What stands behind the brand in a credential.
-const TAGS: [&str; 7] = ["dk_", "hs_", "is_", "wk_", "st_", "live_", "test_"];
+/// What stands behind the brand in a credential, and how many characters follow at least.
+const TAGS: [(&str, usize); 7] = [
+    ("dk_", SECRET_CHARACTERS),
+    ("hs_", SECRET_CHARACTERS),
+    ("is_", SECRET_CHARACTERS),
+    ("wk_", SECRET_CHARACTERS),
+    ("st_", OPAQUE_CHARACTERS),
+    ("live_", OPAQUE_CHARACTERS),
+    ("test_", OPAQUE_CHARACTERS),
+];
+
+/// Locator, secret and check.
+const OPAQUE_CHARACTERS: usize = 32;
 
 /// 32 bytes in base64url: a root secret, or the tag of a credential.
 const SECRET_CHARACTERS: usize = 43;

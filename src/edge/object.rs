@@ -11,7 +11,9 @@ use crate::{
     keyring::KeyRing,
     machine::{Machine, Rows as _, Turn},
     outbox::{self, Message},
+    pipeline::config::Config,
     registry::{credential::Credential, deployment::Deployment, workspace::Workspace},
+    tier::Tiers,
 };
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 
@@ -19,27 +21,27 @@ use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 #[wasm_bindgen]
 pub struct HostedObject {
     rows: Stored,
-    /// What signs the heads of audit chains; none where the variables are not sound.
-    ring: Option<&'static KeyRing>,
+    /// What signs the heads of audit chains, and the tiers; none where the variables are not sound.
+    config: Option<&'static Config>,
     hosted: Box<dyn Host>,
     awaited: String,
 }
 
 /// A machine with its memory.
 trait Host {
-    fn handle(&mut self, rows: &Stored, command: &[u8], now: f64) -> (Vec<u8>, Vec<String>);
+    fn handle(&mut self, rows: &Stored, command: &[u8], now: f64, tiers: &Tiers) -> (Vec<u8>, Vec<String>);
     fn wake(&mut self, rows: &Stored, now: f64, ring: Option<&KeyRing>) -> Result<(), Reason>;
 }
 
 impl<M: Machine> Host for M {
-    fn handle(&mut self, rows: &Stored, command: &[u8], now: f64) -> (Vec<u8>, Vec<String>) {
+    fn handle(&mut self, rows: &Stored, command: &[u8], now: f64, tiers: &Tiers) -> (Vec<u8>, Vec<String>) {
         #[cfg(feature = "faults")]
         let command = fail_on_purpose(command, rows, now);
         #[cfg(feature = "faults")]
         if rows.is_dead(now) {
             return (host::refuse(&Reason::Unavailable), Vec::new());
         }
-        let decided = host::handle(self, rows, command, moment(now));
+        let decided = host::handle(self, rows, command, moment(now), tiers);
         let decided = match rows.commit(&decided.changes) {
             Ok(()) => decided,
             Err(reason) => host::refused(&reason),
@@ -72,13 +74,14 @@ impl HostedObject {
             "Deployment" => Box::new(Deployment),
             _ => Box::new(Workspace),
         };
-        let ring = config(env).as_ref().ok().map(|config| &config.ring);
-        Self { rows: Stored::new(storage), ring, hosted, awaited: String::new() }
+        let config = config(env).as_ref().ok();
+        Self { rows: Stored::new(storage), config, hosted, awaited: String::new() }
     }
 
     /// One command: the reply; its first byte says what must be delivered before it goes.
     pub fn handle(&mut self, command: &[u8], now: f64) -> Vec<u8> {
-        let (reply, awaited) = self.hosted.handle(&self.rows, command, now);
+        let tiers = self.config.map_or(&[][..], |config| &config.policy.tiers);
+        let (reply, awaited) = self.hosted.handle(&self.rows, command, now, tiers);
         self.awaited = awaited.join("\n");
         reply
     }
@@ -100,7 +103,7 @@ impl HostedObject {
 
     /// The alarm. False: try again.
     pub fn wake(&mut self, now: f64) -> bool {
-        self.hosted.wake(&self.rows, now, self.ring).is_ok()
+        self.hosted.wake(&self.rows, now, self.config.map(|config| &config.ring)).is_ok()
     }
 
     /// The first message for each of the next targets beyond that of the row `after`: key, binding and name, a line each.

@@ -116,6 +116,15 @@ impl KeyRing {
         mac.verify_slice(tag).is_ok()
     }
 
+    /// Whether `is_it` knows the MAC of `message` (given in parts) under any entry: also under one that may no longer sign.
+    pub fn checks(&self, purpose: Purpose, message: &[&[u8]], is_it: impl Fn(&[u8; 32]) -> bool) -> bool {
+        let keys = self.entries.iter().filter_map(|entry| entry.key(purpose));
+        keys.into_iter().any(|key| {
+            let mac = message.iter().fold(key.clone(), |mac, part| mac.chain_update(part));
+            is_it(&mac.finalize().into_bytes().into())
+        })
+    }
+
     /// Whether a tag that names this entry can be verified at all: the entry is here, and no leaked one.
     pub fn can_verify(&self, key_id: u8) -> bool {
         self.signing(key_id).is_some()

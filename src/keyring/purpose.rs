@@ -5,6 +5,8 @@
 pub enum Purpose {
     /// Signatures under the head of an audit chain.
     AuditCheckpoint,
+    /// Keyed checks of opaque credentials.
+    CredentialCheck,
     /// Tags of deploy keys.
     DeployKey,
     /// Tags of history secrets.
@@ -17,13 +19,20 @@ pub enum Purpose {
 
 impl Purpose {
     /// Every purpose.
-    pub const ALL: [Self; 5] =
-        [Self::AuditCheckpoint, Self::DeployKey, Self::HistorySecret, Self::IdentitySecret, Self::WidgetKey];
+    pub const ALL: [Self; 6] = [
+        Self::AuditCheckpoint,
+        Self::CredentialCheck,
+        Self::DeployKey,
+        Self::HistorySecret,
+        Self::IdentitySecret,
+        Self::WidgetKey,
+    ];
 
     /// The purpose as a sub-key's text names it.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::AuditCheckpoint => "audit_checkpoint",
+            Self::CredentialCheck => "credential_check",
             Self::DeployKey => "deploy_key",
             Self::HistorySecret => "history_secret",
             Self::IdentitySecret => "identity_secret",
@@ -35,6 +44,7 @@ impl Purpose {
     pub(super) fn label(self) -> &'static str {
         match self {
             Self::AuditCheckpoint => "claviger/1/audit_checkpoint",
+            Self::CredentialCheck => "claviger/1/credential_check",
             Self::DeployKey => "claviger/1/deploy_key",
             Self::HistorySecret => "claviger/1/history_secret",
             Self::IdentitySecret => "claviger/1/identity_secret",

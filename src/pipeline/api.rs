@@ -1,20 +1,26 @@
 //! `/v1`: calls with a credential in the headers.
 
 use super::{
-    Notes, audit, bulk, config::Config, conversations, credentials, identity_secrets, network::network, reply::Reply,
-    route, workspaces,
+    Notes, audit,
+    believe::{Call, believe},
+    bulk,
+    config::Config,
+    conversations, credentials, identity_secrets, making,
+    reply::Reply,
+    rotation, route, usage, workspaces,
 };
 use crate::{
     audit::By,
-    credential::{CredentialKind, Verified},
+    credential::CredentialKind,
     error::Reason,
-    id::{CredentialId, WorkspaceId},
+    id::{CredentialId, Environment, WorkspaceId},
+    limit::Quota,
     machine::World,
     meter::{Admitted, meter},
     policy::{Action, authorize},
-    principal::{authenticate, refuse},
     registry::witness::Use,
     request::Request,
+    scope::Scope,
 };
 use serde::Serialize;
 
@@ -47,23 +53,14 @@ pub async fn call(
     let verified = presented.ok_or(Reason::CredentialMissing)?;
     notes.kind = Some(verified.kind().as_str());
     action.admits(verified.kind())?;
-    let Verified::DeployKey(key) = verified else {
-        return Err(Reason::KindNotAllowed(verified.kind().as_str().to_owned()));
-    };
-    notes.credential = Some(key.id.as_str().to_owned());
-    let by = By {
-        actor: format!("{}:{}", CredentialKind::DeployKey.as_str(), key.id),
-        request_id: request.id.clone(),
-        network: network(config, world),
-    };
-    let (call, deployment) = (route::name(action).to_owned(), config.deployment.clone());
-    let used = Use { id: key.id.clone(), by: by.clone(), call, deployment };
-    // `Sec-Fetch-Mode` alone proves nothing: Node's `fetch` sends it.
-    if world.header("origin").is_some() || world.header("sec-fetch-site").is_some() {
-        return Err(refuse(used, Reason::BrowserNotAllowed, world).await);
-    }
-    let principal = authenticate(key, config.stage, used, world).await?;
-    let admitted = meter(authorize(principal, action)?)?;
+    let needs = action.needs(verified.kind(), &config.policy);
+    // Whoever finds a leaked key can always kill it.
+    let cost = u32::from(action != Action::RevokeSelf);
+    let believed =
+        believe(verified, Call { name: route::name(action).to_owned(), needs, cost, request, config }, world, notes);
+    let (principal, by) = believed.await?;
+    let admitted = meter(authorize(principal, action, &config.policy)?)?;
+    admitted.quotas().clone_into(&mut notes.quotas);
     let asked = Asked { admitted: &admitted, id, request, config, by };
     let reply = act(&asked, world, notes).await?;
     Ok(reply.with_quotas(admitted.quotas(), world.now()))
@@ -75,12 +72,15 @@ async fn act(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result
         Action::CreateWorkspace => workspaces::create(asked, world, notes).await,
         Action::ListWorkspaces => workspaces::list(asked, world).await,
         Action::ReadWorkspace => workspaces::read(asked, world, notes).await,
-        Action::CreateCredential => credentials::create(asked, world, notes).await,
+        Action::CreateCredential => making::create(asked, world, notes).await,
         Action::ListCredentials => credentials::list(asked, world, notes).await,
         Action::ReadCredential => credentials::read(asked, world, notes).await,
         Action::ChangeCredential => credentials::change(asked, world, notes).await,
-        Action::RotateCredential => credentials::rotate(asked, world, notes).await,
+        Action::RotateCredential => rotation::rotate(asked, world, notes).await,
         Action::RevokeCredential => credentials::revoke(asked, world, notes).await,
+        Action::FinishRotation => rotation::finish(asked, world, notes).await,
+        Action::ReadUsage => usage::read(asked, world, notes).await,
+        Action::RevokeSelf => credentials::revoke_self(asked, world).await,
         Action::CreateIdentitySecret => identity_secrets::create(asked, world, notes).await,
         Action::ListIdentitySecrets => identity_secrets::list(asked, world, notes).await,
         Action::RevokeCredentials => bulk::revoke(asked, world, notes).await,
@@ -92,6 +92,7 @@ async fn act(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result
         Action::ExportAudit => audit::export(asked, world, notes).await,
         Action::VerifyAudit => audit::verify(asked, world, notes).await,
         Action::CloseConversation
+        | Action::Forward(_)
         | Action::OpenConversation
         | Action::ReadHistory
         | Action::RotateHistorySecret
@@ -139,6 +140,26 @@ impl Asked<'_> {
         }
     }
 
+    /// The environment that is meant: a bound credential's own, which `given` must match; else what is given, or both.
+    pub fn environment(&self, given: Option<String>) -> Result<Option<Environment>, Reason> {
+        let given = given.map(|text| {
+            Environment::parse(&text).ok_or_else(|| Reason::invalid("environment", "Either live or test."))
+        });
+        match (self.admitted.principal().environment(), given.transpose()?) {
+            (Some(bound), Some(given)) if bound != given => Err(Reason::EnvironmentMismatch),
+            (Some(bound), _) => Ok(Some(bound)),
+            (None, given) => Ok(given),
+        }
+    }
+
+    /// Whether a bound credential may reach what is of this environment.
+    pub fn within(&self, environment: Environment) -> Result<(), Reason> {
+        match self.admitted.principal().environment() {
+            Some(bound) if bound != environment => Err(Reason::EnvironmentMismatch),
+            _ => Ok(()),
+        }
+    }
+
     /// Who did it, for the record: `<kind>:<id>`.
     pub fn actor(&self) -> String {
         self.by.actor.clone()
@@ -164,7 +185,26 @@ struct Whoami<'a> {
     scopes: Vec<&'a str>,
     tier: Option<&'a str>,
     expires_at: Option<String>,
-    limits: Vec<&'a str>,
+    limits: Vec<LimitShown<'a>>,
+}
+
+#[derive(Serialize)]
+struct LimitShown<'a> {
+    name: &'a str,
+    limit: u32,
+    window_seconds: u32,
+    remaining: u32,
+    reset_at: String,
+}
+
+fn limit_shown(quota: &Quota) -> LimitShown<'_> {
+    LimitShown {
+        name: &quota.limit.name,
+        limit: quota.limit.limit,
+        window_seconds: quota.limit.window_seconds,
+        remaining: quota.remaining,
+        reset_at: quota.reset_at.rfc3339(),
+    }
 }
 
 fn whoami(asked: &Asked<'_>) -> Result<Reply, Reason> {
@@ -177,10 +217,10 @@ fn whoami(asked: &Asked<'_>) -> Result<Reply, Reason> {
         environment: principal.environment().map(|environment| environment.as_str()),
         stage: is_deploy_key.then_some(asked.config.stage.as_str()),
         deployment: is_deploy_key.then_some(asked.config.deployment.as_str()),
-        scopes: Vec::new(),
-        tier: None,
+        scopes: principal.scopes().iter().map(Scope::as_str).collect(),
+        tier: principal.tier(),
         expires_at: principal.expires_at().map(|at| at.rfc3339()),
-        limits: Vec::new(),
+        limits: asked.admitted.quotas().iter().map(limit_shown).collect(),
     };
     Reply::json(200, &body)
 }

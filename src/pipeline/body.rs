@@ -137,6 +137,11 @@ impl Fields {
         }
     }
 
+    /// A member of any shape that may be missing or `null`.
+    pub fn take_member(&mut self, name: &str) -> Option<Member> {
+        self.take(name)
+    }
+
     /// Whether the member is there and `null`; takes it then.
     pub fn take_null(&mut self, name: &str) -> bool {
         matches!(self.0.get(name), Some(Member::Null)) && self.0.take(name).is_some()

@@ -3,7 +3,7 @@
 use super::{Notes, api::Asked, body, reply::Reply};
 use crate::{
     error::Reason,
-    id::{Environment, WorkspaceId},
+    id::WorkspaceId,
     machine::World,
     registry::{
         bulk::Which,
@@ -24,11 +24,9 @@ pub async fn revoke(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
     let named = WorkspaceId::try_from(asked.id.to_owned()).map_err(|_| Reason::NotFound)?;
     let workspace = asked.workspace_of(Some(named))?;
     let (_, mut fields) = body::read(world).await?;
-    let environment = fields
-        .optional_text("environment", 8)?
-        .map(|text| Environment::parse(&text).ok_or_else(|| Reason::invalid("environment", "Either live or test.")));
+    let environment = asked.environment(fields.optional_text("environment", 8)?)?;
     let which = Which {
-        environment: environment.transpose()?,
+        environment,
         created_by: fields.optional_text("created_by", 200)?,
         reason: fields.label("reason", 200, &asked.config.door())?,
         until: body::moment("made_until", fields.optional_text("made_until", 40)?)?,

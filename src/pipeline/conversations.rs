@@ -4,7 +4,7 @@ use super::{Notes, api::Asked, body, reply::Reply, retry};
 use crate::{
     conversation::{Append, Command, Conversation, Message, Party, Reply as Answer},
     error::Reason,
-    id::{ConversationId, Environment},
+    id::ConversationId,
     machine::World,
     registry::workspace::{self, ConversationNote, Workspace},
     time::Timestamp,
@@ -80,12 +80,10 @@ pub fn after(text: Option<String>) -> Result<u64, Reason> {
 /// `GET /v1/conversations`.
 pub async fn list(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
     let workspace = asked.workspace(asked.query("workspace")?)?;
-    let environment = asked
-        .query("environment")?
-        .map(|text| Environment::parse(&text).ok_or_else(|| Reason::invalid("environment", "Either live or test.")));
+    let environment = asked.environment(asked.query("environment")?)?;
     let after = asked.query("cursor")?.map(ConversationId::try_from).transpose();
     let list = workspace::Command::ListConversations {
-        environment: environment.transpose()?,
+        environment,
         after: after.map_err(|_| Reason::invalid("cursor", "Use next_cursor of the page before."))?,
         limit: asked.limit()?,
     };
@@ -112,7 +110,7 @@ pub async fn read(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> R
     let id = find(asked)?;
     let after = after(asked.query("after")?)?;
     let page_size = asked.config.widget()?.page;
-    match world.ask::<Conversation>(id.as_str(), Command::Read(Party::Operator, after, page_size)).await? {
+    match world.ask::<Conversation>(id.as_str(), Command::Read(operator(asked), after, page_size)).await? {
         Answer::Page(messages, more, subject, _) => {
             notes.workspace = id.workspace().map(String::from);
             let verified = Some(subject.is_some());
@@ -129,7 +127,7 @@ pub async fn reply(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> 
     let text = fields.prose("text", asked.config.widget()?.text_bytes)?;
     fields.finish()?;
     let retry = retry::parse(world, &["operator", &asked.actor(), id.as_str()], &bytes)?;
-    let append = Append { by: Party::Operator, text, retry, limit: None };
+    let append = Append { by: operator(asked), text, retry, limit: None };
     let answer = world.ask::<Conversation>(id.as_str(), Command::Append(append)).await?;
     notes.workspace = id.workspace().map(String::from);
     appended(answer)
@@ -144,6 +142,11 @@ pub fn appended(answer: Answer) -> Result<Reply, Reason> {
     };
     let reply = Reply::json(201, &Shown::from(message))?;
     Ok(if replayed { reply.with("idempotent-replayed", "true") } else { reply })
+}
+
+/// The customer's people; of one environment, where their credential is.
+fn operator(asked: &Asked<'_>) -> Party {
+    Party::Operator(asked.admitted.principal().environment())
 }
 
 fn find(asked: &Asked<'_>) -> Result<ConversationId, Reason> {

@@ -53,6 +53,8 @@ fn routes(path: &str) -> Option<Vec<(&'static str, Route<'_>)>> {
     let api = |action, id| Route::Api(action, id);
     let segments: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
     Some(match *segments {
+        ["docs"] => vec![("GET", Route::Public(Document::Docs))],
+        ["docs", "errors"] => vec![("GET", Route::Public(Document::Errors))],
         ["healthz"] => vec![("GET", Route::Public(Document::Health))],
         ["widget.js"] => vec![("GET", Route::Public(Document::Widget))],
         [".well-known", "oauth-protected-resource", ..] => {
@@ -72,6 +74,9 @@ fn routes(path: &str) -> Option<Vec<(&'static str, Route<'_>)>> {
         }
         ["v1", "credentials"] => vec![("GET", api(A::ListCredentials, "")), ("POST", api(A::CreateCredential, ""))],
         ["v1", "credentials", id] => vec![("GET", api(A::ReadCredential, id)), ("PATCH", api(A::ChangeCredential, id))],
+        ["v1", "self", "revoke"] => vec![("POST", api(A::RevokeSelf, ""))],
+        ["v1", "credentials", id, "rotate", "finish"] => vec![("POST", api(A::FinishRotation, id))],
+        ["v1", "credentials", id, "usage"] => vec![("GET", api(A::ReadUsage, id))],
         ["v1", "credentials", id, "rotate"] => vec![("POST", api(A::RotateCredential, id))],
         ["v1", "credentials", id, "revoke"] => vec![("POST", api(A::RevokeCredential, id))],
         ["v1", "audit"] => vec![("GET", api(A::ReadAudit, ""))],
@@ -110,7 +115,12 @@ pub fn name(action: Action) -> &'static str {
         Action::CreateCredential => "POST /v1/credentials",
         Action::CreateIdentitySecret => "POST /v1/workspaces/{id}/identity-secrets",
         Action::CreateWorkspace => "POST /v1/workspaces",
+        Action::FinishRotation => "POST /v1/credentials/{id}/rotate/finish",
+        Action::ReadUsage => "GET /v1/credentials/{id}/usage",
+        Action::RevokeSelf => "POST /v1/self/revoke",
         Action::ExportAudit => "GET /v1/audit/export",
+        // Each has a name of its own in the policy.
+        Action::Forward(_) => "a route of the policy",
         Action::ListConversations => "GET /v1/conversations",
         Action::ListCredentials => "GET /v1/credentials",
         Action::ListIdentitySecrets => "GET /v1/workspaces/{id}/identity-secrets",

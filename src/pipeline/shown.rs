@@ -1,7 +1,13 @@
 //! A credential as people and programs see it: everything but its secret.
 
 use crate::{
-    credential::CredentialKind, origin::Origin, registry::record::CredentialRecord, secret::Secret, time::Timestamp,
+    limit::Limit,
+    origin::Origin,
+    registry::record::{CredentialRecord, Sighting},
+    scope::Scope,
+    secret::Secret,
+    tier::Numbers,
+    time::Timestamp,
 };
 use serde::Serialize;
 
@@ -17,10 +23,17 @@ pub struct Shown<'a> {
     hint: &'a str,
     name: &'a str,
     workspace: Option<String>,
-    scopes: [&'a str; 0],
-    origins: Vec<&'a str>,
+    scopes: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    origins: Option<Vec<&'a str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allowed_addresses: Option<Vec<String>>,
     environment: &'static str,
     tier: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limits: Option<Limits>,
     status: &'static str,
     created_at: String,
     created_by: &'a str,
@@ -32,6 +45,28 @@ pub struct Shown<'a> {
     old_expires_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     revoked_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seen_in_browser: Option<Seen<'a>>,
+}
+
+/// The numbers of a custom tier.
+#[derive(Serialize)]
+struct Limits {
+    requests: Vec<Window>,
+    tokens: Vec<Window>,
+}
+
+#[derive(Serialize)]
+struct Window {
+    limit: u32,
+    window_seconds: u32,
+}
+
+/// Where a server's credential was last found in a browser.
+#[derive(Serialize)]
+struct Seen<'a> {
+    at: String,
+    origin: Option<&'a str>,
 }
 
 impl Shown<'_> {
@@ -45,20 +80,24 @@ impl Shown<'_> {
 
 /// Shows a credential; with its secret only in the answer to the call that made that.
 pub fn shown<'a>(record: &'a CredentialRecord, secret: Option<&'a Secret>, at: Timestamp) -> Shown<'a> {
+    let key = record.key.as_ref();
     let overlap = record.previous.as_ref().filter(|overlap| at < overlap.until || secret.is_some());
     Shown {
         id: record.id.as_str(),
-        kind: CredentialKind::WidgetKey.as_str(),
+        kind: record.kind().as_str(),
         // The one place where a new secret is shown: to whoever made it, in the answer to the call that made it.
         secret: secret.map(Secret::reveal),
         secret_shown: None,
         hint: &record.current.hint,
         name: &record.name,
         workspace: record.id.workspace().map(String::from),
-        scopes: [],
-        origins: record.origins.iter().map(Origin::as_str).collect(),
+        scopes: key.map(|key| key.scopes.iter().map(Scope::as_str).collect()).unwrap_or_default(),
+        origins: key.is_none().then(|| record.origins.iter().map(Origin::as_str).collect()),
+        service: key.and_then(|key| key.service.as_deref()),
+        allowed_addresses: key.map(|key| key.addresses.iter().map(ToString::to_string).collect()),
         environment: record.environment.as_str(),
-        tier: None,
+        tier: key.and_then(|key| key.tier.as_deref()),
+        limits: key.and_then(|key| key.numbers.as_ref()).map(limits),
         status: record.status(at).as_str(),
         created_at: record.created_at.rfc3339(),
         created_by: &record.created_by,
@@ -67,5 +106,18 @@ pub fn shown<'a>(record: &'a CredentialRecord, secret: Option<&'a Secret>, at: T
         replaces: overlap.map(|overlap| overlap.secret.hint.as_str()),
         old_expires_at: overlap.map(|overlap| overlap.until.rfc3339()),
         revoked_at: record.revoked_at.map(Timestamp::rfc3339),
+        seen_in_browser: key.and_then(|key| key.sighting.as_ref()).map(seen),
     }
+}
+
+fn limits(numbers: &Numbers) -> Limits {
+    let window = |limit: &Limit| Window { limit: limit.limit, window_seconds: limit.window_seconds };
+    Limits {
+        requests: numbers.requests.iter().map(window).collect(),
+        tokens: numbers.tokens.iter().map(window).collect(),
+    }
+}
+
+fn seen(sighting: &Sighting) -> Seen<'_> {
+    Seen { at: sighting.at.rfc3339(), origin: sighting.origin.as_deref() }
 }

@@ -124,7 +124,7 @@ pub async fn call(
         drop(talk.tell(Command::Refused(talk.by.clone(), reason.clone()), world).await);
     }
     matched?;
-    let admitted = meter(authorize(principal, action)?)?;
+    let admitted = meter(authorize(principal, action, &config.policy)?)?;
     notes.quotas = admitted.quotas().to_vec();
     match (read, &talk) {
         (Some(read), Some(talk)) => {

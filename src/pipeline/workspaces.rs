@@ -23,6 +23,8 @@ struct Shown {
     id: String,
     name: String,
     created_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    default_tier: Option<String>,
     /// A list does not tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     identity_secret_count: Option<usize>,
@@ -37,7 +39,13 @@ struct Page {
 impl From<WorkspaceRecord> for Shown {
     fn from(record: WorkspaceRecord) -> Self {
         let created_at = record.created_at.rfc3339();
-        Self { id: record.id.into(), name: record.name, created_at, identity_secret_count: None }
+        Self {
+            id: record.id.into(),
+            name: record.name,
+            created_at,
+            default_tier: record.default_tier,
+            identity_secret_count: None,
+        }
     }
 }
 
@@ -58,7 +66,7 @@ pub async fn create(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
         None => WorkspaceId::issue(world.now(), world.random()?),
     };
     fields.finish()?;
-    let record = WorkspaceRecord { id: id.clone(), name, created_at: world.now() };
+    let record = WorkspaceRecord { id: id.clone(), name, created_at: world.now(), default_tier: None };
     let create = workspace::Command::Create(record, asked.config.deployment.clone(), asked.by.clone());
     match world.ask::<Workspace>(id.as_str(), create).await? {
         workspace::Reply::Workspace(record) => {

@@ -1,7 +1,9 @@
 //! The policy file: TOML into types, or the line and the reason why not.
 
 use super::{
-    IdentityRule, Implies, Policy, ScopeRule, Tier, WidgetPolicy, routes,
+    IdentityRule, Implies, Policy, ScopeRule, Tier, WidgetPolicy,
+    router::Router,
+    routes,
     table::{Fault, Table, Text, table},
 };
 use crate::{limit::Limit, registry::credential::SHARDS, scope::Scope};
@@ -57,6 +59,7 @@ fn policy(file: Table) -> Result<Policy, Fault> {
     }
     let widget = file.table("widget")?.map(widget).transpose()?;
     let routes = routes::read(file.tables("routes")?, &scopes)?;
+    let router = Router::new(&routes);
     let deploy_schemes = file.table("schemes")?.map(schemes).transpose()?.flatten();
     Ok(Policy {
         brand: brand.text,
@@ -65,6 +68,7 @@ fn policy(file: Table) -> Result<Policy, Fault> {
         tiers,
         widget,
         routes,
+        router,
         deploy_schemes: deploy_schemes.unwrap_or_else(|| vec!["Convex".to_owned(), "Deploy".to_owned()]),
     })
 }
@@ -129,7 +133,7 @@ fn tier(file: Table) -> Result<Tier, Fault> {
 }
 
 /// The longest window: 31 days.
-const MAX_WINDOW_SECONDS: u32 = 31 * 86_400;
+pub const MAX_WINDOW_SECONDS: u32 = 31 * 86_400;
 
 fn windows(name: &str, tables: Vec<Table>) -> Result<Vec<Limit>, Fault> {
     let read = |window: Table| {
@@ -140,7 +144,15 @@ fn windows(name: &str, tables: Vec<Table>) -> Result<Vec<Limit>, Fault> {
         let (limit, window_seconds) = limit.zip(seconds).ok_or(missing)?;
         Ok(Limit { name: name.to_owned(), limit, window_seconds })
     };
-    tables.into_iter().map(read).collect()
+    let places: Vec<_> = tables.iter().map(|table| table.span.clone()).collect();
+    let mut windows = tables.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    for (at, (window, place)) in windows.iter().zip(places).enumerate() {
+        if windows.iter().take(at).any(|other: &Limit| other.window_seconds == window.window_seconds) {
+            return Err((place, "two windows of the same length: the larger limit could never be reached".to_owned()));
+        }
+    }
+    Limit::tell_apart(&mut windows);
+    Ok(windows)
 }
 
 /// The numbers of `docs/http.md` hold where the file is silent.

@@ -1,29 +1,23 @@
 //! May they. The policy file as types, the table of actions, and the one pure function that reads it.
 
+mod action;
+mod built_in;
 mod file;
+mod gate;
 mod identity;
+mod router;
 mod routes;
+mod scopes;
 mod table;
 
-pub use file::{PolicyError, parse};
+pub use crate::tier::Tier;
+pub use action::{ADMIN, Action};
+pub use built_in::{BUILT_IN, DEFAULT, built_in};
+pub use file::{MAX_WINDOW_SECONDS, PolicyError, parse};
+pub use gate::authorize_route;
 pub use identity::IdentityRule;
 
-use crate::{credential::CredentialKind, error::Reason, limit::Limit, principal::Principal, scope::Scope};
-
-/// The policy that serves when none is named.
-pub const DEFAULT: &str = include_str!("../../policies/default.toml");
-
-/// The policy of a support product: sixteen scopes.
-pub const SUPPORT: &str = include_str!("../../policies/support.toml");
-
-/// The text of a built-in policy.
-pub fn built_in(name: &str) -> Option<&'static str> {
-    match name {
-        "default" => Some(DEFAULT),
-        "support" => Some(SUPPORT),
-        _ => None,
-    }
-}
+use crate::{error::Reason, id::Environment, limit::Limit, principal::Principal, scope::Scope};
 
 /// A policy file, parsed and found sound.
 #[derive(Clone, Debug)]
@@ -40,6 +34,8 @@ pub struct Policy {
     pub widget: Option<WidgetPolicy>,
     /// Routes of the gateway.
     pub routes: Vec<Route>,
+    /// The same, as they are looked for.
+    router: router::Router,
     /// `Authorization` schemes that carry deploy keys.
     pub deploy_schemes: Vec<String>,
 }
@@ -60,19 +56,6 @@ pub enum Implies {
     All,
     /// These.
     Only(Vec<Scope>),
-}
-
-/// How much a credential may use.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Tier {
-    /// Windows of requests, all of which must admit.
-    pub requests: Vec<Limit>,
-    /// Windows of tokens, all of which must admit.
-    pub tokens: Vec<Limit>,
-    /// The numbers come with each credential.
-    pub custom: bool,
-    /// Permits may be leased to isolates for so long: then this is the bound on revocation.
-    pub lease_seconds: Option<u32>,
 }
 
 /// The chat widget.
@@ -146,128 +129,6 @@ pub struct TokenRule {
     pub settle: String,
 }
 
-/// Everything anyone can do here, outside the gateway's routes.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Action {
-    /// `POST /w/{wk}/conversations/{id}/close`.
-    CloseConversation,
-    /// `POST /v1/credentials`.
-    CreateCredential,
-    /// `POST /v1/workspaces/{id}/identity-secrets`.
-    CreateIdentitySecret,
-    /// `POST /v1/workspaces`.
-    CreateWorkspace,
-    /// `PATCH /v1/credentials/{id}`.
-    ChangeCredential,
-    /// `GET /v1/audit/export`.
-    ExportAudit,
-    /// `GET /v1/conversations`.
-    ListConversations,
-    /// `GET /v1/credentials`.
-    ListCredentials,
-    /// `GET /v1/workspaces/{id}/identity-secrets`.
-    ListIdentitySecrets,
-    /// `GET /v1/workspaces`.
-    ListWorkspaces,
-    /// `POST /w/{wk}/conversations`.
-    OpenConversation,
-    /// `GET /v1/audit`.
-    ReadAudit,
-    /// `GET /v1/credentials/{id}`.
-    ReadCredential,
-    /// `GET /w/{wk}/conversations/{id}/messages`.
-    ReadHistory,
-    /// `GET /v1/conversations/{id}/messages`.
-    ReadMessages,
-    /// `GET /v1/workspaces/{id}`.
-    ReadWorkspace,
-    /// `POST /v1/conversations/{id}/messages`.
-    Reply,
-    /// `POST /v1/credentials/{id}/revoke`.
-    RevokeCredential,
-    /// `POST /v1/workspaces/{id}/credentials/revoke`.
-    RevokeCredentials,
-    /// `POST /v1/workspaces/{id}/identity-secrets/{kid}/revoke`.
-    RevokeIdentitySecret,
-    /// `POST /v1/credentials/{id}/rotate`.
-    RotateCredential,
-    /// `POST /w/{wk}/conversations/{id}/secret/rotate`.
-    RotateHistorySecret,
-    /// `GET /v1/audit/verify`.
-    VerifyAudit,
-    /// `GET /v1/whoami`.
-    Whoami,
-    /// `POST /w/{wk}/conversations/{id}/messages`.
-    Write,
-}
-
-impl Action {
-    /// Every action.
-    pub const ALL: [Self; 25] = [
-        Self::Whoami,
-        Self::CreateWorkspace,
-        Self::ListWorkspaces,
-        Self::ReadWorkspace,
-        Self::CreateIdentitySecret,
-        Self::ListIdentitySecrets,
-        Self::RevokeCredentials,
-        Self::RevokeIdentitySecret,
-        Self::CreateCredential,
-        Self::ListCredentials,
-        Self::ReadCredential,
-        Self::ChangeCredential,
-        Self::RotateCredential,
-        Self::RevokeCredential,
-        Self::ListConversations,
-        Self::ReadMessages,
-        Self::Reply,
-        Self::ReadAudit,
-        Self::ExportAudit,
-        Self::VerifyAudit,
-        Self::OpenConversation,
-        Self::ReadHistory,
-        Self::Write,
-        Self::RotateHistorySecret,
-        Self::CloseConversation,
-    ];
-
-    /// The policy table: the kinds that may do this. On `/w` the widget key in the path says which workspace, and the
-    /// history secret who; neither is accepted anywhere else.
-    pub fn accepts(self) -> &'static [CredentialKind] {
-        match self {
-            Self::OpenConversation => &[CredentialKind::WidgetKey],
-            Self::ReadHistory | Self::Write | Self::RotateHistorySecret | Self::CloseConversation => {
-                &[CredentialKind::HistorySecret]
-            }
-            Self::Whoami
-            | Self::CreateWorkspace
-            | Self::ListWorkspaces
-            | Self::ReadWorkspace
-            | Self::CreateIdentitySecret
-            | Self::ListIdentitySecrets
-            | Self::RevokeCredentials
-            | Self::RevokeIdentitySecret
-            | Self::CreateCredential
-            | Self::ListCredentials
-            | Self::ReadCredential
-            | Self::ChangeCredential
-            | Self::RotateCredential
-            | Self::RevokeCredential
-            | Self::ListConversations
-            | Self::ReadMessages
-            | Self::Reply
-            | Self::ReadAudit
-            | Self::ExportAudit
-            | Self::VerifyAudit => &[CredentialKind::DeployKey],
-        }
-    }
-
-    /// Whether a credential of this kind can ever do this; asked before anything is read from storage.
-    pub fn admits(self, kind: CredentialKind) -> Result<(), Reason> {
-        if self.accepts().contains(&kind) { Ok(()) } else { Err(Reason::KindNotAllowed(kind.as_str().to_owned())) }
-    }
-}
-
 /// Proof that the policy was asked and said yes. There is no other way to get one.
 #[derive(Debug)]
 #[must_use]
@@ -293,8 +154,17 @@ impl Permit {
     }
 }
 
-/// Whether `principal` may do `action`.
-pub fn authorize(principal: Principal, action: Action) -> Result<Permit, Reason> {
+/// Whether `principal` may do `action` by the policy that serves.
+pub fn authorize(principal: Principal, action: Action, policy: &Policy) -> Result<Permit, Reason> {
     action.admits(principal.kind())?;
+    if let Some(needs) = action.needs(principal.kind(), policy)
+        && !principal.holds_one_of(&needs.enough)
+    {
+        return Err(Reason::InsufficientScope(vec![needs.scope]));
+    }
+    // What both environments share is not for a credential that is for trying things out.
+    if action.spans_environments() && principal.environment() == Some(Environment::Test) {
+        return Err(Reason::EnvironmentMismatch);
+    }
     Ok(Permit { principal, action })
 }

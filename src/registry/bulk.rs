@@ -123,6 +123,6 @@ fn untold(turn: &Turn) -> Result<usize, Reason> {
     let prefix = format!("{OUTBOX}{}/", Credential::BINDING);
     let waiting = turn.list_keys(&Range { prefix: &prefix, after: None, reverse: false, limit: ALL })?;
     let ids: BTreeSet<&str> =
-        waiting.iter().filter_map(|key| key.strip_prefix(&prefix)?.split_once('/')).map(|(id, _)| id).collect();
+        waiting.iter().filter_map(|key| key.strip_prefix(&prefix)?.split(['/', '#']).next()).collect();
     Ok(ids.len())
 }

@@ -5,13 +5,17 @@ use super::{
     deployment::WorkspaceRecord,
     identity,
     note::ConversationNote,
-    record::{CredentialRecord, SecretRecord},
+    record::{CredentialRecord, SecretRecord, Sighting},
 };
 use crate::{
+    address::AddressRange,
     audit::{Ask, By, Page, Report},
     id::{ConversationId, CredentialId, Environment},
+    kind::CredentialKind,
     origin::Origin,
     replay::RetryKey,
+    scope::Scope,
+    tier::Numbers,
     time::Timestamp,
     wire,
 };
@@ -57,6 +61,12 @@ pub enum Command {
     Report(Report),
     /// Something about identity secrets.
     Identity(identity::Command),
+    /// A server's credential was seen in a browser.
+    CredentialSighted(CredentialId, Sighting),
+    /// The old secret of a rotation ends now.
+    FinishRotation(CredentialId, By),
+    /// What did an earlier request with this key make?
+    FindMade(RetryKey),
 }
 
 wire!(enum Command {
@@ -64,7 +74,8 @@ wire!(enum Command {
     5 ChangeCredential(a, b, c), 6 RotateCredential(a, b, c, d), 7 RevokeCredential(a, b, c),
     8 CredentialUsed(a, b), 9 NoteConversation(a),
     10 ListConversations { environment, after, limit }, 11 ReadAudit(a), 12 Report(a),
-    13 Identity(a), 14 ConversationsWrote(a), 15 RevokeMany(a, b),
+    13 Identity(a), 14 ConversationsWrote(a), 15 RevokeMany(a, b), 16 CredentialSighted(a, b),
+    17 FinishRotation(a, b), 18 FindMade(a),
 });
 
 /// Which credentials.
@@ -75,9 +86,13 @@ pub struct ListCredentials {
     pub after: Option<CredentialId>,
     /// At most so many.
     pub limit: usize,
+    /// Only of this kind.
+    pub kind: Option<CredentialKind>,
+    /// Only of this environment.
+    pub environment: Option<Environment>,
 }
 
-wire!(ListCredentials { status, after, limit });
+wire!(ListCredentials { status, after, limit, kind, environment });
 
 /// What changes; `None` stays as it is.
 #[derive(Default)]
@@ -88,9 +103,26 @@ pub struct Change {
     pub origins: Option<Vec<Origin>>,
     /// Its end.
     pub expires_at: Option<Expiry>,
+    /// What it may do.
+    pub scopes: Option<Vec<Scope>>,
+    /// How much.
+    pub plan: Option<Plan>,
+    /// Where it may be used from.
+    pub addresses: Option<Vec<AddressRange>>,
 }
 
-wire!(Change { name, origins, expires_at });
+wire!(Change { name, origins, expires_at, scopes, plan, addresses });
+
+/// How much a credential may use.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Plan {
+    /// By the policy's name; none where the policy has no tiers.
+    pub tier: Option<String>,
+    /// The numbers of a custom tier.
+    pub numbers: Option<Numbers>,
+}
+
+wire!(Plan { tier, numbers });
 
 impl Change {
     /// Changes the record. The members that are not what they were, for the audit, and never their values; none where nothing
@@ -105,7 +137,17 @@ impl Change {
             set(&mut record.origins, self.origins).then_some("origins"),
             set(&mut record.expires_at, expires_at).then_some("expires_at"),
         ];
-        let members: Vec<&str> = members.into_iter().flatten().collect();
+        let mut members: Vec<&str> = members.into_iter().flatten().collect();
+        if let Some(key) = &mut record.key {
+            let (tier, numbers) = self.plan.map(|plan| (plan.tier, plan.numbers)).unzip();
+            let of_key = [
+                set(&mut key.scopes, self.scopes).then_some("scopes"),
+                set(&mut key.tier, tier).then_some("tier"),
+                set(&mut key.numbers, numbers).then_some("limits"),
+                set(&mut key.addresses, self.addresses).then_some("allowed_addresses"),
+            ];
+            members.extend(of_key.into_iter().flatten());
+        }
         (!members.is_empty()).then(|| members.join(", "))
     }
 }

@@ -1,9 +1,12 @@
 //! The object that admits: one shard of a widget key, or one deploy key. An admission reads storage, not only memory.
 
 use super::{
+    key::{self, KeyRecord, Present, Presented},
+    meter::KeyMeter,
     metering::{CEILING, Metered, Meters, network_row},
     record::ShardRecord,
     tally::Tallies,
+    usage::{Minute, Span, Usage},
     witness::{Use, revoke_deploy_key},
     workspace::{self, Workspace},
 };
@@ -26,6 +29,8 @@ const REPORTED: &str = "reported";
 
 /// A use is reported to the workspace at most this often.
 const REPORT_SECONDS: u64 = 3_600;
+/// The same, of a key that people look for when they rotate it.
+pub(super) const KEY_REPORT_SECONDS: u64 = 60;
 
 /// The name of the shard that admits calls from `network`.
 pub fn shard_for(id: &CredentialId, network: &str) -> String {
@@ -42,6 +47,7 @@ pub fn shard_name(id: &CredentialId, number: u8) -> String {
 #[derive(Default)]
 pub struct Credential {
     meters: Meters,
+    pub(super) meter: KeyMeter,
     pub(super) tallies: Tallies,
 }
 
@@ -57,10 +63,19 @@ pub enum Command {
     Visit(Visit),
     /// A genuine deploy key was refused before its object was asked.
     RefuseDeployKey(Use, Reason),
+    /// A server key or service token asks to be admitted.
+    Present(Box<Present>),
+    /// The workspace's registry changed, of a server key or service token.
+    StoreKey(Box<KeyRecord>),
+    /// A credential is about to be made here.
+    Reserve(CredentialId),
+    /// How much was it used?
+    ReadUsage(Span),
 }
 
 wire!(enum Command {
-    0 Store(a), 1 UseDeployKey(a), 2 RevokeDeployKey(a), 3 Visit(a), 4 RefuseDeployKey(a, b) });
+    0 Store(a), 1 UseDeployKey(a), 2 RevokeDeployKey(a), 3 Visit(a), 4 RefuseDeployKey(a, b), 5 Present(a), 6 StoreKey(a), 7 Reserve(a),
+    8 ReadUsage(a) });
 
 /// What a widget call asks for.
 pub struct Visit {
@@ -108,9 +123,13 @@ pub enum Reply {
         /// The limits as they stand, or why not.
         outcome: Result<Vec<Quota>, Reason>,
     },
+    /// To a server key or service token.
+    Presented(Box<Presented>),
+    /// How much it was used, and when.
+    Usage(Box<Usage>, Vec<Minute>),
 }
 
-wire!(enum Reply { 0 Done, 1 DeployKey(a), 2 Visited { listed, outcome } });
+wire!(enum Reply { 0 Done, 1 DeployKey(a), 2 Visited { listed, outcome }, 3 Presented(a), 4 Usage(a, b) });
 
 impl Machine for Credential {
     const BINDING: &'static str = "CREDENTIAL";
@@ -122,6 +141,14 @@ impl Machine for Credential {
             Command::Store(record) => store(record, turn)?,
             Command::UseDeployKey(used) => return self.use_deploy_key(used, turn),
             Command::RevokeDeployKey(used) => revoke_deploy_key(used, turn)?,
+            Command::Present(present) => return self.present(*present, turn),
+            Command::StoreKey(record) => key::store(*record, turn)?,
+            Command::Reserve(id) => key::reserve(&id, turn)?,
+            Command::ReadUsage(span) => {
+                let usage = self.meter.usage(turn)?;
+                let series = usage.series(span, turn)?;
+                Reply::Usage(Box::new(usage), series)
+            }
             Command::RefuseDeployKey(used, reason) => return self.refuse_deploy_key(used, &reason, None, turn),
             Command::Visit(visit) => {
                 let step = self.visit(&visit, turn)?;
@@ -134,7 +161,13 @@ impl Machine for Credential {
     fn wake(&self, turn: &mut Turn) -> Result<Lesson<Self>, Reason> {
         self.tallies.wake(turn)?;
         let closed = self.meters.wake(turn)?;
-        Ok(Some(Box::new(move |memory: &mut Self| memory.meters.forget(&closed))))
+        let learnt = self.meter.wake(turn)?;
+        Ok(Some(Box::new(move |memory: &mut Self| {
+            memory.meters.forget(&closed);
+            if let Some(learnt) = learnt {
+                memory.meter.learn(learnt);
+            }
+        })))
     }
 }
 
@@ -190,15 +223,15 @@ fn meter(visit: &Visit, meters: &Meters, turn: &mut Turn) -> Result<(Metered, Le
     };
     let (outcome, learnt) = meters.meter(&windows, writes, turn)?;
     if outcome.is_ok() && turn.writes() {
-        report(&visit.id, turn)?;
+        report(&visit.id, REPORT_SECONDS, turn)?;
     }
     Ok((outcome, Some(Box::new(|memory: &mut Credential| memory.meters.learn(learnt)))))
 }
 
-/// Tells the workspace that the key is in use: once an hour is enough for people.
-fn report(id: &CredentialId, turn: &mut Turn) -> Result<(), Reason> {
+/// Tells the workspace that the key is in use, no more often than people need to know.
+pub(super) fn report(id: &CredentialId, every_seconds: u64, turn: &mut Turn) -> Result<(), Reason> {
     let reported: Option<Timestamp> = turn.get(REPORTED)?;
-    let due = reported.is_none_or(|reported| reported.plus_seconds(REPORT_SECONDS) <= turn.at());
+    let due = reported.is_none_or(|reported| reported.plus_seconds(every_seconds) <= turn.at());
     if let Some(workspace) = id.workspace().filter(|_| due) {
         turn.put(REPORTED, &turn.at());
         let used = workspace::Command::CredentialUsed(id.clone(), turn.at());

@@ -62,9 +62,11 @@ pub struct WorkspaceRecord {
     pub name: String,
     /// When it was made.
     pub created_at: Timestamp,
+    /// The tier of credentials that ask for none.
+    pub default_tier: Option<String>,
 }
 
-wire!(WorkspaceRecord { id, name, created_at });
+wire!(WorkspaceRecord { id, name, created_at, default_tier });
 
 impl Machine for Deployment {
     const BINDING: &'static str = "DEPLOYMENT_OBJECT";

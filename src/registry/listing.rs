@@ -22,6 +22,8 @@ pub fn credentials(list: &ListCredentials, turn: &Turn) -> Result<Reply, Reason>
     let rows = turn.list_readable::<CredentialRecord>(&range)?.into_iter().map(|(_, record)| record);
     let (items, next) = page(rows.collect(), list.limit, |record| {
         list.status.as_deref().is_none_or(|status| record.status(at).as_str() == status)
+            && list.kind.is_none_or(|kind| record.kind() == kind)
+            && list.environment.is_none_or(|environment| record.environment == environment)
     });
     Ok(Reply::Credentials(items, next.map(|record| record.id)))
 }

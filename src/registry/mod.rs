@@ -1,14 +1,17 @@
 //! What we know of credentials and workspaces, and the objects that know it.
 
 pub mod bulk;
-mod command;
+pub mod command;
 pub mod credential;
 pub mod deployment;
 pub mod identity;
+pub mod key;
 mod listing;
+mod meter;
 mod metering;
 mod note;
 pub mod record;
 pub mod tally;
+pub mod usage;
 pub mod witness;
 pub mod workspace;

@@ -1,8 +1,13 @@
 //! The record of one credential: all that is known of it but its secret.
 
+use super::key::{KeyRecord, KeySecret, object_name};
 use crate::{
-    id::{CredentialId, Environment},
+    address::AddressRange,
+    id::{CredentialId, Environment, Locator},
+    kind::CredentialKind,
     origin::Origin,
+    scope::Scope,
+    tier::Numbers,
     time::Timestamp,
     wire,
 };
@@ -10,7 +15,7 @@ use crate::{
 /// A credential that ends within this time is `expiring`: 14 days.
 const EXPIRING_SECONDS: u64 = 14 * 86_400;
 
-/// A widget key as its workspace keeps it.
+/// A credential as its workspace keeps it.
 #[derive(Clone, Debug)]
 pub struct CredentialRecord {
     /// Which one; names the workspace.
@@ -39,6 +44,8 @@ pub struct CredentialRecord {
     pub last_used_at: Option<Timestamp>,
     /// Grows with every change; a shard ignores what is older than what it has.
     pub version: u64,
+    /// What only server keys and service tokens have; none: a widget key.
+    pub key: Option<KeyPart>,
 }
 
 wire!(CredentialRecord {
@@ -55,7 +62,47 @@ wire!(CredentialRecord {
     revoked_reason,
     last_used_at,
     version,
+    key,
 });
+
+/// What a server key or a service token has, and a widget key has not.
+#[derive(Clone, Debug)]
+pub struct KeyPart {
+    /// `server_key` or `service_token`.
+    pub kind: CredentialKind,
+    /// Where its object is found.
+    pub locator: Locator,
+    /// What it may do.
+    pub scopes: Vec<Scope>,
+    /// How much, by the policy's name.
+    pub tier: Option<String>,
+    /// The numbers of a custom tier.
+    pub numbers: Option<Numbers>,
+    /// Where it may be used from; anywhere, where none is listed.
+    pub addresses: Vec<AddressRange>,
+    /// The service that a service token is for.
+    pub service: Option<String>,
+    /// Secrets that live no longer: whoever presents one is told so.
+    pub ended: Vec<SecretRecord>,
+    /// Where it was last seen in a browser.
+    pub sighting: Option<Sighting>,
+}
+
+wire!(KeyPart { kind, locator, scopes, tier, numbers, addresses, service, ended, sighting });
+
+/// A server's credential was seen in a browser.
+#[derive(Clone, Debug)]
+pub struct Sighting {
+    /// When.
+    pub at: Timestamp,
+    /// On a page of this origin, where it said so.
+    pub origin: Option<String>,
+}
+
+wire!(Sighting { at, origin });
+
+/// Ended secrets that are remembered.
+const MAX_ENDED: usize = 6;
 
 /// One of the at most two live secrets of a credential.
 #[derive(Clone, Debug)]
@@ -64,9 +111,11 @@ pub struct SecretRecord {
     pub serial: u64,
     /// Prefix and last four characters, for people.
     pub hint: String,
+    /// SHA-256 of the whole text, of an opaque credential.
+    pub digest: Option<[u8; 32]>,
 }
 
-wire!(SecretRecord { serial, hint });
+wire!(SecretRecord { serial, hint, digest });
 
 /// A secret that was rotated out.
 #[derive(Clone, Debug)]
@@ -116,6 +165,46 @@ impl CredentialRecord {
             (None, Some(expires_at)) if expires_at <= at.plus_seconds(EXPIRING_SECONDS) => Status::Expiring,
             (None, _) => Status::Active,
         }
+    }
+
+    /// Which kind.
+    pub fn kind(&self) -> CredentialKind {
+        self.key.as_ref().map_or(CredentialKind::WidgetKey, |key| key.kind)
+    }
+
+    /// Hands out another secret; the old one overlaps until then. At most two live: whatever overlapped before ends now.
+    pub fn rotate(&mut self, secret: SecretRecord, until: Timestamp) {
+        let replaced = std::mem::replace(&mut self.current, secret);
+        let before = self.previous.replace(Overlap { secret: replaced, until });
+        if let (Some(key), Some(before)) = (&mut self.key, before) {
+            key.ended.insert(0, before.secret);
+            key.ended.truncate(MAX_ENDED);
+        }
+    }
+
+    /// What the object of a server key or service token must know, and its name.
+    pub fn key_record(&self) -> Option<(String, KeyRecord)> {
+        let key = self.key.as_ref()?;
+        let secret =
+            |secret: &SecretRecord, until| Some(KeySecret { digest: secret.digest?, hint: secret.hint.clone(), until });
+        let current = secret(&self.current, None);
+        let previous = self.previous.as_ref().and_then(|overlap| secret(&overlap.secret, Some(overlap.until)));
+        let ended = key.ended.iter().filter_map(|ended| secret(ended, Some(Timestamp(0))));
+        let record = KeyRecord {
+            version: self.version,
+            id: self.id.clone(),
+            kind: key.kind,
+            environment: self.environment,
+            secrets: current.into_iter().chain(previous).chain(ended).collect(),
+            scopes: key.scopes.clone(),
+            tier: key.tier.clone(),
+            numbers: key.numbers.clone(),
+            addresses: key.addresses.clone(),
+            service: key.service.clone(),
+            expires_at: self.expires_at,
+            revoked: self.revoked_at.is_some(),
+        };
+        Some((object_name(key.kind, self.environment, &key.locator), record))
     }
 
     /// What the shards must know.

@@ -8,7 +8,7 @@ use super::{
     credential::{self, Credential, SHARDS, shard_name},
     deployment::{self, Deployment, WorkspaceRecord},
     identity, listing,
-    record::{CredentialRecord, Overlap, Status},
+    record::{CredentialRecord, Status},
 };
 use crate::{
     audit::{self, Act, By, Entry},
@@ -127,10 +127,7 @@ fn answer(command: Command, info: &WorkspaceRecord, turn: &mut Turn) -> Result<R
         Command::RotateCredential(id, secret, overlap_seconds, by) => {
             let mut record = find_living(&id, turn)?;
             note(info, Act::CredentialRotate, by, id.as_str(), turn)?;
-            let replaced = std::mem::replace(&mut record.current, secret);
-            // At most two secrets live: whatever overlapped before ends now.
-            let until = turn.at().plus_seconds(overlap_seconds);
-            record.previous = Some(Overlap { secret: replaced, until });
+            record.rotate(secret, turn.at().plus_seconds(overlap_seconds));
             publish(record, turn)
         }
         Command::RevokeMany(which, by) => {
@@ -156,6 +153,21 @@ fn answer(command: Command, info: &WorkspaceRecord, turn: &mut Turn) -> Result<R
             }
             Ok(Reply::Done)
         }
+        Command::CredentialSighted(id, sighting) => {
+            let mut record = find(&id, turn)?;
+            if let Some(key) = &mut record.key
+                && key.sighting.as_ref().is_none_or(|known| known.at < sighting.at)
+            {
+                key.sighting = Some(sighting);
+                turn.put(credential_key(&id), &record);
+            }
+            Ok(Reply::Done)
+        }
+        Command::FinishRotation(id, by) => finish_rotation(&id, by, info, turn),
+        Command::FindMade(retry) => match replay::find(&retry, turn)? {
+            Some(made) => turn.get(&made)?.map(Reply::Known).ok_or(Reason::Unreadable(made)),
+            None => Ok(Reply::Done),
+        },
         Command::NoteConversation(note) => listing::note(note, turn),
         Command::ConversationsWrote(wrote) => listing::note_writers(wrote, turn),
         Command::ListConversations { environment, after, limit } => {
@@ -167,6 +179,22 @@ fn answer(command: Command, info: &WorkspaceRecord, turn: &mut Turn) -> Result<R
         Command::ReadAudit(ask) => Ok(Reply::Audit(Box::new(audit::read(&ask, turn)?))),
         Command::Report(report) => audit::receive(report, turn).map(|()| Reply::Done),
     }
+}
+
+/// The old secret of a rotation ends now, wherever it is asked for; one that has ended is not ended twice.
+fn finish_rotation(id: &CredentialId, by: By, info: &WorkspaceRecord, turn: &mut Turn) -> Result<Reply, Reason> {
+    let mut record = find_living(id, turn)?;
+    let at = turn.at();
+    match &mut record.previous {
+        Some(overlap) if overlap.until > at => overlap.until = at,
+        _ => {
+            tell_shards(&record, turn)?;
+            turn.await_delivery();
+            return Ok(Reply::Credential(Box::new(record)));
+        }
+    }
+    note(info, Act::CredentialRotateFinish, by, id.as_str(), turn)?;
+    publish(record, turn)
 }
 
 /// Stores a new version and tells every shard before the answer goes.
@@ -197,6 +225,9 @@ fn store(mut record: CredentialRecord, turn: &mut Turn) -> Result<CredentialReco
 }
 
 fn tell_shards(record: &CredentialRecord, turn: &mut Turn) -> Result<(), Reason> {
+    if let Some((name, key)) = record.key_record() {
+        return turn.send::<Credential>(&name, &credential::Command::StoreKey(Box::new(key)));
+    }
     for shard in 0..SHARDS {
         let store = credential::Command::Store(record.shard());
         turn.send::<Credential>(&shard_name(&record.id, shard), &store)?;

@@ -25,6 +25,8 @@ pub const VARIABLES: [(&str, &str); 5] = [
 pub struct Answer {
     pub status: u16,
     pub headers: Vec<(&'static str, String)>,
+    /// Headers of the API behind that came through.
+    pub passed: Vec<(String, String)>,
     pub json: Value,
     pub text: String,
     pub log: Value,
@@ -56,7 +58,12 @@ impl Answer {
         assert_eq!((self.status, self.code()), (status, code), "{}", self.text);
         assert_eq!(self.json["success"], false);
         assert_eq!(self.json["request_id"], "req_toy");
-        assert!(self.json["error"].is_string() && self.json["fix"].is_string(), "{}", self.text);
+        assert!(!self.text_at("error").is_empty(), "{}", self.text);
+        // Where the variables are not sound there is no name to link to.
+        let (fix, link) = (self.text_at("fix"), format!(" See https://auth.example/docs/errors#{code}"));
+        let bare = Some(fix.as_str()).filter(|_| code == "not_configured");
+        let advice = fix.strip_suffix(&link).or(bare);
+        assert!(advice.is_some_and(|advice| advice.ends_with(['.', '?']) && !advice.contains("/docs/errors")), "{fix}");
         assert_eq!(self.header("x-request-id"), Some("req_toy"));
         assert_eq!(self.header("cache-control"), Some("no-store"));
         if status == 401 {
@@ -151,6 +158,30 @@ impl Toy {
         (made.text_at("id"), made.text_at("secret"))
     }
 
+    /// Makes a server key with whatever else `members` say: its id and its text.
+    pub fn server_key(&self, workspace: &str, environment: &str, members: &Value) -> (String, String) {
+        let mut body = json!({
+            "kind": "server_key", "workspace": workspace, "environment": environment, "name": "backend",
+        });
+        for (name, value) in members.as_object().into_iter().flatten() {
+            body[name] = value.clone();
+        }
+        let made = self.admin("POST", "/v1/credentials", &body).ok(201);
+        (made.text_at("id"), made.text_at("secret"))
+    }
+
+    /// A call of a customer's server.
+    pub fn server(&self, key: &str, method: &str, path: &str, body: &Value) -> Answer {
+        let bearer = format!("Bearer {key}");
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        self.send(method, path, &[("authorization", &bearer)], &body)
+    }
+
+    /// A metered call that needs no scope.
+    pub fn whoami(&self, key: &str) -> Answer {
+        self.server(key, "GET", "/v1/whoami", &Value::Null)
+    }
+
     /// Makes an identity secret: its kid and its text.
     pub fn identity_secret(&self, workspace: &str) -> (String, String) {
         let made = self.admin("POST", &format!("/v1/workspaces/{workspace}/identity-secrets"), &Value::Null).ok(201);
@@ -225,7 +256,7 @@ pub fn presented(path: &str, headers: &[(&str, &str)]) -> Vec<String> {
             found.extend(value.split([' ', '|', ',']));
         }
     }
-    found.into_iter().filter(|text| text.len() > 40).map(str::to_owned).collect()
+    found.into_iter().filter(|text| text.len() >= 40).map(str::to_owned).collect()
 }
 
 /// The same text with one bit of its tag turned over.

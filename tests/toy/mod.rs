@@ -17,6 +17,7 @@ use claviger::{
     registry::{credential::Credential, deployment::Deployment, workspace::Workspace},
     request::Request,
     time::Timestamp,
+    upstream::{Incoming, Outgoing},
     wire,
 };
 use std::{
@@ -38,12 +39,18 @@ pub struct Toy {
     pub faults: RefCell<BTreeMap<Name, Fault>>,
     /// Every secret that was handed out: none may ever stand in a log line or a row.
     pub issued: RefCell<Vec<String>>,
+    /// What went to the API behind.
+    pub forwarded: RefCell<Vec<Outgoing>>,
+    /// What the API behind answers; where it stays silent, why.
+    pub upstream: RefCell<Result<Incoming, Reason>>,
     memory: RefCell<BTreeMap<Name, Box<dyn Any>>>,
     hops: Cell<usize>,
     /// Turns that wrote anything.
     pub commits: Cell<usize>,
     clock: Cell<u64>,
     dice: Cell<u128>,
+    /// What the dice will show: after so many throws, this.
+    loaded: Cell<Option<(usize, u128)>>,
     headers: RefCell<Vec<(String, String)>>,
     body: RefCell<Vec<u8>>,
 }
@@ -62,11 +69,14 @@ impl Toy {
             objects: RefCell::default(),
             faults: RefCell::default(),
             issued: RefCell::default(),
+            forwarded: RefCell::default(),
+            upstream: RefCell::new(Ok(Incoming { status: 200, headers: Vec::new() })),
             memory: RefCell::default(),
             hops: Cell::new(0),
             commits: Cell::new(0),
             clock: Cell::new(START),
             dice: Cell::new(1),
+            loaded: Cell::new(None),
             headers: RefCell::default(),
             body: RefCell::default(),
         }
@@ -103,17 +113,23 @@ impl Toy {
         body.as_bytes().clone_into(&mut self.body.borrow_mut());
         let (hops, objects) = (self.hops.get(), self.objects.borrow().len());
         let (reply, rounds) = run(serve(&request, self.config.as_ref(), self));
+        let mut passed = Vec::new();
         let text = match reply.body {
             Body::Json(text) => text,
             Body::Empty => String::new(),
             Body::Asset(path) => format!("asset {path}"),
             Body::Lines(lines) => lines.into_iter().map(|line| line + "\n").collect(),
+            Body::Upstream(headers) => {
+                passed = headers;
+                "the API behind".to_owned()
+            }
         };
         let answer = Answer {
             status: reply.status,
             json: serde_json::from_str(&text).unwrap_or_default(),
             log: serde_json::from_str(&reply.log).unwrap(),
             headers: reply.headers,
+            passed,
             hops: self.hops.get() - hops,
             rounds,
             made: self.objects.borrow().len() - objects,
@@ -137,6 +153,11 @@ impl Toy {
             self.ring(&name);
         }
         self.clock.set(end);
+    }
+
+    /// Foretells the dice: the throw after next is 2, and so on.
+    pub fn load(&self, throws: usize, number: u128) {
+        self.loaded.set(Some((throws, number)));
     }
 
     /// Turns the clock back: no alarm rings.
@@ -208,7 +229,10 @@ impl Toy {
 
     fn decide<M: Machine + 'static>(&self, name: &Name, command: &[u8]) -> (Vec<u8>, Changes) {
         let mut memory = self.take_memory::<M>(name);
-        let Decided { lesson, reply, changes } = host::handle(&*memory, &self.stored(name), command, self.now());
+        let Decided { lesson, reply, changes } = {
+            let tiers = self.config.as_ref().map_or(&[][..], |config| &config.policy.tiers);
+            host::handle(&*memory, &self.stored(name), command, self.now(), tiers)
+        };
         let written = self.commit(name, &changes);
         if let (Ok(()), Some(learn)) = (&written, lesson) {
             learn(&mut memory);
@@ -298,6 +322,12 @@ impl World for Toy {
     }
 
     fn random(&self) -> Result<[u8; 16], Reason> {
+        if let Some((throws, number)) = self.loaded.get() {
+            self.loaded.set((throws > 1).then_some((throws - 1, number)));
+            if throws == 1 {
+                return Ok(number.to_le_bytes());
+            }
+        }
         self.dice.set(self.dice.get().wrapping_mul(0xDA94_2042_E4DD_58B5).wrapping_add(0x9E37_79B9_7F4A_7C15));
         Ok(self.dice.get().to_le_bytes())
     }
@@ -307,6 +337,10 @@ impl World for Toy {
         let values: Vec<&str> =
             headers.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str()).collect();
         (!values.is_empty()).then(|| values.join(", "))
+    }
+
+    fn headers(&self) -> Vec<(String, String)> {
+        self.headers.borrow().clone()
     }
 
     async fn body(&self, limit: usize) -> Result<Vec<u8>, Reason> {
@@ -321,6 +355,11 @@ impl World for Toy {
         let mut asked = false;
         poll_fn(|_| if std::mem::replace(&mut asked, true) { Poll::Ready(()) } else { Poll::Pending }).await;
         host::read::<M>(&reply)
+    }
+
+    async fn forward(&self, call: Outgoing) -> Result<Incoming, Reason> {
+        self.forwarded.borrow_mut().push(call);
+        self.upstream.borrow().clone()
     }
 }
 

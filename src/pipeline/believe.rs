@@ -1,0 +1,121 @@
+//! How a credential in the headers becomes a principal: each kind asks its own object, once.
+
+use super::{
+    Notes,
+    config::Config,
+    network::{address, network_of},
+};
+use crate::{
+    audit::By,
+    credential::{DeployKey, Digest, Opaque, Verified},
+    error::Reason,
+    id::Environment,
+    kind::CredentialKind,
+    machine::World,
+    origin::Origin,
+    principal::{self, Principal, authenticate, present, refuse},
+    registry::{
+        key::{Needs, Present},
+        witness::Use,
+    },
+    request::Request,
+};
+
+/// What the call is, as far as whoever believes must know.
+pub struct Call<'a> {
+    /// The name of its route.
+    pub name: String,
+    /// What it needs; none: any credential of a kind that may.
+    pub needs: Option<Needs>,
+    /// Requests that it counts as; 0: it is not metered.
+    pub cost: u32,
+    /// The request.
+    pub request: &'a Request,
+    /// The deployment.
+    pub config: &'a Config,
+}
+
+/// Who calls, and whoever that is for the record.
+pub async fn believe(
+    verified: Verified,
+    call: Call<'_>,
+    world: &impl World,
+    notes: &mut Notes,
+) -> Result<(Principal, By), Reason> {
+    match verified {
+        Verified::DeployKey(key) => believe_deploy_key(key, call, world, notes).await,
+        Verified::ServerKey(key, digest) => {
+            let place = (CredentialKind::ServerKey, key.environment, key.opaque);
+            believe_opaque(place, digest, None, call, world, notes).await
+        }
+        Verified::ServiceToken(token, digest, name) => {
+            let place = (CredentialKind::ServiceToken, token.environment, token.opaque);
+            believe_opaque(place, digest, name, call, world, notes).await
+        }
+        Verified::HistorySecret(_) | Verified::WidgetKey(_) => {
+            Err(Reason::KindNotAllowed(verified.kind().as_str().to_owned()))
+        }
+    }
+}
+
+async fn believe_deploy_key(
+    key: DeployKey,
+    call: Call<'_>,
+    world: &impl World,
+    notes: &mut Notes,
+) -> Result<(Principal, By), Reason> {
+    notes.credential = Some(key.id.as_str().to_owned());
+    let config = call.config;
+    let by = By {
+        actor: format!("{}:{}", CredentialKind::DeployKey.as_str(), key.id),
+        request_id: call.request.id.clone(),
+        network: address(config, world).map(network_of),
+    };
+    let used = Use { id: key.id.clone(), by: by.clone(), call: call.name, deployment: config.deployment.clone() };
+    if browser(world).is_some() {
+        return Err(refuse(used, Reason::BrowserNotAllowed, world).await);
+    }
+    let principal = authenticate(key, config.stage, used, world).await?;
+    Ok((principal, by))
+}
+
+async fn believe_opaque(
+    (kind, environment, opaque): (CredentialKind, Environment, Opaque),
+    digest: Digest,
+    service: Option<String>,
+    call: Call<'_>,
+    world: &impl World,
+    notes: &mut Notes,
+) -> Result<(Principal, By), Reason> {
+    let address = address(call.config, world);
+    let network = address.map(network_of);
+    let asked = Present {
+        digest,
+        needs: call.needs,
+        service,
+        address: address.map(|address| address.to_string()),
+        network: network.clone(),
+        browser: browser(world),
+        cost: call.cost,
+        request_id: call.request.id.clone(),
+    };
+    let opaque = principal::Opaque { kind, environment, locator: opaque.locator };
+    let known = present(opaque, asked, world).await?;
+    notes.credential = Some(known.id.as_str().to_owned());
+    notes.workspace = known.id.workspace().map(String::from);
+    let principal = known.outcome?;
+    let by = By { actor: principal.actor(), request_id: call.request.id.clone(), network };
+    Ok((principal, by))
+}
+
+/// Whether a browser sends this, and from which page: empty where it does not say so soundly. `Sec-Fetch-Mode` alone proves
+/// nothing: Node's `fetch` sends it.
+fn browser(world: &impl World) -> Option<String> {
+    let origin = world.header("origin");
+    if origin.is_none() && world.header("sec-fetch-site").is_none() {
+        return None;
+    }
+    // What is recorded is parsed: a sound origin, or nothing.
+    let origin = origin.and_then(|text| Origin::parse(&text, Environment::Test).ok());
+    Some(origin.map(|origin| origin.as_str().to_owned()).unwrap_or_default())
+}

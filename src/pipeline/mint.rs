@@ -1,0 +1,92 @@
+//! A new secret of a credential, and what is kept of it: a digest or a serial, and a hint for people.
+
+use super::config::Config;
+use crate::{
+    credential::{Kind as _, Opaque, ServerKey, ServiceToken, WidgetKey, digest},
+    error::Reason,
+    id::{CredentialId, Environment, Locator},
+    kind::CredentialKind,
+    machine::World,
+    registry::{
+        credential::{Command, Credential},
+        key::object_name,
+        record::{CredentialRecord, SecretRecord},
+    },
+    secret::Secret,
+};
+
+/// A place that is taken is as good as never drawn: more of them in a row are no chance.
+const DRAWS: usize = 3;
+
+/// Another secret of a credential that there is.
+pub fn another(
+    record: &CredentialRecord,
+    config: &Config,
+    world: &impl World,
+) -> Result<(Secret, SecretRecord), Reason> {
+    match &record.key {
+        Some(key) => opaque(key.kind, record.environment, key.locator.clone(), config, world),
+        None => signed(&record.id, record.environment, config, world),
+    }
+}
+
+/// A secret of a widget key.
+pub fn signed(
+    id: &CredentialId,
+    environment: Environment,
+    config: &Config,
+    world: &impl World,
+) -> Result<(Secret, SecretRecord), Reason> {
+    let serial = u128::from_le_bytes(world.random()?) & u128::from(u64::MAX);
+    let serial = u64::try_from(serial).unwrap_or_default();
+    let key = WidgetKey { id: id.clone(), environment, serial };
+    let secret = key.issue(&config.policy.brand, &config.ring)?;
+    let hint = hint(&secret, &format!("{}_wk_{}_", config.policy.brand, environment.as_str()));
+    Ok((secret, SecretRecord { serial, hint, digest: None }))
+}
+
+/// A secret of a server key or service token.
+pub fn opaque(
+    kind: CredentialKind,
+    environment: Environment,
+    locator: Locator,
+    config: &Config,
+    world: &impl World,
+) -> Result<(Secret, SecretRecord), Reason> {
+    let opaque = Opaque::draw(locator, world.random()?);
+    let brand = &config.policy.brand;
+    let (secret, tag) = match kind {
+        CredentialKind::ServiceToken => (ServiceToken { environment, opaque }.issue(brand, &config.ring)?, "_st"),
+        _ => (ServerKey { environment, opaque }.issue(brand, &config.ring)?, ""),
+    };
+    let hint = hint(&secret, &format!("{brand}{tag}_{}_", environment.as_str()));
+    // What is kept of it: nobody can make the text of that.
+    let digest = Some(digest(secret.reveal()));
+    Ok((secret, SecretRecord { serial: 0, hint, digest }))
+}
+
+/// A place for a new server key or service token, taken for `id`.
+pub async fn place(
+    id: &CredentialId,
+    kind: CredentialKind,
+    environment: Environment,
+    world: &impl World,
+) -> Result<Locator, Reason> {
+    for _ in 0..DRAWS {
+        let locator = Locator::draw(world.random()?);
+        let name = object_name(kind, environment, &locator);
+        match world.ask::<Credential>(&name, Command::Reserve(id.clone())).await {
+            Ok(_) => return Ok(locator),
+            Err(Reason::Conflict(_)) => {}
+            Err(reason) => return Err(reason),
+        }
+    }
+    Err(Reason::Unavailable)
+}
+
+/// The prefix, which says what it is, and four characters by which people tell two apart.
+fn hint(secret: &Secret, prefix: &str) -> String {
+    let text = secret.reveal();
+    let end = text.get(text.len().saturating_sub(4)..).unwrap_or_default();
+    format!("{prefix}…{end}")
+}

@@ -1,0 +1,180 @@
+//! What a request for a credential, or for a change of one, asks for: read member by member, and held to what the asker holds.
+
+use super::{
+    api::Asked,
+    body::{Fields, required},
+};
+use crate::{
+    address::AddressRange,
+    error::Reason,
+    id::Environment,
+    json::Member,
+    kind::CredentialKind,
+    limit::Limit,
+    origin::Origin,
+    policy::{ADMIN, MAX_WINDOW_SECONDS, Tier},
+    registry::command::Plan,
+    scope::Scope,
+    tier::Numbers,
+};
+
+/// Origins, and ranges of addresses, that one credential may list.
+const MAX_LISTED: usize = 50;
+
+/// Windows that the numbers of one credential may have.
+const MAX_WINDOWS: usize = 8;
+
+/// More scopes than any policy has use for.
+const MAX_SCOPES: usize = 1_000;
+
+/// The scopes that are asked for. Whoever asks may hand on what it holds; an administrator, any of the workspace's.
+pub fn scopes(fields: &mut Fields, asked: &Asked<'_>) -> Result<Option<Vec<Scope>>, Reason> {
+    let Some(names) = fields.optional_texts("scopes", MAX_SCOPES)? else { return Ok(None) };
+    let policy = &asked.config.policy;
+    let scopes = policy.resolve(&names)?;
+    let principal = asked.admitted.principal();
+    let admin = policy.satisfying(ADMIN);
+    let administers = principal.kind() == CredentialKind::DeployKey
+        || principal.scopes().iter().any(|held| admin.iter().any(|name| name == held.as_str()));
+    let beyond = scopes.iter().filter(|scope| !administers && !policy.covers(principal.scopes(), scope));
+    let beyond: Vec<String> = beyond.map(|scope| scope.as_str().to_owned()).collect();
+    if beyond.is_empty() { Ok(Some(scopes)) } else { Err(Reason::InsufficientScope(beyond)) }
+}
+
+/// The tier that is asked for, with the numbers of a custom one; `None` where neither member is there.
+pub fn plan(fields: &mut Fields, asked: &Asked<'_>, known: Option<&str>) -> Result<Option<Plan>, Reason> {
+    let tier = fields.optional_text("tier", 64)?;
+    let numbers = fields.take_member("limits").map(numbers).transpose()?;
+    if tier.is_none() && numbers.is_none() {
+        return Ok(None);
+    }
+    let name = tier.or(known.map(str::to_owned));
+    let name = required("tier", name)?;
+    let tiers = &asked.config.policy.tiers;
+    let names = || tiers.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
+    let tier = tiers.iter().find(|(known, _)| *known == name).map(|(_, tier)| tier);
+    let tier = tier.ok_or_else(|| Reason::invalid("tier", &format!("The policy has these tiers: {}.", names())))?;
+    match (tier.custom, &numbers) {
+        (true, None) => Err(Reason::invalid("limits", "A custom tier takes its numbers from each credential.")),
+        (false, Some(_)) => Err(Reason::invalid("limits", "The numbers of this tier are the policy's.")),
+        _ => Ok(Some(Plan { tier: Some(name), numbers })),
+    }
+}
+
+/// The tier of a credential that asks for none: the workspace's, or `free` where the policy has it; a policy without tiers
+/// limits nothing.
+pub fn plan_otherwise(asked: &Asked<'_>, default_tier: Option<String>) -> Result<Plan, Reason> {
+    let tiers = &asked.config.policy.tiers;
+    let is_ready = |name: &str| tiers.iter().any(|(known, Tier { custom, .. })| known == name && !custom);
+    let tier = default_tier.filter(|name| is_ready(name)).or_else(|| is_ready("free").then(|| "free".to_owned()));
+    match tier {
+        None if !tiers.is_empty() => Err(Reason::invalid("tier", "Say which tier: the policy has no `free` one.")),
+        tier => Ok(Plan { tier, numbers: None }),
+    }
+}
+
+/// `{"requests": [{"limit": 1000, "window_seconds": 60}], "tokens": [ … ]}`.
+fn numbers(member: Member) -> Result<Numbers, Reason> {
+    let unfit = || {
+        Reason::invalid(
+            "limits",
+            "An object with `requests`, `tokens` or both: lists of 1 to 8 windows of `limit` and `window_seconds`.",
+        )
+    };
+    let Member::Object(mut members) = member else { return Err(unfit()) };
+    let mut windows = |name: &str| match members.take(name) {
+        None | Some(Member::Null) => Ok(Vec::new()),
+        Some(Member::List(items)) => items.into_iter().map(|item| window(name, item).ok_or_else(unfit)).collect(),
+        Some(_) => Err(unfit()),
+    };
+    let mut numbers = Numbers { requests: windows("requests")?, tokens: windows("tokens")? };
+    let is_fit = |windows: &[Limit]| {
+        let twice = |(at, window): (usize, &Limit)| {
+            windows.iter().take(at).any(|other| other.window_seconds == window.window_seconds)
+        };
+        windows.len() <= MAX_WINDOWS && !windows.iter().enumerate().any(twice)
+    };
+    if numbers.requests.is_empty() || !is_fit(&numbers.requests) || !is_fit(&numbers.tokens) {
+        return Err(unfit());
+    }
+    if members.names().next().is_some() {
+        return Err(unfit());
+    }
+    Limit::tell_apart(&mut numbers.requests);
+    Limit::tell_apart(&mut numbers.tokens);
+    Ok(numbers)
+}
+
+fn window(name: &str, item: Member) -> Option<Limit> {
+    let Member::Object(mut members) = item else { return None };
+    let mut number = |name, max: u32| match members.take(name) {
+        Some(Member::Number(number)) => u32::try_from(number).ok().filter(|number| (1..=max).contains(number)),
+        _ => None,
+    };
+    let (limit, window_seconds) = (number("limit", u32::MAX)?, number("window_seconds", MAX_WINDOW_SECONDS)?);
+    members.names().next().is_none().then(|| Limit { name: name.to_owned(), limit, window_seconds })
+}
+
+/// The ranges of addresses that are asked for.
+pub fn addresses(fields: &mut Fields, asked: &Asked<'_>) -> Result<Option<Vec<AddressRange>>, Reason> {
+    let Some(texts) = fields.optional_texts("allowed_addresses", MAX_LISTED)? else { return Ok(None) };
+    // A list that nobody can be on would be a key that opens nothing.
+    if !texts.is_empty() && asked.config.client_address_header.is_none() {
+        return Err(Reason::invalid(
+            "allowed_addresses",
+            "This deployment does not know its clients' addresses: set the variable CLIENT_ADDRESS_HEADER first.",
+        ));
+    }
+    let mut ranges = Vec::new();
+    for text in &texts {
+        let range = AddressRange::parse(text)?;
+        if !ranges.contains(&range) {
+            ranges.push(range);
+        }
+    }
+    Ok(Some(ranges))
+}
+
+/// The origins that are asked for.
+pub fn origins(fields: &mut Fields, environment: Environment) -> Result<Option<Vec<Origin>>, Reason> {
+    let Some(texts) = fields.optional_texts("origins", MAX_LISTED)? else {
+        return Ok(None);
+    };
+    if texts.is_empty() {
+        return Err(Reason::invalid("origins", "List at least one origin."));
+    }
+    let mut origins = Vec::new();
+    for text in &texts {
+        let origin = Origin::parse(text, environment)?;
+        if !origins.contains(&origin) {
+            origins.push(origin);
+        }
+    }
+    Ok(Some(origins))
+}
+
+/// What a widget key cannot have: it is public, and held to origins and to the policy's limits.
+pub fn refuse_key_members(fields: &mut Fields) -> Result<(), Reason> {
+    if fields.optional_texts("scopes", MAX_SCOPES)?.is_some_and(|scopes| !scopes.is_empty()) {
+        return Err(Reason::invalid("scopes", "A widget key is public and has no scopes."));
+    }
+    if fields.optional_text("tier", 64)?.is_some() || fields.take_member("limits").is_some() {
+        return Err(Reason::invalid("tier", "A widget key has no tier: its limits are the policy's."));
+    }
+    if fields.optional_texts("allowed_addresses", MAX_LISTED)?.is_some_and(|addresses| !addresses.is_empty()) {
+        return Err(Reason::invalid("allowed_addresses", "A widget key is held to origins, not to addresses."));
+    }
+    Ok(())
+}
+
+/// The name of the service that a token is for: it stands in a header.
+pub fn service(fields: &mut Fields) -> Result<String, Reason> {
+    let name = required("service", fields.optional_text("service", 64)?)?;
+    let is_sound = name.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+    if is_sound {
+        Ok(name)
+    } else {
+        Err(Reason::invalid("service", "1 to 64 of a-z, A-Z, 0-9, `-`, `_` and `.`, starting with a letter or digit."))
+    }
+}

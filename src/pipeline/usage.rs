@@ -1,0 +1,127 @@
+//! `/v1/credentials/{id}/usage`: how much, when, with which secret and for what: and what was never used.
+
+use super::{Notes, api::Asked, body, credentials::find, reply::Reply};
+use crate::{
+    error::Reason,
+    machine::World,
+    registry::{
+        credential::{Command, Credential, Reply as Answer},
+        record::CredentialRecord,
+        usage::{Minute, Share, Span},
+    },
+    time::Timestamp,
+};
+use serde::Serialize;
+
+const MINUTE_MILLIS: u64 = 60_000;
+
+/// Steps that one answer tells at most.
+const MAX_STEPS: u64 = 1_500;
+
+#[derive(Serialize)]
+struct Usage<'a> {
+    last_used_at: Option<String>,
+    total: u64,
+    denied: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    network: Option<&'a str>,
+    bucket: &'static str,
+    series: Vec<Step>,
+    by_secret: Vec<BySecret<'a>>,
+    by_scope: Vec<ByScope<'a>>,
+}
+
+#[derive(Serialize)]
+struct Step {
+    at: String,
+    total: u64,
+    denied: u64,
+}
+
+#[derive(Serialize)]
+struct BySecret<'a> {
+    hint: &'a str,
+    last_used_at: Option<String>,
+    total: u64,
+}
+
+#[derive(Serialize)]
+struct ByScope<'a> {
+    scope: &'a str,
+    last_used_at: Option<String>,
+    total: u64,
+}
+
+/// A width of the steps: its name, its minutes, and how many steps back the answer begins where nobody says.
+const BUCKETS: [(&str, u64, u64); 3] = [("minute", 1, 60), ("hour", 60, 24), ("day", 1_440, 30)];
+
+/// `GET /v1/credentials/{id}/usage`.
+pub async fn read(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
+    let bucket = asked.query("bucket")?.unwrap_or_else(|| "hour".to_owned());
+    let bucket = BUCKETS.into_iter().find(|(name, ..)| *name == bucket);
+    let (bucket, step, back) = bucket.ok_or_else(|| Reason::invalid("bucket", "One of minute, hour and day."))?;
+    let to = body::moment("to", asked.query("to")?)?.unwrap_or(world.now()).0 / MINUTE_MILLIS;
+    let to = (to - to % step).saturating_add(step);
+    let from = match body::moment("from", asked.query("from")?)? {
+        Some(moment) => moment.0 / MINUTE_MILLIS / step * step,
+        None => to.saturating_sub(back * step),
+    };
+    if from >= to {
+        return Err(Reason::invalid("from", "A moment before `to`."));
+    }
+    if (to - from) / step > MAX_STEPS {
+        return Err(Reason::invalid("from", "At most 1500 steps at once: ask for less, or for wider steps."));
+    }
+    let record = find(asked, world, notes).await?;
+    let Some((name, _)) = record.key_record() else {
+        return Err(Reason::invalid("id", "The usage of a widget key is not counted: it is public."));
+    };
+    let ask = Command::ReadUsage(Span { from, to, step });
+    let Answer::Usage(usage, series) = world.ask::<Credential>(&name, ask).await? else {
+        return Err(Reason::Unavailable);
+    };
+    Reply::json(
+        200,
+        &Usage {
+            last_used_at: usage.last_used_at.map(Timestamp::rfc3339),
+            total: usage.total,
+            denied: usage.denied,
+            network: usage.network.as_deref(),
+            bucket,
+            series: series.into_iter().map(shown_step).collect(),
+            by_secret: by_secret(&record, &usage.secrets),
+            by_scope: by_scope(&record, &usage.scopes),
+        },
+    )
+}
+
+fn shown_step(Minute { minute, total, denied }: Minute) -> Step {
+    Step { at: Timestamp(minute.saturating_mul(MINUTE_MILLIS)).rfc3339(), total, denied }
+}
+
+/// Every secret that lives, used or not, and those that did.
+fn by_secret<'a>(record: &'a CredentialRecord, used: &'a [Share]) -> Vec<BySecret<'a>> {
+    let previous = record.previous.iter().map(|overlap| &overlap.secret);
+    let known = [&record.current].into_iter().chain(previous).map(|secret| secret.hint.as_str());
+    let parts = parts(known, used);
+    parts.map(|(hint, last_used_at, total)| BySecret { hint, last_used_at, total }).collect()
+}
+
+/// Every scope that it has, used or not, and what else it was used for: by a scope that implies it.
+fn by_scope<'a>(record: &'a CredentialRecord, used: &'a [Share]) -> Vec<ByScope<'a>> {
+    let known = record.key.iter().flat_map(|key| &key.scopes).map(|scope| scope.as_str());
+    let parts = parts(known, used);
+    parts.map(|(scope, last_used_at, total)| ByScope { scope, last_used_at, total }).collect()
+}
+
+fn parts<'a>(
+    known: impl Iterator<Item = &'a str>,
+    used: &'a [Share],
+) -> impl Iterator<Item = (&'a str, Option<String>, u64)> {
+    let known: Vec<&str> = known.collect();
+    let others: Vec<&str> = used.iter().map(|share| share.name.as_str()).filter(|name| !known.contains(name)).collect();
+    known.into_iter().chain(others).map(|name| match used.iter().find(|share| share.name == name) {
+        Some(share) => (name, Some(share.last_used_at.rfc3339()), share.total),
+        None => (name, None, 0),
+    })
+}

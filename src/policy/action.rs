@@ -1,0 +1,198 @@
+//! What can be done here, outside the gateway's routes: which kinds of credentials may, and which scopes they need for it.
+
+use super::Policy;
+use crate::{credential::CredentialKind, error::Reason, registry::key::Needs};
+
+/// The scope that administers a workspace.
+pub const ADMIN: &str = "admin";
+
+/// Everything anyone can do here, outside the gateway's routes.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Action {
+    /// `POST /w/{wk}/conversations/{id}/close`.
+    CloseConversation,
+    /// `POST /v1/credentials`.
+    CreateCredential,
+    /// `POST /v1/workspaces/{id}/identity-secrets`.
+    CreateIdentitySecret,
+    /// `POST /v1/workspaces`.
+    CreateWorkspace,
+    /// `PATCH /v1/credentials/{id}`.
+    ChangeCredential,
+    /// `GET /v1/audit/export`.
+    ExportAudit,
+    /// The gateway's route of this number in the policy: see [`super::authorize_route`].
+    Forward(usize),
+    /// `GET /v1/conversations`.
+    ListConversations,
+    /// `GET /v1/credentials`.
+    ListCredentials,
+    /// `GET /v1/workspaces/{id}/identity-secrets`.
+    ListIdentitySecrets,
+    /// `GET /v1/workspaces`.
+    ListWorkspaces,
+    /// `POST /w/{wk}/conversations`.
+    OpenConversation,
+    /// `GET /v1/audit`.
+    ReadAudit,
+    /// `GET /v1/credentials/{id}`.
+    ReadCredential,
+    /// `GET /w/{wk}/conversations/{id}/messages`.
+    ReadHistory,
+    /// `GET /v1/conversations/{id}/messages`.
+    ReadMessages,
+    /// `GET /v1/workspaces/{id}`.
+    ReadWorkspace,
+    /// `POST /v1/conversations/{id}/messages`.
+    Reply,
+    /// `POST /v1/credentials/{id}/revoke`.
+    RevokeCredential,
+    /// `POST /v1/workspaces/{id}/credentials/revoke`.
+    RevokeCredentials,
+    /// `POST /v1/workspaces/{id}/identity-secrets/{kid}/revoke`.
+    RevokeIdentitySecret,
+    /// `POST /v1/credentials/{id}/rotate`.
+    RotateCredential,
+    /// `POST /w/{wk}/conversations/{id}/secret/rotate`.
+    RotateHistorySecret,
+    /// `GET /v1/audit/verify`.
+    VerifyAudit,
+    /// `GET /v1/whoami`.
+    Whoami,
+    /// `GET /v1/credentials/{id}/usage`.
+    ReadUsage,
+    /// `POST /v1/credentials/{id}/rotate/finish`.
+    FinishRotation,
+    /// `POST /v1/self/revoke`.
+    RevokeSelf,
+    /// `POST /w/{wk}/conversations/{id}/messages`.
+    Write,
+}
+
+impl Action {
+    /// Every action but the routes, which are the policy's.
+    pub const ALL: [Self; 28] = [
+        Self::Whoami,
+        Self::RevokeSelf,
+        Self::CreateWorkspace,
+        Self::ListWorkspaces,
+        Self::ReadWorkspace,
+        Self::CreateIdentitySecret,
+        Self::ListIdentitySecrets,
+        Self::RevokeCredentials,
+        Self::RevokeIdentitySecret,
+        Self::CreateCredential,
+        Self::ListCredentials,
+        Self::ReadCredential,
+        Self::ChangeCredential,
+        Self::RotateCredential,
+        Self::FinishRotation,
+        Self::RevokeCredential,
+        Self::ReadUsage,
+        Self::ListConversations,
+        Self::ReadMessages,
+        Self::Reply,
+        Self::ReadAudit,
+        Self::ExportAudit,
+        Self::VerifyAudit,
+        Self::OpenConversation,
+        Self::ReadHistory,
+        Self::Write,
+        Self::RotateHistorySecret,
+        Self::CloseConversation,
+    ];
+
+    /// The policy table: the kinds that may do this. On `/w` the widget key in the path says which workspace, and the
+    /// history secret who; neither is accepted anywhere else.
+    pub fn accepts(self) -> &'static [CredentialKind] {
+        match self {
+            // Each route says so itself.
+            Self::Forward(_) => &[],
+            Self::OpenConversation => &[CredentialKind::WidgetKey],
+            Self::ReadHistory | Self::Write | Self::RotateHistorySecret | Self::CloseConversation => {
+                &[CredentialKind::HistorySecret]
+            }
+            Self::Whoami | Self::RevokeSelf | Self::ListConversations | Self::ReadMessages | Self::Reply => {
+                &[CredentialKind::DeployKey, CredentialKind::ServerKey, CredentialKind::ServiceToken]
+            }
+            Self::CreateWorkspace | Self::ListWorkspaces => &[CredentialKind::DeployKey],
+            Self::ReadWorkspace
+            | Self::CreateIdentitySecret
+            | Self::ListIdentitySecrets
+            | Self::RevokeCredentials
+            | Self::RevokeIdentitySecret
+            | Self::CreateCredential
+            | Self::ListCredentials
+            | Self::ReadCredential
+            | Self::ReadUsage
+            | Self::ChangeCredential
+            | Self::RotateCredential
+            | Self::FinishRotation
+            | Self::RevokeCredential
+            | Self::ReadAudit
+            | Self::ExportAudit
+            | Self::VerifyAudit => &[CredentialKind::DeployKey, CredentialKind::ServerKey],
+        }
+    }
+
+    /// The scopes any of which is enough for a workspace's own credential; none: any credential of a kind that may.
+    fn scopes(self) -> &'static [&'static str] {
+        match self {
+            Self::Whoami
+            | Self::RevokeSelf
+            | Self::Forward(_)
+            | Self::OpenConversation
+            | Self::ReadHistory
+            | Self::Write
+            | Self::RotateHistorySecret
+            | Self::CloseConversation => &[],
+            Self::ListConversations => &["conversations:read"],
+            Self::ReadMessages => &["messages:read"],
+            Self::Reply => &["messages:write"],
+            Self::ListCredentials | Self::ReadCredential | Self::ReadUsage => &["credentials:read", ADMIN],
+            Self::CreateWorkspace
+            | Self::ListWorkspaces
+            | Self::ReadWorkspace
+            | Self::CreateIdentitySecret
+            | Self::ListIdentitySecrets
+            | Self::RevokeCredentials
+            | Self::RevokeIdentitySecret
+            | Self::CreateCredential
+            | Self::ChangeCredential
+            | Self::RotateCredential
+            | Self::FinishRotation
+            | Self::RevokeCredential
+            | Self::ReadAudit
+            | Self::ExportAudit
+            | Self::VerifyAudit => &[ADMIN],
+        }
+    }
+
+    /// What a call needs of a credential of this kind; none: it needs no scope. A policy without the scope lets nobody.
+    pub fn needs(self, kind: CredentialKind, policy: &Policy) -> Option<Needs> {
+        let has_scopes = matches!(kind, CredentialKind::ServerKey | CredentialKind::ServiceToken);
+        let scopes = self.scopes();
+        let known = |scope: &&&str| policy.scopes.iter().any(|(known, _)| known.as_str() == **scope);
+        let scope = scopes.iter().find(known).or(scopes.last()).filter(|_| has_scopes)?;
+        let enough = scopes.iter().flat_map(|scope| policy.satisfying(scope)).collect();
+        Some(Needs { scope: (*scope).to_owned(), enough })
+    }
+
+    /// Whether it reaches what live and test data have in common.
+    pub fn spans_environments(self) -> bool {
+        matches!(
+            self,
+            Self::CreateIdentitySecret
+                | Self::ListIdentitySecrets
+                | Self::RevokeIdentitySecret
+                | Self::ReadAudit
+                | Self::ExportAudit
+                | Self::VerifyAudit
+        )
+    }
+
+    /// Whether a credential of this kind can ever do this; asked before anything is read from storage.
+    pub fn admits(self, kind: CredentialKind) -> Result<(), Reason> {
+        if self.accepts().contains(&kind) { Ok(()) } else { Err(Reason::KindNotAllowed(kind.as_str().to_owned())) }
+    }
+}

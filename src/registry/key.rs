@@ -1,0 +1,289 @@
+//! A server key or a service token in its own object: one turn believes it, allows the call and counts it.
+
+use super::{
+    credential::{Credential, Reply},
+    meter::Tick,
+    record::Sighting,
+    tally::Place,
+    workspace::{self, Workspace},
+};
+use crate::{
+    address::AddressRange,
+    audit::{self, By},
+    error::Reason,
+    id::{CredentialId, Environment, Locator},
+    kind::CredentialKind,
+    limit::{Limit, Quota},
+    machine::{Lesson, Step, Turn},
+    scope::Scope,
+    tier::{self, Numbers},
+    time::Timestamp,
+    wire,
+};
+use ctutils::CtEq as _;
+use std::net::IpAddr;
+
+const KEY: &str = "key";
+const RESERVED: &str = "reserved";
+const SIGHTED: &str = "sighted";
+
+/// The workspace is told of a key in a browser at most this often.
+const SIGHT_SECONDS: u64 = 60;
+
+/// A credential as its own object keeps it: enough to admit a call without asking anybody.
+#[derive(Clone, Debug)]
+pub struct KeyRecord {
+    /// The registry's version of this.
+    pub version: u64,
+    /// Which one; names the workspace.
+    pub id: CredentialId,
+    /// `server_key` or `service_token`.
+    pub kind: CredentialKind,
+    /// Live or test data.
+    pub environment: Environment,
+    /// The secrets, newest first: at most two of them live.
+    pub secrets: Vec<KeySecret>,
+    /// What it may do.
+    pub scopes: Vec<Scope>,
+    /// How much, by the policy's name; none: the policy has no tiers.
+    pub tier: Option<String>,
+    /// The numbers of a custom tier.
+    pub numbers: Option<Numbers>,
+    /// Where it may be used from; anywhere, where none is listed.
+    pub addresses: Vec<AddressRange>,
+    /// The name that must stand beside it: of a service token.
+    pub service: Option<String>,
+    /// The moment from which it opens nothing.
+    pub expires_at: Option<Timestamp>,
+    /// For good.
+    pub revoked: bool,
+}
+
+wire!(KeyRecord {
+    version,
+    id,
+    kind,
+    environment,
+    secrets,
+    scopes,
+    tier,
+    numbers,
+    addresses,
+    service,
+    expires_at,
+    revoked
+});
+
+/// A secret, by its digest.
+#[derive(Clone, Debug)]
+pub struct KeySecret {
+    /// SHA-256 of the whole text.
+    pub digest: [u8; 32],
+    /// Prefix and last four characters, for people.
+    pub hint: String,
+    /// The moment from which it opens nothing; the newest has none.
+    pub until: Option<Timestamp>,
+}
+
+wire!(KeySecret { digest, hint, until });
+
+/// A call with a credential, as its object is asked about it.
+pub struct Present {
+    /// SHA-256 of the whole text.
+    pub digest: [u8; 32],
+    /// What the call takes; none: any credential will do.
+    pub needs: Option<Needs>,
+    /// The name beside a service token.
+    pub service: Option<String>,
+    /// The client's address, where the deployment knows it.
+    pub address: Option<String>,
+    /// The client's network, for the record.
+    pub network: Option<String>,
+    /// From a browser, on a page of this origin; empty where that is no sound origin.
+    pub browser: Option<String>,
+    /// Requests that the call counts as; 0: it is not metered.
+    pub cost: u32,
+    /// The request, for the record.
+    pub request_id: String,
+}
+
+wire!(Present { digest, needs, service, address, network, browser, cost, request_id });
+
+/// A scope, and those that are enough for it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Needs {
+    /// What the call is for.
+    pub scope: String,
+    /// The scope itself and those that imply it; nobody has one of none.
+    pub enough: Vec<String>,
+}
+
+wire!(Needs { scope, enough });
+
+/// Who presented it, and whether the call may go on.
+pub struct Presented {
+    /// Which credential: it is genuine.
+    pub id: CredentialId,
+    /// What it may do.
+    pub scopes: Vec<Scope>,
+    /// How much, by the policy's name.
+    pub tier: Option<String>,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
+    /// The limits as they stand, or why not.
+    pub outcome: Result<Vec<Quota>, Reason>,
+}
+
+wire!(Presented { id, scopes, tier, expires_at, outcome });
+
+/// The name of the object at `locator`.
+pub fn object_name(kind: CredentialKind, environment: Environment, locator: &Locator) -> String {
+    let tag = if kind == CredentialKind::ServiceToken { "st" } else { "sk" };
+    format!("{tag}_{}_{locator}", environment.as_str())
+}
+
+/// Takes the place for `id`; a conflict where another credential has it.
+pub(super) fn reserve(id: &CredentialId, turn: &mut Turn) -> Result<Reply, Reason> {
+    let key: Option<KeyRecord> = turn.get(KEY)?;
+    let holder = match key {
+        Some(key) => Some(key.id),
+        None => turn.get(RESERVED)?,
+    };
+    match holder {
+        Some(holder) if holder != *id => Err(Reason::Conflict("This place is taken.".to_owned())),
+        Some(_) => Ok(Reply::Done),
+        None => {
+            turn.put(RESERVED, id);
+            Ok(Reply::Done)
+        }
+    }
+}
+
+/// Older versions are ignored, and `revoked` is for good. What belongs to another credential is left alone.
+pub(super) fn store(record: KeyRecord, turn: &mut Turn) -> Result<Reply, Reason> {
+    let known: Option<KeyRecord> = turn.get(KEY)?;
+    let is_newer = |known: KeyRecord| known.id == record.id && known.version < record.version && !known.revoked;
+    if known.is_none_or(is_newer) {
+        turn.put(KEY, &record);
+        turn.delete(RESERVED);
+    }
+    Ok(Reply::Done)
+}
+
+impl Credential {
+    /// The whole of an admission: who, may they, how much, and the usage of it.
+    pub(super) fn present(&self, present: Present, turn: &mut Turn) -> Result<Step<Self>, Reason> {
+        let record: KeyRecord = turn.get(KEY)?.ok_or(Reason::CredentialUnknown)?;
+        let secret = record.secret(&present.digest).ok_or(Reason::CredentialUnknown)?;
+        let judged = record.judge(secret, &present, turn.at());
+        let scope = present.needs.as_ref().map(|needs| needs.scope.as_str());
+        let tick = Tick { secret: &secret.hint, scope, network: present.network.as_deref() };
+        let (outcome, learnt) = match judged {
+            Ok(()) if present.cost == 0 => (Ok(Vec::new()), self.meter.count(&tick, turn)?),
+            Ok(()) => self.meter.meter(record.limits(turn)?, present.cost, &tick, turn)?,
+            Err(reason) => (Err(reason), self.meter.deny(turn)?),
+        };
+        let counted = match &outcome {
+            Ok(_) => None,
+            Err(reason) => Some(self.refuse(&record, &present, reason, turn)?),
+        };
+        if outcome.is_ok() && turn.writes() {
+            super::credential::report(&record.id, super::credential::KEY_REPORT_SECONDS, turn)?;
+        }
+        let KeyRecord { id, scopes, tier, expires_at, .. } = record;
+        let lesson: Lesson<Self> = Some(Box::new(|memory: &mut Self| {
+            memory.meter.learn(learnt);
+            if let Some(counted) = counted {
+                memory.tallies.learn(counted);
+            }
+        }));
+        let presented = Presented { id, scopes, tier, expires_at, outcome };
+        Ok(Step { lesson, reply: Reply::Presented(Box::new(presented)) })
+    }
+
+    /// Counts a refusal for the audit; of one in a browser, the workspace is told where.
+    fn refuse(
+        &self,
+        record: &KeyRecord,
+        present: &Present,
+        reason: &Reason,
+        turn: &mut Turn,
+    ) -> Result<super::tally::Counted, Reason> {
+        let by = By {
+            actor: format!("{}:{}", record.kind.as_str(), record.id),
+            request_id: present.request_id.clone(),
+            network: present.network.clone(),
+        };
+        if let (Reason::BrowserNotAllowed, Some(origin)) = (reason, &present.browser) {
+            sight(&record.id, origin, turn)?;
+        }
+        self.tallies.refuse(|| record.place(), by, record.id.as_str(), reason, turn)
+    }
+}
+
+/// Tells the workspace that the key is in a browser, once a minute.
+fn sight(id: &CredentialId, origin: &str, turn: &mut Turn) -> Result<(), Reason> {
+    let told: Option<Timestamp> = turn.get(SIGHTED)?;
+    let due = told.is_none_or(|told| told.plus_seconds(SIGHT_SECONDS) <= turn.at() || turn.at() < told);
+    if let Some(workspace) = id.workspace().filter(|_| due) {
+        turn.put(SIGHTED, &turn.at());
+        let sighting = Sighting { at: turn.at(), origin: Some(origin.to_owned()).filter(|origin| !origin.is_empty()) };
+        turn.send::<Workspace>(workspace.as_str(), &workspace::Command::CredentialSighted(id.clone(), sighting))?;
+    }
+    Ok(())
+}
+
+impl KeyRecord {
+    /// The secret of this digest. All are compared, and each in constant time.
+    fn secret(&self, digest: &[u8; 32]) -> Option<&KeySecret> {
+        self.secrets.iter().fold(
+            None,
+            |found, secret| {
+                if secret.digest.ct_eq(digest).to_bool() { Some(secret) } else { found }
+            },
+        )
+    }
+
+    /// Whether the call may be made, before it is counted.
+    fn judge(&self, secret: &KeySecret, present: &Present, at: Timestamp) -> Result<(), Reason> {
+        if self.revoked || secret.until.is_some_and(|until| until <= at) {
+            return Err(Reason::CredentialRevoked);
+        }
+        if self.expires_at.is_some_and(|expires_at| expires_at <= at) {
+            return Err(Reason::CredentialExpired);
+        }
+        if present.browser.is_some() {
+            return Err(Reason::BrowserNotAllowed);
+        }
+        if self.service.is_some() && self.service != present.service {
+            return Err(Reason::ServiceMismatch);
+        }
+        let address = present.address.as_deref().and_then(|text| text.parse::<IpAddr>().ok());
+        let is_listed = |address| self.addresses.iter().any(|range| range.contains(address));
+        if !self.addresses.is_empty() && !address.is_some_and(is_listed) {
+            return Err(Reason::AddressNotAllowed);
+        }
+        match &present.needs {
+            Some(needs) if !self.holds_one_of(&needs.enough) => {
+                Err(Reason::InsufficientScope(vec![needs.scope.clone()]))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn holds_one_of(&self, enough: &[String]) -> bool {
+        self.scopes.iter().any(|held| enough.iter().any(|name| name == held.as_str()))
+    }
+
+    /// The windows that all must admit; refused where the policy that serves does not know them.
+    fn limits<'a>(&'a self, turn: &Turn<'a>) -> Result<&'a [Limit], Reason> {
+        let Some(tier) = &self.tier else { return Ok(&[]) };
+        tier::requests(turn.tiers(), tier, self.numbers.as_ref())
+            .ok_or_else(|| Reason::NotConfigured("The policy has no tier of this credential's name.".to_owned()))
+    }
+
+    fn place(&self) -> Place {
+        let chain = self.id.workspace().map(|workspace| audit::workspace(workspace.as_str()));
+        Place { source: self.id.as_str().to_owned(), chain: chain.unwrap_or_default() }
+    }
+}

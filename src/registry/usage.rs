@@ -1,0 +1,195 @@
+//! How much a credential was used, by the minute, by secret and by scope: for people, never for a decision.
+//!
+//! It is stored when the windows are, so a crash forgets at most the last second or two of it. Minutes of the running hour
+//! stand beside the windows; every hour that is over has a row of its own, for 90 days.
+
+use crate::{
+    error::Reason,
+    machine::{Range, Turn},
+    time::Timestamp,
+    wire,
+};
+
+const HOURS: &str = "usage/";
+const MINUTE_MILLIS: u64 = 60_000;
+
+/// Hours that are kept.
+const KEPT_HOURS: u64 = 90 * 24;
+
+/// Rows of hours that are over which one turn clears away.
+const SWEEP_ROWS: usize = 8;
+
+/// Names that are told apart: more secrets or scopes than a credential can have.
+const MAX_SHARES: usize = 128;
+
+/// What was used.
+#[derive(Clone, Debug, Default)]
+pub struct Usage {
+    /// Calls that were admitted.
+    pub total: u64,
+    /// Calls that were refused.
+    pub denied: u64,
+    /// When it was last admitted.
+    pub last_used_at: Option<Timestamp>,
+    /// From which network that was, where the deployment knows.
+    pub network: Option<String>,
+    /// By the hint of the secret.
+    pub secrets: Vec<Share>,
+    /// By what the calls were for.
+    pub scopes: Vec<Share>,
+    /// The running hour.
+    minutes: Vec<Minute>,
+}
+
+wire!(Usage { total, denied, last_used_at, network, secrets, scopes, minutes });
+
+/// A part of the usage.
+#[derive(Clone, Debug)]
+pub struct Share {
+    /// Whose.
+    pub name: String,
+    /// Calls that were admitted.
+    pub total: u64,
+    /// When one last was.
+    pub last_used_at: Timestamp,
+}
+
+wire!(Share { name, total, last_used_at });
+
+/// The calls of one minute, or of more.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Minute {
+    /// The first minute, counted from 1970.
+    pub minute: u64,
+    /// Calls that were admitted.
+    pub total: u64,
+    /// Calls that were refused.
+    pub denied: u64,
+}
+
+wire!(Minute { minute, total, denied });
+
+/// Which part of the past, in what steps.
+#[derive(Clone, Copy, Debug)]
+pub struct Span {
+    /// The first minute.
+    pub from: u64,
+    /// The minute before which it ends.
+    pub to: u64,
+    /// Minutes in a step: 1, 60 or 1,440.
+    pub step: u64,
+}
+
+wire!(Span { from, to, step });
+
+impl Usage {
+    /// Whether nothing was counted.
+    pub fn is_empty(&self) -> bool {
+        self.minutes.is_empty()
+    }
+
+    /// Counts a call that was admitted.
+    pub(super) fn count(&mut self, tick: &super::meter::Tick, at: Timestamp) {
+        self.total += 1;
+        self.last_used_at = Some(at);
+        if let Some(network) = tick.network {
+            network.clone_into(self.network.get_or_insert_default());
+        }
+        share(&mut self.secrets, tick.secret, 1, at);
+        if let Some(scope) = tick.scope {
+            share(&mut self.scopes, scope, 1, at);
+        }
+        self.add(Minute { minute: at.0 / MINUTE_MILLIS, total: 1, denied: 0 });
+    }
+
+    /// Counts a call that was refused.
+    pub(super) fn deny(&mut self, at: Timestamp) {
+        self.denied += 1;
+        self.add(Minute { minute: at.0 / MINUTE_MILLIS, total: 0, denied: 1 });
+    }
+
+    /// Takes over what memory counted; an hour that is over gets a row.
+    pub(super) fn absorb(&mut self, pending: Self, turn: &mut Turn) -> Result<(), Reason> {
+        let Self { total, denied, last_used_at, network, secrets, scopes, minutes } = pending;
+        self.total = self.total.saturating_add(total);
+        self.denied = self.denied.saturating_add(denied);
+        self.last_used_at = self.last_used_at.max(last_used_at);
+        self.network = network.or(self.network.take());
+        for (known, new) in [(&mut self.secrets, secrets), (&mut self.scopes, scopes)] {
+            for Share { name, total, last_used_at } in new {
+                share(known, &name, total, last_used_at);
+            }
+        }
+        for Minute { minute, total, denied } in minutes {
+            let running = self.minutes.last().map(|last| hour(last.minute));
+            if running.is_some_and(|running| running < hour(minute)) {
+                self.end_hour(turn)?;
+            }
+            // A clock that stepped back counts into the hour that is running.
+            let minute = running.map_or(minute, |running| minute.max(running * 60));
+            self.add(Minute { minute, total, denied });
+        }
+        Ok(())
+    }
+
+    /// The calls of a span, in steps; a step without calls is left out.
+    pub(super) fn series(&self, span: Span, turn: &Turn) -> Result<Vec<Minute>, Reason> {
+        let after = format!("{HOURS}{:010}", hour(span.from).saturating_sub(1));
+        let limit = usize::try_from(KEPT_HOURS).unwrap_or(usize::MAX);
+        let range = Range { prefix: HOURS, after: Some(&after), reverse: false, limit };
+        let stored = turn.list_readable::<Vec<Minute>>(&range)?.into_iter().flat_map(|(_, minutes)| minutes);
+        let mut steps: Vec<Minute> = Vec::new();
+        for Minute { minute, total, denied } in stored.chain(self.minutes.iter().copied()) {
+            if minute < span.from || minute >= span.to {
+                continue;
+            }
+            let first = minute - minute % span.step.max(1);
+            match steps.iter_mut().rev().find(|step| step.minute == first) {
+                Some(step) => (step.total, step.denied) = (step.total + total, step.denied + denied),
+                None => steps.push(Minute { minute: first, total, denied }),
+            }
+        }
+        steps.sort_by_key(|step| step.minute);
+        Ok(steps)
+    }
+
+    fn end_hour(&mut self, turn: &mut Turn) -> Result<(), Reason> {
+        let minutes = std::mem::take(&mut self.minutes);
+        let Some(ended) = minutes.last().map(|last| hour(last.minute)) else { return Ok(()) };
+        turn.put(hour_key(ended), &minutes);
+        let oldest = hour_key(ended.saturating_sub(KEPT_HOURS));
+        let range = Range { prefix: HOURS, after: None, reverse: false, limit: SWEEP_ROWS };
+        for key in turn.list_keys(&range)?.into_iter().take_while(|key| *key < oldest) {
+            turn.delete(key);
+        }
+        Ok(())
+    }
+
+    /// Counts into a minute.
+    fn add(&mut self, Minute { minute, total, denied }: Minute) {
+        match self.minutes.iter_mut().rev().find(|known| known.minute == minute) {
+            Some(known) => {
+                known.total = known.total.saturating_add(total);
+                known.denied = known.denied.saturating_add(denied);
+            }
+            None => self.minutes.push(Minute { minute, total, denied }),
+        }
+    }
+}
+
+fn share(shares: &mut Vec<Share>, name: &str, total: u64, at: Timestamp) {
+    if let Some(share) = shares.iter_mut().find(|share| share.name == name) {
+        share.total = share.total.saturating_add(total);
+        share.last_used_at = share.last_used_at.max(at);
+    } else if shares.len() < MAX_SHARES {
+        shares.push(Share { name: name.to_owned(), total, last_used_at: at });
+    }
+}
+
+fn hour(minute: u64) -> u64 {
+    minute / 60
+}
+
+fn hour_key(hour: u64) -> String {
+    format!("{HOURS}{hour:010}")
+}

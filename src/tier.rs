@@ -1,0 +1,38 @@
+//! Tiers: how much a credential may use, by the name that the policy file gives it.
+
+use crate::{limit::Limit, wire};
+
+/// How much a credential may use.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Tier {
+    /// Windows of requests, all of which must admit.
+    pub requests: Vec<Limit>,
+    /// Windows of tokens, all of which must admit.
+    pub tokens: Vec<Limit>,
+    /// The numbers come with each credential.
+    pub custom: bool,
+    /// Permits may be leased to isolates for so long: then this is the bound on revocation.
+    pub lease_seconds: Option<u32>,
+}
+
+/// Every tier of a policy, by name.
+pub type Tiers = [(String, Tier)];
+
+/// The numbers of a credential whose tier takes them from there.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Numbers {
+    /// Windows of requests, all of which must admit.
+    pub requests: Vec<Limit>,
+    /// Windows of tokens, all of which must admit.
+    pub tokens: Vec<Limit>,
+}
+
+wire!(Numbers { requests, tokens });
+
+/// The windows of requests of a credential in the tier `name`: its own numbers where the tier is custom. `None`: there is no
+/// such tier, or its numbers are missing, so nothing is admitted.
+pub fn requests<'a>(tiers: &'a Tiers, name: &str, own: Option<&'a Numbers>) -> Option<&'a [Limit]> {
+    let (_, tier) = tiers.iter().find(|(known, _)| known == name)?;
+    let windows = if tier.custom { &own?.requests } else { &tier.requests };
+    Some(windows)
+}
