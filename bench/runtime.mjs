@@ -65,6 +65,8 @@ export const OURS = {
   POLICY_TOML: `brand = "clv"
 [scopes]
 admin = "Everything"
+[tiers.enterprise]
+custom = true
 [widget]
 page = 10
 messages_per_minute = ${NUMBER}

@@ -31,14 +31,14 @@ async function serve(request, response) {
   const { valid, key: found } = await auth.api.verifyApiKey({ body: { key: bearer.slice(7) } });
   if (!valid) {
     log(id, "GET /v1/whoami", 401, { reason: "credential_forged" });
-    return send(401, refusedHeaders(id, process.env.ORIGIN), JSON.stringify(refusedBody(id)));
+    return send(401, refusedHeaders(id, process.env.ORIGIN), JSON.stringify(refusedBody(id, process.env.ORIGIN)));
   }
   const now = Date.now();
   const { workspace } = found.metadata;
   const record = { id: found.id, workspace, environment: "live", scopes: [], tier: "enterprise", expiresAt: null };
   const quota = quotaOf(found.rateLimitMax - found.requestCount, now + found.rateLimitTimeWindow);
   log(id, "GET /v1/whoami", 200, { kind: "server_key", credential: record.id, workspace });
-  return send(200, whoamiHeaders(id, [quota], now), JSON.stringify(whoamiBody(record)));
+  return send(200, whoamiHeaders(id, [quota], now), JSON.stringify(whoamiBody(record, quota)));
 }
 
 createServer((request, response) => {

@@ -85,23 +85,23 @@ export function whoamiHeaders(id, quotas, now) {
 /** The one limit of a server key as it stands. */
 export const quotaOf = (remaining, resetAt) => ({ name: "requests", limit: LIMIT, window: WINDOW_SECONDS, remaining, resetAt });
 
-/** Who a server key is, by its record. */
-export function whoamiBody({ id, workspace, environment, scopes, tier, expiresAt }) {
-  const limits = { requests: [{ limit: LIMIT, window_seconds: WINDOW_SECONDS }] };
+/** Who a server key is, by its record, and its limit. */
+export function whoamiBody({ id, workspace, environment, scopes, tier, expiresAt }, { name, limit, window, remaining, resetAt }) {
+  const limits = [{ name, limit, window_seconds: window, remaining, reset_at: new Date(resetAt).toISOString() }];
   return { kind: "server_key", id, workspace, environment, scopes, tier, expires_at: expiresAt, limits };
 }
 
 /** The whole answer to a server key that was admitted, and its log line. */
 export function answerWhoami(id, record, quota, now) {
   log(id, "GET /v1/whoami", 200, { kind: "server_key", credential: record.id, workspace: record.workspace });
-  return new Response(JSON.stringify(whoamiBody(record)), { headers: whoamiHeaders(id, [quota], now) });
+  return new Response(JSON.stringify(whoamiBody(record, quota)), { headers: whoamiHeaders(id, [quota], now) });
 }
 
 /** The answer to one that was not. */
 export function refuseKey(id, origin) {
   log(id, "GET /v1/whoami", 401, { reason: "credential_forged" });
   const { vary, ...headers } = refusedHeaders(id, origin);
-  return new Response(JSON.stringify(refusedBody(id)), { status: 401, headers });
+  return new Response(JSON.stringify(refusedBody(id, origin)), { status: 401, headers });
 }
 
 export const routeOf = (method) => `${method} /w/{widget_key}/conversations/{id}/messages`;
