@@ -45,7 +45,7 @@ deploy-check: build ## what a deployment would upload, and whether it is small e
 	@tools/deploy-check
 
 .PHONY: bench
-bench: build cli bench/node_modules/.package-lock.json ## measure against hand-written workers: ROUNDS, SECONDS, CASES, QUICK
+bench: build cli bench/node_modules/.package-lock.json ## measure against hand-written workers: ROUNDS, SECONDS, CASES, MERGE, QUICK
 	@$(node) bench/run.mjs
 
 .PHONY: fuzz
