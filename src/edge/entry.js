@@ -26,9 +26,6 @@ function failed(id, code, origin) {
 
 const hasFailed = (reply) => reply[0] === FAILED;
 
-// Only a value with more characters than this can have more bytes than 8 KiB: the others need not be encoded.
-const byteLength = (value) => (value.length < 2_048 ? value.length : encoder.encode(value).length);
-
 export default {
   // Also for a client that has gone: what was begun is ended and logged, and its memory is given back.
   fetch(request, env, ctx) {
@@ -43,10 +40,11 @@ async function serve(request, env) {
   const started = epoch;
   let upstream;
   try {
-    let longest = 0;
-    for (const value of request.headers.values()) longest = Math.max(longest, byteLength(value));
-    const { method, url, headers } = request;
-    let step = guarded(() => core.begin(env, headers, id, method, url, longest, Date.now()));
+    // Every crossing into wasm costs: all headers cross as one text, a line for each name and each value.
+    let lines = "";
+    for (const [name, value] of request.headers) lines += `${name}\n${value}\n`;
+    const { method, url } = request;
+    let step = guarded(() => core.begin(env, lines, id, method, url, Date.now()));
     while (step[0] === "?") {
       const [number, ...asks] = step.slice(1).split("\n");
       let came;
@@ -65,11 +63,9 @@ async function serve(request, env) {
 }
 
 function hops(env, id, asks) {
-  const hops = [];
-  for (let at = 0; at < asks.length; at += 2) {
-    hops.push(hop(env, asks[at], asks[at + 1], guarded(() => core.command(id, at / 2))));
-  }
-  return Promise.all(hops);
+  const one = (at) => hop(env, asks[at], asks[at + 1], guarded(() => core.command(id, at / 2)));
+  if (asks.length === 2) return one(0).then((reply) => [reply]);
+  return Promise.all(Array.from({ length: asks.length / 2 }, (_, number) => one(2 * number)));
 }
 
 // One call, with what the core chose. No cache may answer it: that knows a URL, and not who is asking.

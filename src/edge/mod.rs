@@ -26,7 +26,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
-use world::{Body, Edge, Exchange, JsHeaders};
+use world::{Body, Edge, Exchange};
 
 /// A request that waits for something from outside.
 struct Running {
@@ -64,20 +64,12 @@ pub fn start() {
 
 /// Begins to answer a request: `!…`, the answer, or `?…`, what is needed first.
 #[wasm_bindgen]
-pub fn begin(
-    env: &JsValue,
-    headers: JsHeaders,
-    id: String,
-    method: String,
-    url: String,
-    longest_header: usize,
-    now: f64,
-) -> String {
+pub fn begin(env: &JsValue, headers: String, id: String, method: String, url: String, now: f64) -> String {
     let exchange = Rc::new(RefCell::new(Exchange::default()));
     let world = Edge::new(headers, now, Rc::clone(&exchange));
     #[cfg(feature = "faults")]
     world.fail_on_purpose();
-    let request = Request { id, method, url, longest_header };
+    let request = Request { id, method, url, longest_header: world.longest_header() };
     let config = config(env);
     let future = Box::pin(async move { serve(&request, config.as_ref(), &world).await });
     run(None, Running { future, exchange })

@@ -43,8 +43,7 @@ function within(millis, promise) {
 // The rows of one object. Every crossing into wasm costs: a list crosses as one run of bytes, each part after its length.
 class Rows {
   constructor(storage) {
-    this.storage = storage;
-    this.kv = storage.kv;
+    [this.storage, this.kv] = [storage, storage.kv];
   }
 
   list(prefix, after, reverse, limit) {
@@ -78,19 +77,20 @@ const object = (name) => class extends DurableObject {
     return guarded(() => use(this.#core));
   }
 
-  async call(command) {
-    let reply;
+  // Not async: a reply that waits for nothing goes at once.
+  call(command) {
     try {
-      reply = this.#run((core) => core.handle(command, Date.now()));
+      const reply = this.#run((core) => core.handle(command, Date.now()));
+      if (reply[0] === FIRST) return this.#delivered(reply);
+      if (reply[0] !== NOTHING) this.#deliver().catch(() => {}); // what is left, the alarm delivers
+      return reply;
     } catch {
       return core.failed();
     }
-    if (reply[0] === NOTHING) return reply;
-    const awaited = reply[0] === FIRST && this.#run((core) => core.awaited());
-    if (!awaited) {
-      this.#deliver().catch(() => {}); // what is left, the alarm delivers
-      return reply;
-    }
+  }
+
+  async #delivered(reply) {
+    const awaited = this.#run((core) => core.awaited());
     await within(DELIVERY_MILLIS, this.#insist(awaited));
     return this.#run((core) => (core.are_delivered(awaited) ? reply : core.pending()));
   }

@@ -8,18 +8,7 @@ use crate::{
     upstream::{Incoming, Outgoing},
     wire,
 };
-use js_sys::Array;
 use std::{cell::RefCell, future::poll_fn, rc::Rc, task::Poll};
-use wasm_bindgen::prelude::wasm_bindgen;
-
-#[wasm_bindgen]
-extern "C" {
-    /// A request's `Headers`.
-    #[wasm_bindgen(js_name = Headers)]
-    pub type JsHeaders;
-    #[wasm_bindgen(method)]
-    fn get(this: &JsHeaders, name: &str) -> Option<String>;
-}
 
 /// What was asked for, and what came back.
 #[derive(Default)]
@@ -103,15 +92,26 @@ impl Exchange {
 
 /// One request's world.
 pub struct Edge {
-    headers: JsHeaders,
+    /// Name and value of each, a line each: every crossing costs, so all of them come in one.
+    headers: String,
     now: Timestamp,
     exchange: Rc<RefCell<Exchange>>,
 }
 
 impl Edge {
     /// The world of a request that arrived at `now`, milliseconds since the Unix epoch.
-    pub fn new(headers: JsHeaders, now: f64, exchange: Rc<RefCell<Exchange>>) -> Self {
+    pub fn new(headers: String, now: f64, exchange: Rc<RefCell<Exchange>>) -> Self {
         Self { headers, now: super::storage::moment(now), exchange }
+    }
+
+    /// Bytes of the longest header value.
+    pub fn longest_header(&self) -> usize {
+        self.pairs().map(|(_, value)| value.len()).max().unwrap_or_default()
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        let mut lines = self.headers.split('\n');
+        std::iter::from_fn(move || Some((lines.next()?, lines.next()?)))
     }
 
     async fn exchange(&self, binding: &str, name: &str, command: Vec<u8>) -> Came {
@@ -127,7 +127,7 @@ impl Edge {
     #[cfg(feature = "faults")]
     #[allow(clippy::panic, reason = "on purpose")]
     pub fn fail_on_purpose(&self) {
-        match self.headers.get("claviger-fault").as_deref() {
+        match self.header("claviger-fault").as_deref() {
             Some("panic") => panic!("on purpose, at the edge"),
             Some("overflow") => {
                 let _ = overflow(1);
@@ -156,12 +156,11 @@ impl World for Edge {
     }
 
     fn header(&self, name: &str) -> Option<String> {
-        self.headers.get(name)
+        self.pairs().find(|(known, _)| *known == name).map(|(_, value)| value.to_owned())
     }
 
     fn headers(&self) -> Vec<(String, String)> {
-        let pairs = Array::from(&self.headers).to_vec().into_iter().map(|pair| Array::from(&pair));
-        pairs.filter_map(|pair| Some((pair.get(0).as_string()?, pair.get(1).as_string()?))).collect()
+        self.pairs().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 
     async fn body(&self, limit: usize) -> Result<Vec<u8>, Reason> {
@@ -198,7 +197,7 @@ const UPSTREAM: &str = "UPSTREAM";
 impl Edge {
     /// A prefix that makes the object fail, if the request asks for that.
     fn fault_of_object(&self, binding: &str) -> &'static [u8] {
-        match self.headers.get("claviger-fault").as_deref() {
+        match self.header("claviger-fault").as_deref() {
             Some("object-panic") => b"panic ",
             Some("object-half") => b"half ",
             Some("object-dead") => b"dead ",

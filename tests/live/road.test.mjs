@@ -198,7 +198,7 @@ test("b28_a_key_that_was_rotated_without_overlap_is_dead_when_the_answer_comes",
 
 test("b31_b32_what_a_widget_key_cannot_have_is_refused_by_name", async () => {
   const wrong = {
-    kind: "server_key", environment: "prod", name: "", scopes: ["admin"], origins: [], expires_in: 0, tier: "free", workspaceId: "x",
+    kind: "history_secret", environment: "prod", name: "", scopes: ["admin"], origins: [], expires_in: 0, tier: "free", workspaceId: "x",
     allowed_addresses: ["::/0"],
   };
   for (const [field, value] of Object.entries(wrong)) {
@@ -211,7 +211,7 @@ test("b31_b32_what_a_widget_key_cannot_have_is_refused_by_name", async () => {
   }
   assertRefused(await create({ workspace: undefined }), 400, "invalid_request");
   assertRefused(await create({ workspace: "nobody" }), 404, "not_found");
-  for (const query of ["limit=0", "limit=101", "limit=x", "limit=1&limit=2", "status=dead", "kind=server_key", "cursor=x"]) {
+  for (const query of ["limit=0", "limit=101", "limit=x", "limit=1&limit=2", "status=dead", "kind=history_secret", "cursor=x"]) {
     assertRefused(await worker.api("GET", `/v1/credentials?workspace=acme&${query}`), 400, "invalid_request");
   }
   assertRefused(await worker.api("GET", "/v1/credentials/wk_00000000000000000000_acme"), 404, "not_found");
