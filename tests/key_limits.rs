@@ -358,6 +358,21 @@ fn change(toy: &Toy, id: &str, windows: Windows) {
 }
 
 #[test]
+fn keys_of_live_and_test_and_of_one_name_share_no_window_and_no_usage() {
+    let toy = Toy::changed(&[("POLICY_TOML", &policy(0))]);
+    toy.workspace("acme");
+    let make = |environment| toy.server_key("acme", environment, &json!({"tier": "free"}));
+    let keys = [make("live"), make("live"), make("test")];
+    for (used, (_, key)) in keys.iter().enumerate() {
+        assert_eq!(admitted(&toy, key, 40), 30);
+        for (id, other) in &keys[used + 1..] {
+            let usage = toy.admin("GET", &format!("/v1/credentials/{id}/usage"), &Value::Null).ok(200).json;
+            assert_eq!((&usage["total"], other != key), (&json!(0), true));
+        }
+    }
+}
+
+#[test]
 fn a_tier_with_other_windows_finds_what_was_admitted_before() {
     let (toy, id, key) = custom(&[(10, 60)]);
     assert_eq!(admitted(&toy, &key, 20), 10);
