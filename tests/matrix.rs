@@ -142,7 +142,13 @@ fn table() -> String {
     };
     let calls: Vec<&str> = Action::ALL.into_iter().map(name).collect();
     let (widget, server): (Vec<&str>, Vec<&str>) = calls.iter().partition(|call| call.contains(" /w/"));
-    let documents = ["GET /healthz", "GET /widget.js", "GET /.well-known/oauth-protected-resource"];
+    let documents = [
+        "GET /healthz",
+        "GET /docs",
+        "GET /docs/errors",
+        "GET /widget.js",
+        "GET /.well-known/oauth-protected-resource",
+    ];
     let mut text = EXPLANATION.to_owned();
     text += &section("The customer's and the operator's servers", &server, &COLUMNS, by_kind);
     text += &section("The widget on a customer's page (a good widget key is in the path)", &widget, &COLUMNS, by_kind);

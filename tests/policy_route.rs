@@ -158,6 +158,7 @@ fn a_pattern_is_a_method_and_plain_segments() {
         "/w/a",
         "/v1/credentials",
         "/v1/conversations/{id}/notes",
+        "/docs/errors",
         "/healthz",
         "/.well-known/x",
         "/oauth/token",

@@ -120,9 +120,11 @@ fn a_refusal_is_also_told_as_a_problem_where_that_is_asked_for() {
     assert_eq!(refused.header("content-type"), Some("application/problem+json"));
     assert_eq!(
         (refused.json["type"].as_str(), refused.json["status"].as_u64()),
-        (Some("urn:claviger:error:missing_credential"), Some(401))
+        (Some("https://auth.example/docs/errors#missing_credential"), Some(401))
     );
-    assert!(refused.json["title"].is_string() && refused.json["detail"].is_string());
+    assert_eq!(refused.json["detail"], "Send one in the Authorization header.");
+    assert_eq!(refused.text_at("fix"), format!("{} See {}", refused.text_at("detail"), refused.text_at("type")));
+    assert_eq!(refused.text_at("title"), refused.text_at("error"));
     assert_eq!(whoami(&toy, &[("accept", "*/*")]).header("content-type"), Some("application/json"));
 }
 
@@ -131,6 +133,8 @@ fn documents_are_for_anybody_and_ask_nobody() {
     let toy = Toy::new("default");
     for (path, status) in [
         ("/healthz", 200),
+        ("/docs", 200),
+        ("/docs/errors", 200),
         ("/widget.js", 200),
         ("/.well-known/oauth-protected-resource", 200),
         ("/.well-known/oauth-protected-resource/v1/x", 200),

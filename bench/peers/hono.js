@@ -22,7 +22,7 @@ app.use("/w/:key/*", async (c, next) => {
   c.set("id", id);
   if (await isGenuine(c.req.param("key"), c.env)) return next();
   log(id, routeOf("GET"), 401, { reason: "credential_forged" });
-  return c.json(refusedBody(id), 401, refusedHeaders(id, c.env.ORIGIN));
+  return c.json(refusedBody(id, c.env.ORIGIN), 401, refusedHeaders(id, c.env.ORIGIN));
 });
 
 app.options("/w/:key/conversations/:id/messages", (c) => {

@@ -95,7 +95,7 @@ export default {
     const route = routeOf(request.method);
     const refused = () => {
       log(id, route, 401, { reason: "credential_forged" });
-      return new Response(JSON.stringify(refusedBody(id)), { status: 401, headers: refusedHeaders(id, env.ORIGIN) });
+      return new Response(JSON.stringify(refusedBody(id, env.ORIGIN)), { status: 401, headers: refusedHeaders(id, env.ORIGIN) });
     };
     const bearer = request.headers.get("authorization") ?? "";
     if (!bearer.startsWith("Bearer ")) return refused();

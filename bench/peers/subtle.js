@@ -11,7 +11,7 @@ export default {
     const fields = await open(key, "wk", env.WIDGET_SECRET, Number(env.KEY_ID));
     if (!fields) {
       log(id, routeOf("GET"), 401, { reason: "credential_forged" });
-      return new Response(JSON.stringify(refusedBody(id)), { status: 401, headers: refusedHeaders(id, env.ORIGIN) });
+      return new Response(JSON.stringify(refusedBody(id, env.ORIGIN)), { status: 401, headers: refusedHeaders(id, env.ORIGIN) });
     }
     if (request.method !== "OPTIONS") return new Response(null, { status: 405 });
     log(id, routeOf("GET"), 204);

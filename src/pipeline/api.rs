@@ -56,7 +56,8 @@ pub async fn call(
     let needs = action.needs(verified.kind(), &config.policy);
     // Whoever finds a leaked key can always kill it.
     let cost = u32::from(action != Action::RevokeSelf);
-    let believed = believe(verified, Call { name: route::name(action), needs, cost, request, config }, world, notes);
+    let believed =
+        believe(verified, Call { name: route::name(action).to_owned(), needs, cost, request, config }, world, notes);
     let (principal, by) = believed.await?;
     let admitted = meter(authorize(principal, action, &config.policy)?)?;
     admitted.quotas().clone_into(&mut notes.quotas);
@@ -91,6 +92,7 @@ async fn act(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result
         Action::ExportAudit => audit::export(asked, world, notes).await,
         Action::VerifyAudit => audit::verify(asked, world, notes).await,
         Action::CloseConversation
+        | Action::Forward(_)
         | Action::OpenConversation
         | Action::ReadHistory
         | Action::RotateHistorySecret

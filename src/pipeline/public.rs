@@ -7,9 +7,17 @@ use super::{
 use crate::error::Reason;
 use serde::Serialize;
 
+/// What a page may do: nothing. The digest is that of its `<style>`; `tests/errors.rs` knows when it is another.
+const PAGE_POLICY: &str = "default-src 'none'; style-src 'sha256-HVoEpG0nG0/YO1QkBvepBgg8r1ug3kHgUXcB6yRG4Rg='; base-uri 'none'; form-action 'none'; \
+    frame-ancestors 'none'";
+
 /// A document for anybody.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Document<'a> {
+    /// `/docs`: which documents there are.
+    Docs,
+    /// `/docs/errors`: every code, what brings it about and how to mend it.
+    Errors,
     /// `/healthz`.
     Health,
     /// `/.well-known/oauth-protected-resource`, and the resource's path behind it (RFC 9728 §3.1).
@@ -22,6 +30,8 @@ impl Document<'_> {
     /// What logs call it.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Docs => "GET /docs",
+            Self::Errors => "GET /docs/errors",
             Self::Health => "GET /healthz",
             Self::ProtectedResource(_) => "GET /.well-known/oauth-protected-resource",
             Self::Widget => "GET /widget.js",
@@ -46,6 +56,8 @@ struct ProtectedResource<'a> {
 /// Answers with a document.
 pub fn serve(document: Document, config: &Config) -> Result<Reply, Reason> {
     let reply = match document {
+        Document::Docs => page("/docs/index.html"),
+        Document::Errors => page("/docs/errors.html"),
         Document::Health => Reply::json(200, &Health { status: "ok", version: env!("CARGO_PKG_VERSION") })?,
         Document::ProtectedResource(path) => {
             // The suffix comes from a stranger and is repeated: only what a path can be made of.
@@ -73,6 +85,17 @@ pub fn serve(document: Document, config: &Config) -> Result<Reply, Reason> {
         }
     };
     Ok(reply)
+}
+
+/// A page of `www/docs/`: text and links, no script, and no style but its own.
+fn page(file: &'static str) -> Reply {
+    let mut reply = Reply::empty(200)
+        .with("content-type", "text/html; charset=utf-8")
+        .with("cache-control", "public, max-age=300")
+        .with("content-security-policy", PAGE_POLICY)
+        .with("referrer-policy", "no-referrer");
+    reply.body = Body::Asset(file);
+    reply
 }
 
 /// Answers a browser that asks whether it may ask.

@@ -34,6 +34,8 @@ pub enum Body {
     Json(String),
     /// JSON texts, one a line: newline-delimited JSON.
     Lines(Vec<String>),
+    /// What the API behind answers, as a stream; its own headers that pass, names in lower case.
+    Upstream(Vec<(String, String)>),
 }
 
 impl Reply {
@@ -54,6 +56,12 @@ impl Reply {
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
+    }
+
+    /// Whether a header of this name goes out, of ours or of the API behind.
+    pub fn says(&self, name: &str) -> bool {
+        let theirs = if let Body::Upstream(headers) = &self.body { headers.as_slice() } else { &[] };
+        self.headers.iter().any(|(ours, _)| *ours == name) || theirs.iter().any(|(theirs, _)| theirs == name)
     }
 
     /// With the headers of a metered answer (`X-RateLimit-*`, and draft-ietf-httpapi-ratelimit-headers-11).
@@ -81,7 +89,7 @@ impl Reply {
     }
 }
 
-/// The body of a refusal (`docs/http.md`).
+/// The body of a refusal (`docs/errors.md`).
 #[derive(Serialize)]
 struct ErrorBody<'a> {
     success: bool,
@@ -109,19 +117,22 @@ struct Problem<'a> {
 /// Tells the caller no, and as much of the reason as they may learn.
 pub fn refuse(reason: &Reason, request_id: &str, config: Option<&Config>, world: &impl World) -> Reply {
     let refusal = Refusal::from(reason);
-    let status = refusal.code.status();
+    let (status, code) = (refusal.code.status(), refusal.code.as_str());
+    // Callers reach this deployment and not our sources: it serves the page itself, where it knows its own name.
+    let page = config.map(|config| format!("{}/docs/errors#{code}", config.origin));
+    let fix = page.as_ref().map(|page| format!("{} See {page}", refusal.fix));
     let body = ErrorBody {
         success: false,
-        code: refusal.code.as_str(),
+        code,
         error: &refusal.error,
-        fix: &refusal.fix,
+        fix: fix.as_ref().unwrap_or(&refusal.fix),
         required: &refusal.required,
         pending: *reason == Reason::DeliveryPending,
         request_id,
     };
     let wants_problem = world.header("accept").is_some_and(|accept| accept.contains("application/problem+json"));
     let (content_type, text) = if wants_problem {
-        let r#type = format!("urn:claviger:error:{}", body.code);
+        let r#type = page.unwrap_or_else(|| format!("urn:claviger:error:{code}"));
         let problem = Problem { r#type, title: &refusal.error, status, detail: &refusal.fix, body };
         ("application/problem+json", serde_json::to_string(&problem))
     } else {

@@ -53,6 +53,8 @@ fn routes(path: &str) -> Option<Vec<(&'static str, Route<'_>)>> {
     let api = |action, id| Route::Api(action, id);
     let segments: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
     Some(match *segments {
+        ["docs"] => vec![("GET", Route::Public(Document::Docs))],
+        ["docs", "errors"] => vec![("GET", Route::Public(Document::Errors))],
         ["healthz"] => vec![("GET", Route::Public(Document::Health))],
         ["widget.js"] => vec![("GET", Route::Public(Document::Widget))],
         [".well-known", "oauth-protected-resource", ..] => {
@@ -117,6 +119,8 @@ pub fn name(action: Action) -> &'static str {
         Action::ReadUsage => "GET /v1/credentials/{id}/usage",
         Action::RevokeSelf => "POST /v1/self/revoke",
         Action::ExportAudit => "GET /v1/audit/export",
+        // Each has a name of its own in the policy.
+        Action::Forward(_) => "a route of the policy",
         Action::ListConversations => "GET /v1/conversations",
         Action::ListCredentials => "GET /v1/credentials",
         Action::ListIdentitySecrets => "GET /v1/workspaces/{id}/identity-secrets",

@@ -1,17 +1,7 @@
 // Keyboard, screen reader, contrast and the cross-origin rules that a visitor never sees.
 import { after, before, describe, it } from 'node:test';
 import assert from 'node:assert/strict';
-import { stage, until } from './support.mjs';
-
-/** WCAG 2 contrast ratio of two computed colours. */
-function contrast(a, b) {
-  const light = (color) => {
-    const [r, g, b2] = color.match(/[\d.]+/g).map((part) => { const c = part / 255; return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4; });
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b2;
-  };
-  const [high, low] = [light(a), light(b)].sort((x, y) => y - x);
-  return (high + 0.05) / (low + 0.05);
-}
+import { contrast, stage, until } from './support.mjs';
 
 describe('the widget for everybody', () => {
   let s;

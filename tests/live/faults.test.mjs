@@ -47,6 +47,7 @@ function assertFailure(answer, statuses, about) {
   assert.ok(statuses.includes(answer.status), `${about}: ${answer.status} ${answer.text}`);
   assert.equal(answer.json.code, answer.status === 500 ? "internal" : "unavailable");
   assert.deepEqual(Object.keys(answer.json).sort(), ["code", "error", "fix", "request_id", "success"]);
+  assert.ok(answer.json.fix.endsWith(`. See ${worker.origin}/docs/errors#${answer.json.code}`), answer.json.fix);
   assert.match(answer.json.request_id, /^req_[0-9a-f]{32}$/);
   assert.equal(answer.json.request_id, answer.headers.get("x-request-id"));
   assert.equal(answer.headers.get("cache-control"), "no-store");

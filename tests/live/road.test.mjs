@@ -1,6 +1,7 @@
 // The contract over HTTP, call by call: shapes of answers, status codes and the headers that every answer has.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { raw } from "../support/raw.mjs";
 import { startWorker } from "../support/worker.mjs";
@@ -36,7 +37,8 @@ function assertRefused(answer, status, code) {
   const { success, error, fix, request_id, ...rest } = answer.json;
   assert.deepEqual(Object.keys(rest).sort(), ["code", ...(rest.required ? ["required"] : [])]);
   assert.equal(success, false);
-  assert.ok(error && fix);
+  assert.ok(error);
+  assert.ok(fix.endsWith(`. See ${worker.origin}/docs/errors#${code}`), fix);
   assert.equal(request_id, answer.headers.get("x-request-id"));
   const challenge = answer.headers.get("www-authenticate");
   if (status !== 401) return assert.equal(challenge, null);
@@ -112,7 +114,7 @@ test("refusals come as problem details to whoever asks for them", async () => {
   const answer = await worker.api("GET", "/v1/whoami", { key: null, headers: { accept: "application/problem+json" } });
   assert.equal(answer.headers.get("content-type"), "application/problem+json");
   const { type, title, status, detail, code, request_id } = answer.json;
-  assert.deepEqual([type, status, code], ["urn:claviger:error:missing_credential", 401, "missing_credential"]);
+  assert.deepEqual([type, status, code], [`${worker.origin}/docs/errors#missing_credential`, 401, "missing_credential"]);
   assert.ok(title && detail);
   assert.equal(request_id, answer.headers.get("x-request-id"));
 });
@@ -265,14 +267,14 @@ test("metered answers carry the limits, the other ones do not", async () => {
 });
 
 test("a23_head_is_get_without_a_body_and_other_methods_are_told_which_there_are", async () => {
-  for (const path of ["/healthz", "/v1/whoami", "/widget.js", `/v1/credentials/${key.id}`]) {
+  for (const path of ["/healthz", "/v1/whoami", "/widget.js", "/docs/errors", `/v1/credentials/${key.id}`]) {
     const [get, head] = [await worker.api("GET", path), await worker.api("HEAD", path)];
     assert.deepEqual([head.status, head.text], [get.status, ""]);
     assert.equal(head.headers.get("content-type"), get.headers.get("content-type"));
   }
   assert.equal((await worker.api("HEAD", "/v1/whoami", { key: null })).status, 401);
   const allowed = {
-    "/healthz": "GET, HEAD, OPTIONS", "/v1/whoami": "GET, HEAD", "/v1/workspaces": "GET, POST, HEAD",
+    "/healthz": "GET, HEAD, OPTIONS", "/docs/errors": "GET, HEAD, OPTIONS", "/v1/whoami": "GET, HEAD", "/v1/workspaces": "GET, POST, HEAD",
     [`/v1/credentials/${key.id}`]: "GET, PATCH, HEAD", [`/v1/credentials/${key.id}/rotate`]: "POST",
     [`/w/${key.secret}/conversations`]: "POST, OPTIONS", [`/w/${key.secret}/conversations/${conversation}/messages`]: "GET, POST, HEAD, OPTIONS",
   };
@@ -284,6 +286,22 @@ test("a23_head_is_get_without_a_body_and_other_methods_are_told_which_there_are"
   assertRefused(await worker.api("OPTIONS", "/v1/workspaces"), 405, "method_not_allowed");
 });
 
+test("the pages are served to anybody, as they stand in the folder, and a link in a refusal leads to its entry", async () => {
+  for (const [path, name] of [["/docs", "index"], ["/docs/errors", "errors"]]) {
+    const { status, headers, text } = await worker.api("GET", path, { key: null });
+    assert.equal(status, 200);
+    assert.equal(text, readFileSync(new URL(`../../www/docs/${name}.html`, import.meta.url), "utf8"));
+    assert.equal(headers.get("content-type"), "text/html; charset=utf-8");
+    assert.equal(headers.get("cache-control"), "public, max-age=300");
+    assert.equal(headers.get("access-control-allow-origin"), "*");
+    assert.match(headers.get("content-security-policy"), /^default-src 'none'; style-src 'sha256-[\w+/]{43}='; /);
+  }
+  const { json } = await worker.api("GET", "/v1/whoami", { key: null });
+  const link = new URL(json.fix.split(" ").at(-1));
+  const page = await (await fetch(link)).text();
+  assert.ok(page.includes(` id="${link.hash.slice(1)}"`) && link.hash === "#missing_credential", link.href);
+});
+
 test("the widget's script is served to every page, and nothing else of that folder is", async () => {
   const script = await worker.api("GET", "/widget.js", { key: null });
   assert.equal(script.status, 200);
@@ -293,7 +311,7 @@ test("the widget's script is served to every page, and nothing else of that fold
   assert.equal(headers.get("access-control-allow-origin"), "*");
   assert.equal(headers.get("cross-origin-resource-policy"), "cross-origin");
   assert.ok(script.text.length > 1_000);
-  for (const path of ["/", "/www", "/www/widget.js", "/widget", "/widget.js/", "/widget.js/..", "/index.html", "/.", "/widget.js%00", "/WIDGET.JS", "/assets", "/../www/widget.js", "/console/"]) {
+  for (const path of ["/", "/www", "/www/widget.js", "/widget", "/widget.js/", "/widget.js/..", "/index.html", "/.", "/widget.js%00", "/WIDGET.JS", "/assets", "/../www/widget.js", "/console/", "/docs/", "/docs/errors/", "/docs/errors.html", "/docs/index.html", "/docs/index"]) {
     const answer = await raw(worker.url, [`GET ${path} HTTP/1.1`, "Host: a"]);
     assert.deepEqual([answer.status, JSON.parse(answer.body).code], [404, "not_found"], path);
   }

@@ -1,63 +1,10 @@
 //! What callers are told when we say no: a stable code, what happened, and what to do about it.
 
+mod code;
+
+pub use code::{Code, Explanation};
+
 use crate::error::{IdentityFault, Reason};
-
-/// The stable names that callers may rely on, with their HTTP status.
-macro_rules! codes {
-    ($($code:ident $status:literal $text:literal),* $(,)?) => {
-        /// The stable name of a refusal.
-        #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-        pub enum Code {
-            $(#[doc = concat!("`", $text, "`, HTTP ", stringify!($status), ".")] $code,)*
-        }
-
-        impl Code {
-            /// Every code there is.
-            pub const ALL: &[Self] = &[$(Self::$code),*];
-
-            /// The HTTP status.
-            pub fn status(self) -> u16 {
-                match self { $(Self::$code => $status),* }
-            }
-
-            /// The name on the wire.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$code => $text),* }
-            }
-        }
-    };
-}
-
-codes! {
-    InvalidRequest 400 "invalid_request",
-    AmbiguousCredential 400 "ambiguous_credential",
-    IdempotencyKeyInvalid 400 "idempotency_key_invalid",
-    MissingCredential 401 "missing_credential",
-    InvalidCredential 401 "invalid_credential",
-    ExpiredCredential 401 "expired_credential",
-    RevokedCredential 401 "revoked_credential",
-    InsufficientScope 403 "insufficient_scope",
-    WrongWorkspace 403 "wrong_workspace",
-    WrongEnvironment 403 "wrong_environment",
-    WrongStage 403 "wrong_stage",
-    CredentialKindNotAllowed 403 "credential_kind_not_allowed",
-    OriginNotAllowed 403 "origin_not_allowed",
-    ServerKeyInBrowser 403 "server_key_in_browser",
-    AddressNotAllowed 403 "address_not_allowed",
-    WrongConversation 403 "wrong_conversation",
-    NotFound 404 "not_found",
-    MethodNotAllowed 405 "method_not_allowed",
-    Conflict 409 "conflict",
-    Gone 410 "gone",
-    PayloadTooLarge 413 "payload_too_large",
-    UnsupportedMediaType 415 "unsupported_media_type",
-    IdempotencyKeyReused 422 "idempotency_key_reused",
-    RateLimited 429 "rate_limited",
-    HeaderTooLarge 431 "header_too_large",
-    Internal 500 "internal",
-    NotConfigured 503 "not_configured",
-    Unavailable 503 "unavailable",
-}
 
 /// What the caller is told.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -206,6 +153,11 @@ impl From<&Reason> for Refusal {
                 "Too many requests.",
                 &format!("Try again in {} s.", retry_after_millis.div_ceil(1_000).max(1)),
             ),
+            Reason::RouteNotServed(what) => say(
+                C::NotConfigured,
+                &format!("This version cannot serve this route: {what}."),
+                "Nothing was forwarded. Whoever runs this deployment changes the route, or takes a version that serves it.",
+            ),
             Reason::StageMismatch => say(
                 C::WrongStage,
                 "This deploy key belongs to another stage or deployment.",
@@ -219,6 +171,16 @@ impl From<&Reason> for Refusal {
             Reason::UnsupportedMediaType => {
                 say(C::UnsupportedMediaType, "The body must be JSON.", "Send it with Content-Type: application/json.")
             }
+            Reason::UpstreamFailed => say(
+                C::UpstreamError,
+                "The API behind did not answer.",
+                "It is not known whether the call had an effect: look before you repeat one that changes something.",
+            ),
+            Reason::UpstreamMissing => say(
+                C::UpstreamError,
+                "No API stands behind this gateway: the variable UPSTREAM is not set.",
+                "Nothing was forwarded. Whoever runs this deployment sets UPSTREAM to the API's origin.",
+            ),
             Reason::WrongConversation => say(
                 C::WrongConversation,
                 "This history secret opens another conversation.",
@@ -235,7 +197,7 @@ impl From<&Reason> for Refusal {
 
 #[cfg(test)]
 mod tests {
-    use super::{Code, Refusal};
+    use super::Refusal;
     use crate::error::{IdentityFault, Reason};
 
     #[test]
@@ -246,13 +208,5 @@ mod tests {
         let identity = |fault| told(&Reason::Identity(fault));
         assert_eq!(identity(IdentityFault::Forged), identity(IdentityFault::SecretUnknown));
         assert_eq!(identity(IdentityFault::Forged), identity(IdentityFault::Malformed));
-    }
-
-    #[test]
-    fn every_code_has_one_name() {
-        let mut names: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), Code::ALL.len());
     }
 }

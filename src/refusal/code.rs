@@ -1,0 +1,221 @@
+//! The codes that callers may rely on: the HTTP status of each, and what a person reads about it in `docs/errors.md`.
+//!
+//! One entry here is one code. After a change, `UPDATE=1 cargo test --locked --test errors` makes the page anew.
+
+/// What a person reads about a code, in one or two plain sentences each. It may say `code` and [link](#like_this).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Explanation {
+    /// What the code says.
+    pub means: &'static str,
+    /// What brings it about.
+    pub when: &'static str,
+    /// How to mend it.
+    pub fix: &'static str,
+}
+
+macro_rules! codes {
+    ($($code:ident $status:literal $text:literal { means $means:literal when $when:literal fix $fix:literal })*) => {
+        /// The stable name of a refusal.
+        #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+        pub enum Code {
+            $(#[doc = concat!("`", $text, "`, HTTP ", stringify!($status), ". ", $means)] $code,)*
+        }
+
+        impl Code {
+            /// Every code there is.
+            pub const ALL: &[Self] = &[$(Self::$code),*];
+
+            /// The HTTP status.
+            pub fn status(self) -> u16 {
+                match self { $(Self::$code => $status),* }
+            }
+
+            /// The name on the wire.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$code => $text),* }
+            }
+
+            /// For the page. What runs at the edge never asks, so none of these texts is in the wasm.
+            pub fn explanation(self) -> Explanation {
+                match self { $(Self::$code => Explanation { means: $means, when: $when, fix: $fix }),* }
+            }
+        }
+    };
+}
+
+codes! {
+    InvalidRequest 400 "invalid_request" {
+        means "The request makes no sense as it was sent. `error` names the field, where it is one."
+        when "A member or a parameter is missing, unknown, doubled or out of its bounds, or the body is not the JSON \
+              of this call."
+        fix "`fix` says what would be right. Change the request; sent again as it is, it gets the same answer."
+    }
+    AmbiguousCredential 400 "ambiguous_credential" {
+        means "More than one credential came, and we do not choose between them."
+        when "Two headers carry a credential, or one header came twice. A proxy that adds a header of its own does \
+              this too."
+        fix "Send one credential, in one header, once."
+    }
+    IdempotencyKeyInvalid 400 "idempotency_key_invalid" {
+        means "The header `Idempotency-Key` cannot be used."
+        when "It is empty, longer than 255 characters, not visible ASCII, or there twice."
+        fix "Send 1 to 255 visible ASCII characters, for instance a new UUID for each new message."
+    }
+    MissingCredential 401 "missing_credential" {
+        means "This call needs a credential, or a visitor's identity, and none came."
+        when "The header is missing or has another name; or the policy says `identity = \"required\"` and no \
+              identity was sent."
+        fix "Send the credential in `Authorization`. In a chat, let your server sign who the visitor is."
+    }
+    InvalidCredential 401 "invalid_credential" {
+        means "What was sent is no credential of this deployment. Unknown, forged and malformed look alike on purpose."
+        when "The text was cut or changed, belongs to another deployment, stands in the wrong header, or its root secret \
+              is gone. A visitor's identity that no living identity secret signed gets this too."
+        fix "Copy it again, whole. If that does not help, make a new one."
+    }
+    ExpiredCredential 401 "expired_credential" {
+        means "The credential, or the visitor's identity, was good and is past its end."
+        when "Its `expires_at` has come. A visitor's identity lives for an hour at most."
+        fix "Get a new one. Rotate what has an end before it comes; sign an identity afresh for each page."
+    }
+    RevokedCredential 401 "revoked_credential" {
+        means "The credential was good, and somebody ended it."
+        when "It was revoked, a rotation replaced it and the overlap is over, or its conversation was closed."
+        fix "Get a new one. If nobody of yours ended it, ask the operator: the audit says who did."
+    }
+    InsufficientScope 403 "insufficient_scope" {
+        means "The credential is good and may not do this. `required` names the scopes that would be enough."
+        when "The credential was made without the scope that this call asks for."
+        fix "Make a credential that has the scope, or add it with `PATCH /v1/credentials/{id}`: whoever does must hold the \
+             scope or be an administrator."
+    }
+    WrongWorkspace 403 "wrong_workspace" {
+        means "The credential, or the visitor's identity, belongs to another workspace."
+        when "A server key names another workspace than its own, a history secret meets a widget key of another, or \
+              the `aud` of an identity is not the widget key's workspace."
+        fix "Use a credential of the workspace in question; put that workspace's id into `aud`."
+    }
+    WrongEnvironment 403 "wrong_environment" {
+        means "A `test` credential met something `live`, or the other way round."
+        when "A secret from a trial is used with the key of the real site, or a test key was left in a page that \
+              went live."
+        fix "Use `live` with `live`, and `test` with `test`."
+    }
+    WrongStage 403 "wrong_stage" {
+        means "The deploy key was made for another stage or another deployment."
+        when "For instance, a key for `staging` is used against `prod`."
+        fix "Make one for this stage and this deployment with `claviger deploy-key`."
+    }
+    CredentialKindNotAllowed 403 "credential_kind_not_allowed" {
+        means "The credential is good, and of a kind that this call never takes."
+        when "A widget key or a history secret is sent to a call of servers, a server's key to a call of the widget, or a \
+              service token to an administrator's call."
+        fix "Use the kind that the call takes. No kind opens what another opens."
+    }
+    OriginNotAllowed 403 "origin_not_allowed" {
+        means "The widget key may not be used on this page."
+        when "The page's origin is not on the key's list: `www.` or a port more or less, `http:` for `https:`, or a \
+              page without an origin."
+        fix "Add the exact origin, as in `https://shop.example`, to the key's `origins`."
+    }
+    ServerKeyInBrowser 403 "server_key_in_browser" {
+        means "A server's key came from a browser. Whoever can see the page can take it."
+        when "The request has `Origin` or `Sec-Fetch-Site`, which browsers send and servers do not."
+        fix "Treat the key as leaked: rotate it with `overlap_seconds: 0`, and call from your server. \
+             `seen_in_browser` of the key tells the page. Pages use widget keys."
+    }
+    AddressNotAllowed 403 "address_not_allowed" {
+        means "The credential is held to addresses, and this call came from another."
+        when "The client's address is not within its `allowed_addresses`, or the deployment cannot tell the address."
+        fix "Call from an address on the list, or change the list with `PATCH /v1/credentials/{id}`."
+    }
+    WrongConversation 403 "wrong_conversation" {
+        means "The history secret belongs to another conversation than the path."
+        when "A page mixes two conversations, or the id in the path was changed."
+        fix "Send the secret that came with this conversation."
+    }
+    NotFound 404 "not_found" {
+        means "There is nothing here, or nothing that you may know of."
+        when "The path or the id is misspelled, the policy switches the call off, or the thing belongs to somebody \
+              else."
+        fix "Check the path and the id. A path has one spelling: no slash at its end, no other case, no percent \
+             encoding."
+    }
+    MethodNotAllowed 405 "method_not_allowed" {
+        means "The path is right and does not take this method."
+        when "For instance, `PUT` where only `GET` and `POST` are. The header `Allow` names those that are taken."
+        fix "Use one of the methods in `Allow`."
+    }
+    Conflict 409 "conflict" {
+        means "The request does not fit what is there by now."
+        when "The id is taken, what should be changed has ended, a workspace is full, or the same work is under way \
+              already."
+        fix "Read the present state, and send the request again only if it is still wanted."
+    }
+    Gone 410 "gone" {
+        means "It was there and has ended."
+        when "An operator answers in a conversation that was closed or has expired."
+        fix "Start a new one. This one does not come back."
+    }
+    PayloadTooLarge 413 "payload_too_large" {
+        means "The body, or a text in it, is too long. `error` names the limit in bytes."
+        when "A body is over 1 MiB, or a message is over the policy's limit, 16 KiB unless that was changed."
+        fix "Send less at once: two messages, or smaller parts."
+    }
+    UnsupportedMediaType 415 "unsupported_media_type" {
+        means "The body is not said to be JSON."
+        when "`Content-Type` is missing, doubled or another one, as browsers' forms send it; or the body is compressed."
+        fix "Send `Content-Type: application/json`, and the body as it is."
+    }
+    IdempotencyKeyReused 422 "idempotency_key_reused" {
+        means "The same `Idempotency-Key` came before, with another body."
+        when "A key was used for two different requests. It is remembered for a day."
+        fix "Make a new key for each new request, and keep it only to repeat that very request."
+    }
+    RateLimited 429 "rate_limited" {
+        means "A limit is reached. Nothing was done."
+        when "Too many calls came with one credential, from one network or in one conversation. `RateLimit` says which \
+              limits there are."
+        fix "Wait for as many seconds as `Retry-After` says, then send the same request again."
+    }
+    HeaderTooLarge 431 "header_too_large" {
+        means "One of the request's headers is over 8 KiB."
+        when "Cookies have piled up, or a header holds what belongs into the body."
+        fix "Send shorter headers. Claviger needs no cookie."
+    }
+    Internal 500 "internal" {
+        means "We failed, and it is our fault."
+        when "Something in the worker or in one of its objects broke. What earlier answers said is kept."
+        fix "Send the same request again, with the same `Idempotency-Key`. If it goes on, report the request id."
+    }
+    UpstreamError 502 "upstream_error" {
+        means "The API behind did not answer, or none is named. Whether the call had an effect there is then not known."
+        when "It is down, closed the connection, or its answer makes no sense; or the variable `UPSTREAM` is not set."
+        fix "Look whether the API answers by itself. A read can be sent again; before a write is, look what became of it."
+    }
+    NotConfigured 503 "not_configured" {
+        means "The deployment is not set up, and answers nothing until it is."
+        when "A variable is missing or malformed; `error` names it."
+        fix "The operator sets the variable and starts again. Callers can only wait."
+    }
+    Unavailable 503 "unavailable" {
+        means "The answer is not to be had right now. With `pending: true`, the change is stored and not yet known \
+               everywhere."
+        when "An object or its storage did not answer in time, or the worker was restarted in the middle."
+        fix "Wait for `Retry-After`. Then read the state, if it was `pending`; else send the same request again, with \
+             the same `Idempotency-Key`."
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Code;
+
+    #[test]
+    fn every_code_has_one_name() {
+        let mut names: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Code::ALL.len());
+    }
+}
