@@ -48,7 +48,7 @@ pub const CONTROLS: [Control; 4] = [
         seen_as: &[LateUse],
         work: (Work::Revocation, 3),
         changes: &[(
-            "await Promise.race([this.#insist(awaited), scheduler.wait(DELIVERY_MILLIS)]);",
+            "await within(DELIVERY_MILLIS, this.#insist(awaited));",
             "distance(this, awaited).then(() => this.#insist(awaited)).catch(() => {}); if (awaited) return reply;",
         )],
         code: include_str!("../controls/early.js"),
