@@ -83,6 +83,8 @@ pub enum Pace {
     Single,
     /// In blocks that grow with the rate.
     Ahead,
+    /// In one block for all windows, which are always asked together: of so many, where every limit has room for them.
+    Together(u32),
 }
 
 /// The answer to a question for permits.
@@ -107,8 +109,18 @@ pub fn admit(counters: &mut [(&Limit, Counter)], cost: u32, pace: Pace, at: Time
     let wait = counters.iter().map(|(limit, counter)| counter.used.wait(limit, cost)).max();
     let refused = wait.filter(|millis| *millis > 0);
     if refused.is_none() {
+        let goes_on = counters.iter().all(|(_, counter)| counter.left >= cost);
         for (limit, counter) in counters.iter_mut() {
-            counter.take(limit, cost, pace, at);
+            counter.used.add(limit, cost, counter.used.latest);
+        }
+        let room = counters.iter().map(|(limit, counter)| counter.used.room(limit)).min().unwrap_or_default();
+        for (limit, counter) in counters.iter_mut() {
+            match pace {
+                Pace::Together(most) if !goes_on => counter.renew(most.min(room), at),
+                _ if counter.left >= cost => counter.left -= cost,
+                Pace::Single | Pace::Together(_) => counter.renew(0, at),
+                Pace::Ahead => counter.renew(counter.used.ahead(limit), at),
+            }
         }
     }
     let quotas = counters.iter().map(|(limit, counter)| counter.used.quota(limit, at)).collect();
@@ -127,6 +139,11 @@ impl Counter {
     /// Whether [`Self::row`] must be stored before anything is admitted by it.
     pub fn must_store(&self) -> bool {
         self.must_store
+    }
+
+    /// What was really used.
+    pub fn used(&self) -> &Window {
+        &self.used
     }
 
     /// The window to store: permits that can still be used count as used at the last moment.
@@ -162,17 +179,10 @@ impl Counter {
         }
     }
 
-    fn take(&mut self, limit: &Limit, cost: u32, pace: Pace, at: Timestamp) {
-        self.used.add(limit, cost, self.used.latest);
-        if self.left >= cost {
-            self.left -= cost;
-            return;
-        }
+    /// Begins another block; what is left of the one before is given back.
+    fn renew(&mut self, permits: u32, at: Timestamp) {
         self.must_store = true;
-        self.left = match pace {
-            Pace::Single => 0,
-            Pace::Ahead => self.used.ahead(limit),
-        };
+        self.left = permits;
         self.until = self.used.latest.plus_millis(BLOCK_MILLIS);
         self.due = (self.left > 0).then(|| at.plus_millis(BLOCK_MILLIS));
     }
@@ -184,6 +194,11 @@ impl Window {
         let mut now = self.clone();
         now.settle(limit, at);
         now.slots.is_empty()
+    }
+
+    /// The moment of the last question, in its own time, which never goes back.
+    pub fn latest(&self) -> Timestamp {
+        self.latest
     }
 
     /// The window as it must be stored where the clock is found behind: its time goes on from there.
@@ -251,7 +266,12 @@ impl Window {
         });
         let elapsed = at.0.saturating_sub(since).max(BLOCK_MILLIS);
         let rate = u32::try_from(units * BLOCK_MILLIS / elapsed).unwrap_or(u32::MAX);
-        rate.saturating_sub(1).min(limit.limit / BLOCKS).min(limit.limit.saturating_sub(self.used()))
+        rate.saturating_sub(1).min(self.room(limit))
+    }
+
+    /// The largest block that it has room for.
+    fn room(&self, limit: &Limit) -> u32 {
+        limit.limit.saturating_sub(self.used()).min(limit.limit / BLOCKS)
     }
 }
 

@@ -16,7 +16,7 @@ use toy::Stored;
 fn waiting(targets: usize, messages: usize) -> Stored {
     let keys = (0..targets).flat_map(|target| (1..=messages).map(move |number| (target, number)));
     let rows = keys.map(|(target, number)| (format!("out/CREDENTIAL/k/{target:02}#{number:015}"), vec![0]));
-    Stored { rows: rows.collect(), fails: false }
+    Stored { rows: rows.collect(), fails: false, ..Stored::default() }
 }
 
 #[test]

@@ -73,7 +73,7 @@ pub async fn read(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> R
         return Err(Reason::invalid("from", "At most 1500 steps at once: ask for less, or for wider steps."));
     }
     let record = find(asked, world, notes).await?;
-    let Some((name, _)) = record.key_record() else {
+    let Some(name) = record.key_object() else {
         return Err(Reason::invalid("id", "The usage of a widget key is not counted: it is public."));
     };
     let ask = Command::ReadUsage(Span { from, to, step });

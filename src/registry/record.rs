@@ -182,15 +182,27 @@ impl CredentialRecord {
         }
     }
 
-    /// What the object of a server key or service token must know, and its name.
-    pub fn key_record(&self) -> Option<(String, KeyRecord)> {
+    /// The name of the object of a server key or service token.
+    pub fn key_object(&self) -> Option<String> {
+        let key = self.key.as_ref()?;
+        Some(object_name(key.kind, self.environment, &key.locator))
+    }
+
+    /// The secret before, for the objects that admit. One that has ended by now has ended for good: their clocks may be behind.
+    fn overlap(&self, at: Timestamp) -> Option<(&SecretRecord, Timestamp)> {
+        let overlap = self.previous.as_ref()?;
+        Some((&overlap.secret, if overlap.until <= at { Timestamp::default() } else { overlap.until }))
+    }
+
+    /// What the object of a server key or service token must know.
+    pub fn key_record(&self, at: Timestamp) -> Option<KeyRecord> {
         let key = self.key.as_ref()?;
         let secret =
             |secret: &SecretRecord, until| Some(KeySecret { digest: secret.digest?, hint: secret.hint.clone(), until });
         let current = secret(&self.current, None);
-        let previous = self.previous.as_ref().and_then(|overlap| secret(&overlap.secret, Some(overlap.until)));
-        let ended = key.ended.iter().filter_map(|ended| secret(ended, Some(Timestamp(0))));
-        let record = KeyRecord {
+        let previous = self.overlap(at).and_then(|(before, until)| secret(before, Some(until)));
+        let ended = key.ended.iter().filter_map(|ended| secret(ended, Some(Timestamp::default())));
+        Some(KeyRecord {
             version: self.version,
             id: self.id.clone(),
             kind: key.kind,
@@ -203,17 +215,16 @@ impl CredentialRecord {
             service: key.service.clone(),
             expires_at: self.expires_at,
             revoked: self.revoked_at.is_some(),
-        };
-        Some((object_name(key.kind, self.environment, &key.locator), record))
+        })
     }
 
     /// What the shards must know.
-    pub fn shard(&self) -> ShardRecord {
+    pub fn shard(&self, at: Timestamp) -> ShardRecord {
         ShardRecord {
             version: self.version,
             environment: self.environment,
             serial: self.current.serial,
-            previous: self.previous.as_ref().map(|overlap| (overlap.secret.serial, overlap.until)),
+            previous: self.overlap(at).map(|(secret, until)| (secret.serial, until)),
             origins: self.origins.clone(),
             expires_at: self.expires_at,
             revoked: self.revoked_at.is_some(),

@@ -1,6 +1,6 @@
 //! How much a credential was used, by the minute, by secret and by scope: for people, never for a decision.
 //!
-//! It is stored when the windows are, so a crash forgets at most the last second or two of it. Minutes of the running hour
+//! It is stored when the windows are, so a crash forgets at most the last seconds of it. Minutes of the running hour
 //! stand beside the windows; every hour that is over has a row of its own, for 90 days.
 
 use crate::{
@@ -19,7 +19,8 @@ const KEPT_HOURS: u64 = 90 * 24;
 /// Rows of hours that are over which one turn clears away.
 const SWEEP_ROWS: usize = 8;
 
-/// Names that are told apart: more secrets or scopes than a credential can have.
+/// Names that are told apart: more secrets or scopes than a credential can have at a time. A newer one takes the place of the
+/// one that was not used for longest.
 const MAX_SHARES: usize = 128;
 
 /// What was used.
@@ -108,8 +109,15 @@ impl Usage {
         self.add(Minute { minute: at.0 / MINUTE_MILLIS, total: 0, denied: 1 });
     }
 
-    /// Takes over what memory counted; an hour that is over gets a row.
+    /// Takes over what memory counted, to be stored: an hour that is over gets a row.
     pub(super) fn absorb(&mut self, pending: Self, turn: &mut Turn) -> Result<(), Reason> {
+        self.merge(pending);
+        self.end_hours(turn)
+    }
+
+    /// Takes over what memory counted. Rows of hours are written with the account and never without it: whoever only reads
+    /// has them all here.
+    pub(super) fn merge(&mut self, pending: Self) {
         let Self { total, denied, last_used_at, network, secrets, scopes, minutes } = pending;
         self.total = self.total.saturating_add(total);
         self.denied = self.denied.saturating_add(denied);
@@ -121,15 +129,11 @@ impl Usage {
             }
         }
         for Minute { minute, total, denied } in minutes {
-            let running = self.minutes.last().map(|last| hour(last.minute));
-            if running.is_some_and(|running| running < hour(minute)) {
-                self.end_hour(turn)?;
-            }
             // A clock that stepped back counts into the hour that is running.
+            let running = self.minutes.last().map(|last| hour(last.minute));
             let minute = running.map_or(minute, |running| minute.max(running * 60));
             self.add(Minute { minute, total, denied });
         }
-        Ok(())
     }
 
     /// The calls of a span, in steps; a step without calls is left out.
@@ -153,11 +157,18 @@ impl Usage {
         Ok(steps)
     }
 
-    fn end_hour(&mut self, turn: &mut Turn) -> Result<(), Reason> {
-        let minutes = std::mem::take(&mut self.minutes);
-        let Some(ended) = minutes.last().map(|last| hour(last.minute)) else { return Ok(()) };
-        turn.put(hour_key(ended), &minutes);
-        let oldest = hour_key(ended.saturating_sub(KEPT_HOURS));
+    fn end_hours(&mut self, turn: &mut Turn) -> Result<(), Reason> {
+        let Some(running) = self.minutes.last().map(|last| hour(last.minute)) else { return Ok(()) };
+        let over = self.minutes.partition_point(|minute| hour(minute.minute) < running);
+        if over == 0 {
+            return Ok(());
+        }
+        let ended: Vec<Minute> = self.minutes.drain(..over).collect();
+        for minutes in ended.chunk_by(|one, next| hour(one.minute) == hour(next.minute)) {
+            let Some(first) = minutes.first() else { continue };
+            turn.put(hour_key(hour(first.minute)), &minutes.to_vec());
+        }
+        let oldest = hour_key(running.saturating_sub(KEPT_HOURS));
         let range = Range { prefix: HOURS, after: None, reverse: false, limit: SWEEP_ROWS };
         for key in turn.list_keys(&range)?.into_iter().take_while(|key| *key < oldest) {
             turn.delete(key);
@@ -181,9 +192,13 @@ fn share(shares: &mut Vec<Share>, name: &str, total: u64, at: Timestamp) {
     if let Some(share) = shares.iter_mut().find(|share| share.name == name) {
         share.total = share.total.saturating_add(total);
         share.last_used_at = share.last_used_at.max(at);
-    } else if shares.len() < MAX_SHARES {
-        shares.push(Share { name: name.to_owned(), total, last_used_at: at });
+        return;
     }
+    let oldest = (0..shares.len()).min_by_key(|place| shares.get(*place).map(|share| share.last_used_at));
+    if let Some(oldest) = oldest.filter(|_| shares.len() >= MAX_SHARES) {
+        shares.remove(oldest);
+    }
+    shares.push(Share { name: name.to_owned(), total, last_used_at: at });
 }
 
 fn hour(minute: u64) -> u64 {

@@ -225,11 +225,11 @@ fn store(mut record: CredentialRecord, turn: &mut Turn) -> Result<CredentialReco
 }
 
 fn tell_shards(record: &CredentialRecord, turn: &mut Turn) -> Result<(), Reason> {
-    if let Some((name, key)) = record.key_record() {
+    if let (Some(name), Some(key)) = (record.key_object(), record.key_record(turn.at())) {
         return turn.send::<Credential>(&name, &credential::Command::StoreKey(Box::new(key)));
     }
     for shard in 0..SHARDS {
-        let store = credential::Command::Store(record.shard());
+        let store = credential::Command::Store(record.shard(turn.at()));
         turn.send::<Credential>(&shard_name(&record.id, shard), &store)?;
     }
     Ok(())

@@ -8,7 +8,7 @@
 import { execFileSync, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readlinkSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -100,6 +100,19 @@ class Worker {
   /** The process of the runtime. */
   get pid() {
     return this.#child.pid;
+  }
+
+  /** The databases that the runtime holds open: one for every object that was asked anything, and is not evicted. */
+  openObjects() {
+    const folder = `/proc/${this.pid}/fd`;
+    const links = readdirSync(folder).map((fd) => {
+      try {
+        return readlinkSync(`${folder}/${fd}`);
+      } catch {
+        return ""; // closed meanwhile
+      }
+    });
+    return new Set(links.filter((link) => /[0-9a-f]{64}\.sqlite(-wal|-shm)?$/.test(link)));
   }
 
   get rootSecrets() {

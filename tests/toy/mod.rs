@@ -26,6 +26,7 @@ use std::{
     collections::BTreeMap,
     future::{Future, poll_fn},
     pin::pin,
+    rc::Rc,
     task::{Context, Poll, Waker},
 };
 
@@ -47,6 +48,10 @@ pub struct Toy {
     hops: Cell<usize>,
     /// Turns that wrote anything.
     pub commits: Cell<usize>,
+    /// Rows that they wrote; an alarm that is set is one more.
+    pub written: Cell<usize>,
+    /// Reads of rows, and lists.
+    pub reads: Rc<Cell<usize>>,
     clock: Cell<u64>,
     dice: Cell<u128>,
     /// What the dice will show: after so many throws, this.
@@ -74,6 +79,8 @@ impl Toy {
             memory: RefCell::default(),
             hops: Cell::new(0),
             commits: Cell::new(0),
+            written: Cell::new(0),
+            reads: Rc::default(),
             clock: Cell::new(START),
             dice: Cell::new(1),
             loaded: Cell::new(None),
@@ -141,7 +148,12 @@ impl Toy {
 
     /// Turns the clock, and lets every alarm ring on its way.
     pub fn advance(&self, seconds: u64) {
-        let end = self.clock.get() + seconds * 1_000;
+        self.advance_millis(seconds * 1_000);
+    }
+
+    /// The same, by the millisecond.
+    pub fn advance_millis(&self, millis: u64) {
+        let end = self.clock.get() + millis;
         loop {
             let objects = self.objects.borrow();
             let alarms = objects.iter().filter_map(|(name, object)| Some((object.alarm?, name.clone())));
@@ -176,7 +188,7 @@ impl Toy {
 
     fn stored(&self, name: &Name) -> Stored {
         let rows = self.objects.borrow().get(name).map(|object| object.rows.clone()).unwrap_or_default();
-        Stored { rows, fails: self.fault(name) == Some(Fault::NoReads) }
+        Stored { rows, fails: self.fault(name) == Some(Fault::NoReads), reads: self.reads.clone() }
     }
 
     /// All changes, or none.
@@ -188,6 +200,7 @@ impl Toy {
             return Err(Reason::Unavailable);
         }
         self.commits.set(self.commits.get() + 1);
+        self.written.set(self.written.get() + changes.rows.len() + usize::from(changes.alarm.is_some()));
         let mut objects = self.objects.borrow_mut();
         let object = objects.entry(name.clone()).or_default();
         for (key, value) in &changes.rows {

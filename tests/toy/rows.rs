@@ -4,7 +4,7 @@ use claviger::{
     error::Reason,
     machine::{Range, Rows},
 };
-use std::collections::BTreeMap;
+use std::{cell::Cell, collections::BTreeMap, rc::Rc};
 
 /// What is wrong with an object.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -26,17 +26,21 @@ pub struct Object {
 }
 
 /// One object's rows, as they are when its command begins.
+#[derive(Default)]
 pub struct Stored {
     pub rows: BTreeMap<String, Vec<u8>>,
     pub fails: bool,
+    pub reads: Rc<Cell<usize>>,
 }
 
 impl Rows for Stored {
     fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Reason> {
+        self.reads.set(self.reads.get() + 1);
         if self.fails { Err(Reason::Unavailable) } else { Ok(self.rows.get(key).cloned()) }
     }
 
     fn list(&self, range: &Range) -> Result<Vec<(String, Vec<u8>)>, Reason> {
+        self.reads.set(self.reads.get() + 1);
         if self.fails {
             return Err(Reason::Unavailable);
         }

@@ -9,6 +9,7 @@ use crate::{
     report::{Report, Tally, Violation},
     revocation::{Revocation, Subject},
     rotation::Rotation,
+    server_keys::{self, ServerKeys},
     team,
     worker::{Worker, claviger},
 };
@@ -29,16 +30,23 @@ pub enum Work {
     Rotation,
     Limits,
     ControlPlane,
+    ServerKeys,
 }
 
 impl Work {
     /// All, and how many clients such a team has.
-    pub const ALL: &'static [(Self, usize)] =
-        &[(Self::Messages, 3), (Self::Revocation, 3), (Self::Rotation, 2), (Self::Limits, 2), (Self::ControlPlane, 3)];
+    pub const ALL: &'static [(Self, usize)] = &[
+        (Self::Messages, 3),
+        (Self::Revocation, 3),
+        (Self::Rotation, 2),
+        (Self::Limits, 2),
+        (Self::ControlPlane, 3),
+        (Self::ServerKeys, 2),
+    ];
 }
 
 /// One team for each work.
-pub const LEAST_CLIENTS: usize = 13;
+pub const LEAST_CLIENTS: usize = 15;
 
 /// Uses of a key after its revocation, where nothing is killed.
 const USES: usize = 4;
@@ -82,6 +90,7 @@ pub fn run(plan: &Plan) -> io::Result<Outcome> {
                 Work::Rotation => team::start(scope, &world, Rotation::default(), members),
                 Work::Limits => team::start(scope, &world, Limits, members),
                 Work::ControlPlane => team::start(scope, &world, ControlPlane, members),
+                Work::ServerKeys => team::start(scope, &world, ServerKeys, members),
             }
         }
         let nemesis = nemesis::run(&mut worker, &world, plan.kills, plan.wanted, plan.time);
@@ -164,9 +173,12 @@ fn end(world: &World) -> Outcome {
 fn policy() -> String {
     format!(
         "brand = \"clv\"\n[widget]\nmessages_per_minute = {}\nmessages_per_minute_per_conversation = {}\n\
-         conversations_per_hour = {}\nconversations_per_hour_per_key = 1_000_000\npage = 500\n",
+         conversations_per_hour = {}\nconversations_per_hour_per_key = 1_000_000\npage = 500\n\
+         [tiers.calls]\nrequests = {{ limit = {}, window_seconds = {} }}\n",
         limits::NETWORK,
         limits::CONVERSATION,
         limits::OPENINGS,
+        server_keys::LIMIT,
+        server_keys::WINDOW_SECONDS,
     )
 }

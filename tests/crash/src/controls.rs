@@ -2,7 +2,7 @@
 
 use crate::{
     campaign::Work,
-    report::Violation::{self, Disorder, Doubled, LateUse, Lost, Overshoot, Torn},
+    report::Violation::{self, Disorder, Doubled, LateUse, Lost, Overshoot, Torn, Usage},
     worker::root,
 };
 use std::{
@@ -27,7 +27,7 @@ pub struct Control {
 const STORAGE: &str = "new Rows(this.ctx.storage)";
 
 /// All of them.
-pub const CONTROLS: [Control; 3] = [
+pub const CONTROLS: [Control; 4] = [
     Control {
         name: "torn",
         fault: "an await between two writes of one change",
@@ -48,7 +48,7 @@ pub const CONTROLS: [Control; 3] = [
         seen_as: &[LateUse],
         work: (Work::Revocation, 3),
         changes: &[(
-            "await Promise.race([this.#insist(awaited), scheduler.wait(DELIVERY_MILLIS)]);",
+            "await within(DELIVERY_MILLIS, this.#insist(awaited));",
             "distance(this, awaited).then(() => this.#insist(awaited)).catch(() => {}); if (awaited) return reply;",
         )],
         code: include_str!("../controls/early.js"),
@@ -58,6 +58,14 @@ pub const CONTROLS: [Control; 3] = [
         fault: "windows of limits in memory instead of storage",
         seen_as: &[Overshoot],
         work: (Work::Limits, 3),
+        changes: &[(STORAGE, "new Rows((this.forgetful ??= forgetful(this.ctx.storage)))")],
+        code: include_str!("../controls/forgetful.js"),
+    },
+    Control {
+        name: "careless",
+        fault: "the account of a server key in memory instead of storage",
+        seen_as: &[Overshoot, Usage],
+        work: (Work::ServerKeys, 2),
         changes: &[(STORAGE, "new Rows((this.forgetful ??= forgetful(this.ctx.storage)))")],
         code: include_str!("../controls/forgetful.js"),
     },

@@ -29,7 +29,8 @@ const LOOK: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(15);
 
 /// What the limits are called.
-pub const NAMES: [&str; 3] = ["messages of a network", "messages of a conversation", "openings of a network"];
+pub const NAMES: [&str; 4] =
+    ["messages of a network", "messages of a conversation", "openings of a network", "calls with a server key"];
 
 /// From call to answer of something admitted.
 pub type Admission = (Moment, Moment);

@@ -15,6 +15,7 @@ mod nemesis;
 mod report;
 mod revocation;
 mod rotation;
+mod server_keys;
 mod team;
 mod worker;
 

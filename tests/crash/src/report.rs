@@ -21,6 +21,8 @@ pub enum Violation {
     Overshoot,
     /// Something ended was used afterwards.
     LateUse,
+    /// What was counted for people is not what was admitted.
+    Usage,
     /// An administrative act and the trail of such acts do not agree.
     Audit,
     /// An answer that nobody should get.
@@ -29,13 +31,14 @@ pub enum Violation {
 
 impl Violation {
     /// All of them, with their names in a summary.
-    const NAMES: [(&'static str, Self); 8] = [
+    const NAMES: [(&'static str, Self); 9] = [
         ("lost", Self::Lost),
         ("doubled", Self::Doubled),
         ("torn", Self::Torn),
         ("out of order", Self::Disorder),
         ("overshoot", Self::Overshoot),
         ("late uses", Self::LateUse),
+        ("wrong usage", Self::Usage),
         ("against the audit", Self::Audit),
         ("surprises", Self::Surprise),
     ];

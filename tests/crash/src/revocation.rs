@@ -59,7 +59,7 @@ pub fn verdict(lives: &[Life], uses: &[Use]) -> Option<(Violation, String)> {
 }
 
 /// Uses that began after their secret's end was answered.
-fn uses_after_an_end(lives: &[Life], uses: &[Use]) -> u64 {
+pub fn uses_after_an_end(lives: &[Life], uses: &[Use]) -> u64 {
     uses.iter().filter(|seen| lives[seen.secret].ended.is_some_and(|ended| ended < seen.invoked)).count() as u64
 }
 
