@@ -58,6 +58,21 @@ pub async fn believe(
     }
 }
 
+/// Refuses a credential that a call does not take. A server's that comes from a browser has leaked, wherever it was put: its
+/// own object is told, and the answer says so.
+pub async fn decline(verified: Verified, call: Call<'_>, world: &impl World, notes: &mut Notes) -> Reason {
+    let kind = verified.kind();
+    let declined = Reason::KindNotAllowed(kind.as_str().to_owned());
+    notes.kind = Some(kind.as_str());
+    let is_servers =
+        matches!(kind, CredentialKind::DeployKey | CredentialKind::ServerKey | CredentialKind::ServiceToken);
+    if !is_servers || browser(world).is_none() {
+        return declined;
+    }
+    // Nobody is believed in a browser: what comes back says why not.
+    believe(verified, call, world, notes).await.err().unwrap_or(declined)
+}
+
 async fn believe_deploy_key(
     key: DeployKey,
     call: Call<'_>,

@@ -121,7 +121,7 @@ test("a19_b17_b35_a_kind_opens_only_what_takes_it", async () => {
   }
   assertRefused(await get("/v1/whoami", `x-api-key: ${secret}`), 401, "invalid_credential");
   assertRefused(await read(`x-api-key: ${secret}`), 401, "invalid_credential");
-  assertRefused(await read(deploy), 403, "credential_kind_not_allowed");
+  assertRefused(await read(deploy), 403, "server_key_in_browser");
   assertRefused(await read(`Authorization: Bearer ${key}`), 403, "credential_kind_not_allowed");
   assertRefused(await get(`/w/${secret}/conversations/x/messages`), 403, "credential_kind_not_allowed");
   assertRefused(await get(`/w/${worker.deployKey}/conversations/x/messages`), 401, "invalid_credential");
