@@ -78,12 +78,14 @@ fn numbers(member: Member) -> Result<Numbers, Reason> {
     let unfit = || {
         Reason::invalid(
             "limits",
-            "An object with `requests`, `tokens` or both: lists of 1 to 8 windows of `limit` and `window_seconds`.",
+            "An object with `requests`, and `tokens` if wanted: lists of 1 to 8 windows of `limit` and `window_seconds`.",
         )
     };
     let Member::Object(mut members) = member else { return Err(unfit()) };
     let mut windows = |name: &str| match members.take(name) {
         None | Some(Member::Null) => Ok(Vec::new()),
+        // An empty list, as a credential without such windows is shown.
+        Some(Member::Texts(items)) if items.is_empty() => Ok(Vec::new()),
         Some(Member::List(items)) => items.into_iter().map(|item| window(name, item).ok_or_else(unfit)).collect(),
         Some(_) => Err(unfit()),
     };
