@@ -138,12 +138,23 @@ pub fn addresses(fields: &mut Fields, asked: &Asked<'_>) -> Result<Option<Vec<Ad
 }
 
 /// The origins that are asked for.
-pub fn origins(fields: &mut Fields, environment: Environment) -> Result<Option<Vec<Origin>>, Reason> {
+pub fn origins(
+    fields: &mut Fields,
+    environment: Environment,
+    asked: &Asked<'_>,
+) -> Result<Option<Vec<Origin>>, Reason> {
     let Some(texts) = fields.optional_texts("origins", MAX_LISTED)? else {
         return Ok(None);
     };
     if texts.is_empty() {
         return Err(Reason::invalid("origins", "List at least one origin."));
+    }
+    // Kept and shown, like a name; but the names of hosts may be as long as any secret.
+    if texts.iter().any(|text| asked.config.door().is_like_credential(text)) {
+        return Err(Reason::invalid(
+            "origins",
+            "This looks like a credential, which has no place here: treat it as leaked.",
+        ));
     }
     let mut origins = Vec::new();
     for text in &texts {
@@ -170,8 +181,8 @@ pub fn refuse_key_members(fields: &mut Fields) -> Result<(), Reason> {
 }
 
 /// The name of the service that a token is for: it stands in a header.
-pub fn service(fields: &mut Fields) -> Result<String, Reason> {
-    let name = required("service", fields.optional_text("service", 64)?)?;
+pub fn service(fields: &mut Fields, asked: &Asked<'_>) -> Result<String, Reason> {
+    let name = required("service", fields.label("service", 64, &asked.config.door())?)?;
     let is_sound = name.starts_with(|first: char| first.is_ascii_alphanumeric())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
     if is_sound {
