@@ -13,7 +13,7 @@ target := $(or $(CARGO_TARGET_DIR),target)
 crash := cargo run --quiet --locked --manifest-path tests/crash/Cargo.toml --target-dir $(target)/crash --
 # The code that decides.
 decisive := $(addsuffix /**,$(addprefix src/,audit conversation credential jose keyring pipeline policy registry wire)) \
-  $(addsuffix .rs,$(addprefix src/,host id limit machine meter origin outbox principal replay request scope time))
+  $(addsuffix .rs,$(addprefix src/,host id limit machine meter origin outbox principal replay request scope time upstream))
 export CLAVIGER_BIN ?= $(abspath $(target)/debug/claviger)
 
 # A line that tells the steps apart in a long log.
@@ -45,7 +45,7 @@ deploy-check: build ## what a deployment would upload, and whether it is small e
 	@tools/deploy-check
 
 .PHONY: bench
-bench: build cli bench/node_modules/.package-lock.json ## measure against hand-written workers: ROUNDS, SECONDS, CASES, QUICK
+bench: build cli bench/node_modules/.package-lock.json ## measure against hand-written workers: ROUNDS, SECONDS, CASES, MERGE, QUICK
 	@$(node) bench/run.mjs
 
 .PHONY: fuzz

@@ -15,12 +15,11 @@ const config :Workerd.Config = (
     (name = "state", disk = (path = ".state", writable = true)),
     (name = "www", disk = (path = "www")),
 
-    # Nothing is fetched yet: what will be, comes from public addresses only. (TLS stays off until then: reading the
-    # system's certificates costs a quarter of the time to the first answer.)
+    # Nothing is fetched yet: what will be, comes from public addresses only. (TLS stays off until then.)
     (name = "internet", network = (allow = ["public"])),
 
-    # The API behind may stand on a private network. Only the gateway will use this.
-    (name = "upstream", network = (allow = ["public", "private", "local"])),
+    # The API behind may stand on a private network, and be reached over TLS or without. Only the gateway uses this.
+    (name = "upstream", network = (allow = ["public", "private", "local"], tlsOptions = (trustBrowserCas = true))),
   ],
   sockets = [(name = "http", address = "127.0.0.1:8787", http = (), service = "claviger")],
 );

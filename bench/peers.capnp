@@ -15,6 +15,23 @@ const objects :Workerd.Config = (
   ],
   sockets = .sockets,
 );
+const rowObject :Workerd.Config = (services = [(name = "peer", worker = .rowObjectWorker), .disk], sockets = .sockets);
+const sqlLimiter :Workerd.Config = (services = [(name = "peer", worker = .sqlLimiterWorker), .disk], sockets = .sockets);
+const oauthProvider :Workerd.Config = (
+  services = [
+    (name = "peer", worker = .oauthProviderWorker),
+    (name = "kv", worker = .memoryKvWorker),
+  ],
+  sockets = .secureSockets,
+);
+const oauthInIsolate :Workerd.Config = (services = [(name = "peer", worker = .oauthInIsolateWorker)], sockets = .secureSockets);
+
+const disk :Workerd.Service = (name = "state", disk = (path = ".state", writable = true));
+
+# A token is for an https: address, as it would be behind TLS.
+const secureSockets :List(Workerd.Socket) = [
+  (name = "http", address = "127.0.0.1:0", http = (forwardedProtoHeader = "X-Forwarded-Proto"), service = "peer"),
+];
 
 const bindings :List(Workerd.Worker.Binding) = [
   (name = "ORIGIN", fromEnvironment = "ORIGIN"),
@@ -78,4 +95,57 @@ const objectsWorker :Workerd.Worker = (
     (className = "Conversation", uniqueKey = "conversation", enableSql = true),
   ],
   durableObjectStorage = (localDisk = "state"),
+);
+
+const keyBindings :List(Workerd.Worker.Binding) = [
+  (name = "ORIGIN", fromEnvironment = "ORIGIN"),
+  (name = "KEY_SECRET", fromEnvironment = "KEY_SECRET"),
+  (name = "KEY", durableObjectNamespace = "Key"),
+];
+
+const rowObjectWorker :Workerd.Worker = (
+  modules = [
+    (name = "worker.js", esModule = embed "peers/row-object.js"),
+    (name = "words.js", esModule = embed "peers/words.js"),
+    (name = "server-key.js", esModule = embed "peers/server-key.js"),
+  ],
+  compatibilityDate = "2026-04-20",
+  compatibilityFlags = ["global_fetch_strictly_public"],
+  bindings = .keyBindings,
+  durableObjectNamespaces = [(className = "Key", uniqueKey = "key", enableSql = true)],
+  durableObjectStorage = (localDisk = "state"),
+);
+
+const sqlLimiterWorker :Workerd.Worker = (
+  modules = [
+    (name = "worker.js", esModule = embed "peers/sql-limiter.js"),
+    (name = "row-object.js", esModule = embed "peers/row-object.js"),
+    (name = "words.js", esModule = embed "peers/words.js"),
+    (name = "server-key.js", esModule = embed "peers/server-key.js"),
+  ],
+  compatibilityDate = "2026-04-20",
+  compatibilityFlags = ["global_fetch_strictly_public"],
+  bindings = .keyBindings,
+  durableObjectNamespaces = [(className = "Key", uniqueKey = "key", enableSql = true)],
+  durableObjectStorage = (localDisk = "state"),
+);
+
+# One file each, as a deployment would upload it: found through --import-path.
+const oauthProviderWorker :Workerd.Worker = (
+  modules = [(name = "worker.js", esModule = embed "/oauth-provider.js")],
+  compatibilityDate = "2026-04-20",
+  compatibilityFlags = ["global_fetch_strictly_public"],
+  bindings = [(name = "OAUTH_KV", kvNamespace = "kv")],
+);
+
+const oauthInIsolateWorker :Workerd.Worker = (
+  modules = [(name = "worker.js", esModule = embed "/oauth-provider.js")],
+  compatibilityDate = "2026-04-20",
+  compatibilityFlags = ["global_fetch_strictly_public"],
+);
+
+const memoryKvWorker :Workerd.Worker = (
+  modules = [(name = "worker.js", esModule = embed "peers/memory-kv.js")],
+  compatibilityDate = "2026-04-20",
+  compatibilityFlags = ["global_fetch_strictly_public"],
 );

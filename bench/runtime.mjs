@@ -28,10 +28,12 @@ const isWritable = (folder) => {
 const place = process.env.DISK || (isWritable(MEMORY) ? MEMORY : tmpdir());
 export const onDisk = place !== MEMORY;
 export const scratch = mkdtempSync(join(place, "claviger-bench-"));
+// What a write costs where somebody waits for it to be safe, no folder in memory can tell.
+const slow = onDisk ? scratch : mkdtempSync(join(tmpdir(), "claviger-bench-"));
 const running = new Set();
 process.once("exit", () => {
   for (const child of running) child.kill("SIGKILL");
-  rmSync(scratch, { recursive: true, force: true });
+  for (const folder of [scratch, slow]) rmSync(folder, { recursive: true, force: true });
 });
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => process.exit(1));
 
@@ -41,7 +43,8 @@ export function need() {
   if (!platform) missing.push("Linux: CPU and memory are read from /proc");
   else if (!existsSync(WORKERD)) missing.push("the runtime: run `npm ci`");
   if (!existsSync(join(BUILD, "index_bg.wasm"))) missing.push("a build: run `make build`");
-  if (!existsSync(join(import.meta.dirname, "node_modules/hono"))) missing.push("a peer's framework: run `npm ci --prefix bench`");
+  const packages = Object.keys(JSON.parse(readFileSync(join(import.meta.dirname, "package.json"), "utf8")).dependencies);
+  if (!packages.every((name) => existsSync(join(import.meta.dirname, "node_modules", name)))) missing.push("what the peers need: run `npm ci --prefix bench`");
   if (spawnSync("wrk", ["-v"]).error) missing.push("the load generator: `apt-get install wrk`");
   if (missing.length === 0) return;
   for (const line of missing) console.error(`bench: missing: ${line}`);
@@ -62,6 +65,8 @@ export const OURS = {
   POLICY_TOML: `brand = "clv"
 [scopes]
 admin = "Everything"
+[tiers.enterprise]
+custom = true
 [widget]
 page = 10
 messages_per_minute = ${NUMBER}
@@ -75,7 +80,11 @@ const PEER = {
   KEY_ID: String(createHash("sha256").update("r1").digest()[0]),
   WIDGET_SECRET: subKey("widget_key"),
   HISTORY_SECRET: subKey("history_secret"),
+  KEY_SECRET: subKey("peer's server keys"),
 };
+// Peers that are one file with their library, as a deployment would upload it.
+const BUNDLED = ["hono", "oauth-provider"];
+const KEEPS = ["ours", "objects", "row-object", "sql-limiter"];
 
 /** What is measured: copies, so that a build in between changes nothing. */
 export function snapshot() {
@@ -83,22 +92,44 @@ export function snapshot() {
   mkdirSync(build);
   for (const file of ["entry.js", "object.js", "index.js", "index_bg.wasm"]) copyFileSync(join(BUILD, file), join(build, file));
   const esbuild = join(ROOT, "node_modules/.bin/esbuild");
-  const peer = join(import.meta.dirname, "peers/hono.js");
-  execFileSync(esbuild, [peer, "--bundle", "--format=esm", "--minify", "--log-level=error", `--outfile=${join(build, "hono.js")}`]);
+  for (const name of BUNDLED) {
+    const peer = join(import.meta.dirname, `peers/${name}.js`);
+    const how = ["--bundle", "--format=esm", "--minify", "--log-level=error", "--external:cloudflare:*"];
+    execFileSync(esbuild, [peer, ...how, `--outfile=${join(build, `${name}.js`)}`]);
+  }
   return Object.fromEntries(readdirSync(build).map((file) => [file, readFileSync(join(build, file))]));
 }
 
-/** Starts `name` and answers once it answers; `listens` keeps what it writes. */
-export async function start(name, { state = name, listens = false, build = "build", inspector } = {}) {
-  const port = await freePort();
-  const folder = join(scratch, "state", state);
-  mkdirSync(folder, { recursive: true });
-  const config = name === "ours" ? ["serve.capnp"] : ["bench/peers.capnp", name];
+function onNode(name, port) {
+  return [process.execPath, [`bench/peers/${name}.js`], { ...PEER, PORT: String(port), NODE_ENV: "production", NODE_NO_WARNINGS: "1" }];
+}
+
+function onWorkerd(name, port, folder, build) {
+  const config = name === "ours" ? ["serve.capnp"] : ["bench/peers.capnp", name.replace(/-(.)/g, (_, letter) => letter.toUpperCase())];
   const args = ["serve", ...config, `--import-path=${resolve(scratch, build)}`, `--socket-addr=http=127.0.0.1:${port}`];
-  if (name === "ours" || name === "objects") args.push(`--directory-path=state=${folder}`);
-  if (inspector) args.push(`--inspector-addr=127.0.0.1:${inspector}`);
+  if (KEEPS.includes(name)) args.push(`--directory-path=state=${folder}`);
+  return [WORKERD, args, name === "ours" ? OURS : PEER];
+}
+
+/** The folder in which `name` keeps its objects. */
+export const stateOf = (name, waits = false) => join(waits ? slow : scratch, waits ? "waits" : "state", name);
+
+/** An object sleeps ten seconds after its last call, and those who do are looked for at times. */
+export const AWAKE_SECONDS = 14;
+
+/** As many objects may be awake at once: each has three files open, and the system sets a limit to them. */
+export const AWAKE = Math.min(4_000, Math.floor(Number(/open files\s+\d+\s+(\d+)/.exec(readFileSync("/proc/self/limits", "utf8"))?.[1] ?? 20_000) / 5));
+
+/** Starts `name` and answers once it answers; `listens` keeps what it writes, `waits` has its files on a disk. */
+export async function start(name, { state = name, waits = false, listens = false, build = "build", inspector } = {}) {
+  const port = await freePort();
+  const folder = stateOf(state, waits);
+  mkdirSync(folder, { recursive: true });
   const spawned = performance.now();
-  const child = spawn(WORKERD, args, { cwd: ROOT, env: name === "ours" ? OURS : PEER, stdio: ["ignore", listens ? "pipe" : "ignore", "pipe"] });
+  const stdio = ["ignore", listens ? "pipe" : "ignore", "pipe"];
+  const [program, args, env] = name === "better-auth" ? onNode(name, port) : onWorkerd(name, port, folder, build);
+  if (inspector) args.push(`--inspector-addr=127.0.0.1:${inspector}`);
+  const child = spawn(program, args, { cwd: ROOT, env, stdio });
   running.add(child);
   const worker = new Worker(name, child, port);
   let ended;

@@ -2,7 +2,7 @@
 
 import { cli } from "../tests/support/worker.mjs";
 import { define } from "./load.mjs";
-import { OURS } from "./runtime.mjs";
+import { AWAKE, AWAKE_SECONDS, OURS } from "./runtime.mjs";
 
 export const FEW = 10;
 
@@ -18,7 +18,11 @@ export const BROWSER = {
   referer: `${PAGE}/`,
 };
 
+export const WIDGET_PEERS = ["mute", "subtle", "hono", "objects"];
+
 const deployKey = cli(["deploy-key", "--stage", OURS.STAGE, "--deployment", OURS.DEPLOYMENT], { ROOT_SECRETS: OURS.ROOT_SECRETS });
+
+export const admin = { authorization: `Convex ${deployKey}` };
 
 function forge(key) {
   const bytes = Buffer.from(key.slice(key.lastIndexOf("_live_") + 6), "base64url");
@@ -56,46 +60,52 @@ export async function expect(answer, status) {
   return got;
 }
 
-/** A workspace with a widget key. */
-export async function prepare(ours) {
-  const admin = { authorization: `Convex ${deployKey}` };
+/** A workspace with a widget key; the peer with objects gets the same one by its own short cut. */
+export async function prepare({ ours, objects }) {
   const workspace = (await expect(ours.call("POST", "/v1/workspaces", { headers: admin, body: { name: "bench" } }), 201)).json.id;
   const body = { kind: "widget_key", workspace, environment: "live", name: "bench", scopes: [], origins: [PAGE] };
   const { id, secret } = (await expect(ours.call("POST", "/v1/credentials", { headers: admin, body }), 201)).json;
-  return { credential: id, key: secret, conversations: [] };
+  const bytes = Buffer.from(secret.slice(secret.lastIndexOf("_live_") + 6), "base64url");
+  const serial = bytes.readBigUInt64BE(bytes.length - 40).toString(); // the last field, before the tag
+  const shard = { credential: id, record: { status: "active", serial, origins: [PAGE] } };
+  if (objects) await expect(objects.call("POST", "/fill", { body: { shard } }), 200);
+  return { key: secret, conversations: [] };
 }
 
-async function inParallel(count, act) {
+/**
+ * Calls `act` with every number below `count`, as many at a time as the measured load has connections; and so slowly that
+ * not too many of the objects that it wakes are awake at once.
+ */
+export async function inParallel(count, act) {
+  const began = performance.now();
+  const perSecond = AWAKE / AWAKE_SECONDS;
   let next = 0;
   const lane = async () => {
-    while (next < count) await act(next++);
+    while (next < count) {
+      const number = next++;
+      const early = ((number - AWAKE / 2) / perSecond) * 1_000 - (performance.now() - began);
+      if (early > 0) await new Promise((done) => setTimeout(done, early));
+      await act(number);
+    }
   };
-  await Promise.all(Array.from({ length: 64 }, lane));
+  await Promise.all(Array.from({ length: 16 }, lane));
 }
 
-/** Opens conversations up to `count`, each with its messages, all through the API. */
-export async function fill(ours, world, count, messages) {
+/**
+ * Opens conversations up to `count`, each with its messages, all through the API. The messages come right behind the
+ * opening: later, the conversation's object would have to be opened from its file again for each of them. The peer with
+ * objects gets the same ones.
+ */
+export async function fill({ ours, objects }, world, count, messages) {
   const from = world.conversations.length;
   const at = `/w/${world.key}/conversations`;
   await inParallel(count - from, async (number) => {
     const { json } = await expect(ours.call("POST", at, { headers: { origin: PAGE }, body: {} }), 201);
-    world.conversations[from + number] = { id: json.conversation, secret: json.history_secret };
-  });
-  await inParallel((count - from) * messages, async (number) => {
-    const { id, secret } = world.conversations[from + (number % (count - from))];
+    const { conversation: id, history_secret: secret } = json;
+    world.conversations[from + number] = { id, secret };
     const headers = { origin: PAGE, authorization: `Bearer ${secret}` };
-    await expect(ours.call("POST", `${at}/${id}/messages`, { headers, body: { text: TEXT } }), 201);
-  });
-}
-
-/** The same key and conversations for the peer, by its own short cut. */
-export async function fillObjects(objects, world, from, messages) {
-  const bytes = Buffer.from(world.key.slice(world.key.lastIndexOf("_live_") + 6), "base64url");
-  const serial = bytes.readBigUInt64BE(bytes.length - 40).toString(); // the last field, before the tag
-  const record = { status: "active", serial, origins: [PAGE] };
-  await expect(objects.call("POST", "/fill", { body: { shard: { credential: world.credential, record } } }), 200);
-  await inParallel(world.conversations.length - from, async (number) => {
-    const body = { conversation: world.conversations[from + number].id, texts: Array(messages).fill(TEXT) };
-    await expect(objects.call("POST", "/fill", { body }), 200);
+    for (let sent = 0; sent < messages; sent += 1) await expect(ours.call("POST", `${at}/${id}/messages`, { headers, body: { text: TEXT } }), 201);
+    const same = { conversation: id, texts: Array(messages).fill(TEXT) };
+    if (objects) await expect(objects.call("POST", "/fill", { body: same }), 200);
   });
 }

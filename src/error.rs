@@ -65,6 +65,8 @@ pub enum Reason {
     },
     /// A service token beside another service's name, or beside none.
     ServiceMismatch,
+    /// A route of the gateway wants what this version cannot do: what that is.
+    RouteNotServed(String),
     /// The deploy key is of another stage or deployment.
     StageMismatch,
     /// An object failed on its way; what it had not written, it forgot.
@@ -75,6 +77,10 @@ pub enum Reason {
     Unreadable(String),
     /// A body that is not JSON by its `Content-Type`.
     UnsupportedMediaType,
+    /// The API behind did not answer, or not in a way that could be passed on.
+    UpstreamFailed,
+    /// The policy has routes to an API behind, and no variable says where that is.
+    UpstreamMissing,
     /// A history secret at another conversation.
     WrongConversation,
     /// A credential of another workspace.
@@ -91,6 +97,7 @@ wire!(enum Reason {
     23 RateLimited { retry_after_millis, quotas }, 24 StageMismatch, 25 ObjectFailed,
     26 Unavailable, 27 Unreadable(a), 28 UnsupportedMediaType, 29 WrongConversation,
     30 WrongWorkspace, 31 Identity(a), 32 AddressNotAllowed, 33 ServiceMismatch,
+    34 RouteNotServed(a), 35 UpstreamFailed, 36 UpstreamMissing,
 });
 
 /// Why a visitor's identity proves nothing. One that is genuine and unsound is an invalid request instead.
@@ -148,11 +155,14 @@ impl Reason {
             Self::OriginNotAllowed => "origin_not_allowed",
             Self::RateLimited { .. } => "rate_limited",
             Self::ServiceMismatch => "service_mismatch",
+            Self::RouteNotServed(..) => "route_not_served",
             Self::StageMismatch => "stage_mismatch",
             Self::ObjectFailed => "object_failed",
             Self::Unavailable => "unavailable",
             Self::Unreadable(..) => "unreadable",
             Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::UpstreamFailed => "upstream_failed",
+            Self::UpstreamMissing => "upstream_missing",
             Self::WrongConversation => "wrong_conversation",
             Self::WrongWorkspace => "wrong_workspace",
         }
@@ -161,7 +171,7 @@ impl Reason {
     /// What an operator must know beyond the name: of our own making, never of a caller's.
     pub fn detail(&self) -> Option<&str> {
         match self {
-            Self::NotConfigured(what) | Self::Unreadable(what) => Some(what),
+            Self::NotConfigured(what) | Self::RouteNotServed(what) | Self::Unreadable(what) => Some(what),
             _ => None,
         }
     }

@@ -40,6 +40,7 @@ pub mod scope;
 pub mod secret;
 pub mod tier;
 pub mod time;
+pub mod upstream;
 pub mod wire;
 
 #[cfg(not(target_arch = "wasm32"))]

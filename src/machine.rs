@@ -9,6 +9,7 @@ use crate::{
     keyring::KeyRing,
     tier::Tiers,
     time::Timestamp,
+    upstream::{Incoming, Outgoing},
     wire::{self, Wire},
 };
 
@@ -267,9 +268,15 @@ pub trait World {
     /// The request's header `name` (lower case); several lines of one name arrive joined by `, `.
     fn header(&self, name: &str) -> Option<String>;
 
+    /// Every header of the request, by its name in lower case.
+    fn headers(&self) -> Vec<(String, String)>;
+
     /// The request's body; refused once it is longer than `limit` bytes.
     async fn body(&self, limit: usize) -> Result<Vec<u8>, Reason>;
 
     /// Asks the object `name` of this kind: one hop.
     async fn ask<M: Machine>(&self, name: &str, command: M::Command) -> Result<M::Reply, Reason>;
+
+    /// Calls the API behind; the request's body goes with it as it comes.
+    async fn forward(&self, call: Outgoing) -> Result<Incoming, Reason>;
 }

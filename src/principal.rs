@@ -69,6 +69,11 @@ impl Principal {
         &self.scopes
     }
 
+    /// Whether it has one of the scopes of these names.
+    pub fn holds_one_of(&self, names: &[String]) -> bool {
+        self.scopes.iter().any(|held| names.iter().any(|name| name == held.as_str()))
+    }
+
     /// How much, by the policy's name.
     pub fn tier(&self) -> Option<&str> {
         self.tier.as_deref()

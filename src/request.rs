@@ -35,8 +35,8 @@ impl Request {
         }
     }
 
-    /// Path and query, without scheme, host and fragment.
-    fn target(&self) -> &str {
+    /// Path and query as sent, without scheme, host and fragment.
+    pub fn target(&self) -> &str {
         let rest = self.url.split_once("://").map_or(self.url.as_str(), |(_, rest)| rest);
         let target = rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/");
         target.split('#').next().unwrap_or("/")

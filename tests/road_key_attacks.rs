@@ -429,6 +429,17 @@ fn b17_b18_a_key_opens_no_widget_and_its_owner_hears_of_a_page_that_tries() {
 }
 
 #[test]
+fn b35_an_operators_key_passes_no_gateway_and_one_in_a_page_is_told_of() {
+    let toy = Toy::new("llm");
+    let key = toy.deploy_key();
+    let call = |headers: &[(&str, &str)]| toy.send("GET", "/v1/models", headers, "");
+    idle(&call(&[("authorization", &key)]), 403, "credential_kind_not_allowed");
+    let leaked = call(&[("authorization", &key), ("origin", ORIGIN)]);
+    leaked.refused(403, "server_key_in_browser");
+    assert_eq!(leaked.hops, 1, "its object counts that");
+}
+
+#[test]
 fn b17_what_belongs_to_pages_is_no_servers_key() {
     let toy = world();
     let (_, wk) = toy.widget_key("acme", "live", &[ORIGIN]);

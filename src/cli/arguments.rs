@@ -1,14 +1,15 @@
 //! What can be typed: the commands, their arguments and their help.
 #![allow(missing_docs, reason = "the doc lines here are the help that people read")]
 
+use super::credential_arguments::Credentials;
 use crate::{
     credential::MAX_LIFE_SECONDS,
     id::{Stage, is_deployment_name},
 };
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
-/// Makes root secrets and deploy keys offline, and says whether a policy file or an exported audit is sound.
+/// Keys for operators: made offline, or on a running worker; and what is wrong with a key, a policy file or an exported audit.
 #[derive(Parser)]
 #[command(
     name = "claviger",
@@ -19,13 +20,18 @@ Examples:
   claviger deploy-key --stage dev --deployment local
   claviger policy check policies/default.toml
   claviger audit verify export.ndjson
+  claviger credentials list --workspace acme
+  pbpaste | claviger doctor
 
 Environment:
   ROOT_SECRETS         root secrets, newest first: `id:base64url(32 bytes)`, each may end in `:check-only`
   DEPLOY_SUB_KEY       what `claviger deploy-sub-key` prints: enough for `deploy-key`, and for nothing else
   POLICY, POLICY_TOML  a built-in policy's name, or a whole policy; without them: default
+  CLAVIGER_URL         for `credentials`: where the worker serves
+  CLAVIGER_KEY         for `credentials`: what to call it with; for `doctor`: what to look at
 
-Exit codes: 0 done, or sound; 1 refused, or not sound; 2 wrong usage"
+A secret is never an argument: everybody on the machine can read those. Standard output holds the answer alone.
+Exit codes: 0 done, or sound; 1 refused, or not sound; 2 wrong usage; 130 a watch that was broken off"
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -66,22 +72,61 @@ Examples:
     /// Look at exported audits
     #[command(subcommand, after_help = "Example:\n  claviger audit verify export.ndjson")]
     Audit(AuditCommand),
+    /// Make, list, show, rotate and revoke credentials on a running worker
+    Credentials(Credentials),
+    /// Say what a credential is and what is wrong with it, offline: it is sent nowhere, and never shown
+    #[command(after_help = "\
+Examples; with ROOT_SECRETS in the environment it also says whether the credential is genuine:
+  pbpaste | claviger doctor
+  CLAVIGER_KEY=… claviger doctor
+  claviger doctor --json < key.txt | jq .problems
+
+Reads standard input; CLAVIGER_KEY where that is empty, or a terminal and CLAVIGER_KEY is set. POLICY, POLICY_TOML, STAGE
+and DEPLOYMENT say whose it should be, where they are set.
+
+Exit codes: 0 nothing is wrong with it, as far as could be judged; 1 something is; 2 there was nothing to look at")]
+    Doctor {
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print what makes a shell complete these commands
+    #[command(after_help = "\
+Examples:
+  claviger completions bash > ~/.local/share/bash-completion/completions/claviger
+  claviger completions zsh > \"${fpath[1]}/_claviger\"
+  claviger completions fish > ~/.config/fish/completions/claviger.fish")]
+    Completions {
+        #[arg(value_enum)]
+        shell: Shell,
+    },
     /// Look at policy files
     #[command(subcommand, after_help = "Example:\n  claviger policy check policies/default.toml")]
     Policy(PolicyCommand),
 }
 
+/// Those that completions are made for.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
 #[derive(Subcommand)]
 pub enum RootSecrets {
     /// Print a fresh entry: it goes first in ROOT_SECRETS, before a comma and the older ones
+    #[command(after_help = "Example:\n  export ROOT_SECRETS=\"$(claviger root-secrets make)\"")]
     Make {
         /// What the entry is called, in no way secret
         #[arg(long, default_value = "r1")]
         id: String,
     },
     /// Show the entries of ROOT_SECRETS and which are check-only, never the secrets
+    #[command(after_help = "Example:\n  claviger root-secrets list")]
     List,
     /// Print ROOT_SECRETS with a leaked entry check-only: what could be forged with it dies
+    #[command(after_help = "Example:\n  rest=$(claviger root-secrets demote r1) && ROOT_SECRETS=$rest")]
     Demote {
         /// Which entry
         id: String,
@@ -91,6 +136,7 @@ pub enum RootSecrets {
 #[derive(Subcommand)]
 pub enum PolicyCommand {
     /// Say whether a policy file is sound, or the line and the reason why not
+    #[command(after_help = "Example:\n  claviger policy check policies/default.toml")]
     Check {
         /// The policy file, TOML
         file: PathBuf,

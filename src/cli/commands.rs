@@ -30,7 +30,7 @@ pub fn deploy_key(stage: Stage, deployment: String, expires_in: u64) -> Answer {
             return Err(misused(format!("{what} {how_many}. Set one of them.")));
         }
     };
-    let brand = brand()?;
+    let brand = policy()?.brand;
     let issued_at = now()?;
     let expires_at = issued_at.plus_seconds(expires_in);
     let id = CredentialId::issue_deploy_key(issued_at, random()?);
@@ -94,10 +94,10 @@ pub fn check(file: &Path) -> Answer {
     Ok(Zeroizing::new(format!("{name} is sound: brand {brand}, {numbers}")))
 }
 
-/// The brand of the policy that the worker would serve with these variables.
-fn brand() -> Answer<String> {
+/// The policy that the worker would serve with these variables.
+pub fn policy() -> Answer<Policy> {
     let policy = Config::policy(|name| variable(name).ok().flatten().map(|text| text.to_string()));
-    policy.map(|policy| policy.brand).map_err(|reason| match reason {
+    policy.map_err(|reason| match reason {
         Reason::NotConfigured(what) => refused(format!("{what} Mend it there.")),
         other => refused(other.to_string()),
     })
@@ -126,8 +126,9 @@ fn is_check_only(entry: &str) -> bool {
     entry.ends_with(":check-only")
 }
 
+/// This moment.
 #[allow(clippy::disallowed_methods, reason = "the one clock here, handed on as an argument")]
-fn now() -> Answer<Timestamp> {
+pub fn now() -> Answer<Timestamp> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).ok();
     let millis = since.and_then(|since| u64::try_from(since.as_millis()).ok());
     millis.map(Timestamp).ok_or_else(|| refused("The clock stands before 1970. Set it."))

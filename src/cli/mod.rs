@@ -1,5 +1,5 @@
-//! The operator's command line: makes root secrets and deploy keys offline, and says whether a policy file or an exported
-//! audit is sound.
+//! The operator's command line: makes root secrets and deploy keys offline, calls a running worker for all other credentials,
+//! and says whether a credential, a policy file or an exported audit is sound.
 //!
 //! Secrets come in through the environment, never as arguments, which everybody on the machine can read. Standard output
 //! holds the answer alone, so that it can be piped; facts and errors go to standard error, one line each.
@@ -7,15 +7,26 @@
 mod arguments;
 mod audit;
 mod commands;
+mod credential;
+mod credential_arguments;
+mod doctor;
+mod form;
+mod paste;
+mod quantity;
+mod rotation;
+mod table;
+mod usage;
+mod worker;
 
 use crate::{
     error::Reason,
     keyring::{KeyRing, Purpose},
 };
 pub use arguments::Cli;
-use arguments::{AuditCommand, Command, PolicyCommand, RootSecrets};
+use arguments::{AuditCommand, Command, PolicyCommand, RootSecrets, Shell};
 pub use audit::inspect;
-use clap::{Parser as _, error::ErrorKind};
+use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
+pub use doctor::{Diagnosis, Expected, diagnose};
 use std::{
     env,
     ffi::OsString,
@@ -58,7 +69,8 @@ impl From<Reason> for Failure {
 pub fn main() -> ExitCode {
     let answer = understand(env::args_os()).map_or_else(|answer| answer, |cli| run(cli.command));
     let printed = answer.and_then(|answer| {
-        let written = writeln!(io::stdout(), "{}", *answer);
+        // What had to be printed sooner was.
+        let written = if answer.is_empty() { Ok(()) } else { writeln!(io::stdout(), "{}", *answer) };
         written.map_err(|error| refused(format!("Nothing was printed: {error}. Try again.")))
     });
     let Err(Failure(code, line)) = printed else { return ExitCode::SUCCESS };
@@ -80,8 +92,22 @@ fn run(command: Command) -> Answer {
         C::RootSecrets(R::List) => commands::list(&commands::root_secrets()?),
         C::RootSecrets(R::Demote { id }) => commands::demote(&commands::root_secrets()?, &id),
         C::Policy(P::Check { file }) => commands::check(&file),
+        C::Credentials(credentials) => credential::run(credentials),
+        C::Doctor { json } => doctor::run(json),
+        C::Completions { shell } => complete(shell),
         C::Audit(A::Verify { file, from, checkpoint, json }) => audit::verify(&file, from, checkpoint.as_deref(), json),
     }
+}
+
+fn complete(shell: Shell) -> Answer {
+    use clap_complete::{generate, shells};
+    let (mut command, mut script) = (Cli::command(), Vec::new());
+    match shell {
+        Shell::Bash => generate(shells::Bash, &mut command, "claviger", &mut script),
+        Shell::Zsh => generate(shells::Zsh, &mut command, "claviger", &mut script),
+        Shell::Fish => generate(shells::Fish, &mut command, "claviger", &mut script),
+    }
+    String::from_utf8(script).map(Zeroizing::new).map_err(|_| refused("The script is not UTF-8. Report it."))
 }
 
 /// Help as it is; else what is wrong, which may repeat an argument, but nothing like a secret.
@@ -99,10 +125,13 @@ fn wrong_usage(error: &clap::Error) -> Answer {
     }
 }
 
-/// 32 bytes of base64url are 43 characters: nothing with a run of so many is repeated.
+/// 32 bytes of base64url are 43 characters: nothing with a run of so many is repeated, nor what follows `live_` or `test_`
+/// for more than its public part, which is how shorter secrets begin.
 pub fn without_secrets(text: &str) -> &str {
     let is_base64url = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    let is_secret = text.split(|c| !is_base64url(c)).any(|run| run.len() >= 43);
+    let is_opaque =
+        |run: &str| ["live_", "test_"].iter().filter_map(|mark| run.split_once(mark)).any(|(_, rest)| rest.len() > 8);
+    let is_secret = text.split(|c| !is_base64url(c)).any(|run| run.len() >= 43 || is_opaque(run));
     if is_secret { "[redacted]" } else { text }
 }
 

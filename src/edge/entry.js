@@ -6,6 +6,8 @@ export { Conversation, Credential, Deployment, Workspace } from "./object.js";
 
 const [TOO_LONG, BROKEN] = [{}, {}]; // in the stead of a body
 const BODY = ""; // an ask without a binding is for the request's body
+const UPSTREAM = "UPSTREAM"; // and one of this name for the API behind
+const encoder = new TextEncoder();
 
 // What the core could not answer itself: it failed, or another request's panic took this one's memory away.
 const FAILURES = {
@@ -25,7 +27,7 @@ function failed(id, code, origin) {
 const hasFailed = (reply) => reply[0] === FAILED;
 
 // Only a value with more characters than this can have more bytes than 8 KiB: the others need not be encoded.
-const byteLength = (value) => (value.length < 2_048 ? value.length : new TextEncoder().encode(value).length);
+const byteLength = (value) => (value.length < 2_048 ? value.length : encoder.encode(value).length);
 
 export default {
   // Also for a client that has gone: what was begun is ended and logged, and its memory is given back.
@@ -39,6 +41,7 @@ export default {
 async function serve(request, env) {
   const id = `req_${crypto.randomUUID().replaceAll("-", "")}`;
   const started = epoch;
+  let upstream;
   try {
     let longest = 0;
     for (const value of request.headers.values()) longest = Math.max(longest, byteLength(value));
@@ -46,12 +49,15 @@ async function serve(request, env) {
     let step = guarded(() => core.begin(env, headers, id, method, url, longest, Date.now()));
     while (step[0] === "?") {
       const [number, ...asks] = step.slice(1).split("\n");
-      const came = await (asks[0] === BODY ? read(request.body, Number(asks[1])) : hops(env, Number(number), asks));
+      let came;
+      if (asks[0] === BODY) came = await read(request.body, Number(asks[1]));
+      else if (asks[0] === UPSTREAM) came = [headOf((upstream = await forward(request.body, env, asks)))];
+      else came = await hops(env, Number(number), asks);
       // A panic took this request's memory away while it waited: its own object's, or somebody else's.
       if (epoch !== started) return failed(id, came.some?.(hasFailed) ? "internal" : "unavailable", env.ORIGIN);
       step = guarded(() => resume(Number(number), asks[0], came));
     }
-    return await answer(step, env);
+    return await answer(step, env, upstream);
   } catch (error) {
     console.error(`failed: ${error?.stack ?? error}`);
     return failed(id, "internal", env.ORIGIN);
@@ -66,6 +72,26 @@ function hops(env, id, asks) {
   return Promise.all(hops);
 }
 
+// One call, with what the core chose. No cache may answer it: that knows a URL, and not who is asking.
+// A caller who goes away ends it: its body breaks off, or nobody reads the answer.
+async function forward(body, env, [, method, url, hasBody, ...lines]) {
+  try {
+    const init = { method, headers: pairs(lines), body: hasBody ? body : null, redirect: "manual", cache: "no-store" };
+    return await (env.UPSTREAM_NETWORK ?? globalThis).fetch(url, init);
+  } catch (error) {
+    console.error(`no answer from the upstream: ${error?.name}`);
+  }
+}
+
+// Nothing where there was no answer.
+const headOf = (response) => encoder.encode(response ? [response.status, ...[...response.headers].flat()].join("\n") : "");
+
+function pairs(lines) {
+  const pairs = [];
+  for (let at = 0; at < lines.length; at += 2) pairs.push([lines[at], lines[at + 1]]);
+  return pairs;
+}
+
 function resume(id, ask, came) {
   if (ask !== BODY) {
     came.forEach((reply, number) => core.supply(id, number, reply));
@@ -74,12 +100,11 @@ function resume(id, ask, came) {
   return came.length === undefined ? core.resume_without_body(id, came === TOO_LONG) : core.resume_with_body(id, came);
 }
 
-async function answer(step, env) {
-  const [status, log, kind, body, ...rest] = step.slice(1).split("\n");
-  const headers = {};
-  for (let at = 0; at < rest.length; at += 2) headers[rest[at]] = rest[at + 1];
-  const init = { status: Number(status), headers };
+async function answer(step, env, upstream) {
+  const [status, log, kind, body, ...lines] = step.slice(1).split("\n");
+  const init = { status: Number(status), headers: pairs(lines) };
   console.log(log);
+  if (kind === "upstream") return new Response(upstream.body, init);
   if (kind === "lines") return new Response(body.replaceAll("\u001e", "\n"), init);
   if (kind !== "asset") return new Response(kind ? body : null, init);
   const file = await env.ASSETS.fetch(`http://assets${body}`);

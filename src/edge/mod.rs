@@ -176,9 +176,12 @@ fn answer(reply: &Reply) -> String {
             ("lines", joined.as_str())
         }
         reply::Body::Asset(path) => ("asset", *path),
+        reply::Body::Upstream(_) => ("upstream", ""),
     };
     let mut text = format!("!{}\n{}\n{kind}\n{body}", reply.status, reply.log);
-    for (name, value) in &reply.headers {
+    let theirs = if let reply::Body::Upstream(headers) = &reply.body { headers.as_slice() } else { &[] };
+    let theirs = theirs.iter().map(|(name, value)| (name.as_str(), value));
+    for (name, value) in reply.headers.iter().map(|(name, value)| (*name, value)).chain(theirs) {
         text.push('\n');
         text.push_str(name);
         text.push('\n');

@@ -33,6 +33,13 @@ export async function hop(env, binding, name, command) {
   }
 }
 
+// What comes of `promise`, or nothing after so long. The timer ends with it: an object may have only so many at once.
+function within(millis, promise) {
+  let timer;
+  const over = new Promise((done) => (timer = setTimeout(done, millis)));
+  return Promise.race([promise, over]).finally(() => clearTimeout(timer));
+}
+
 // The rows of one object. Every crossing into wasm costs: a list crosses as one run of bytes, each part after its length.
 class Rows {
   constructor(storage) {
@@ -84,7 +91,7 @@ const object = (name) => class extends DurableObject {
       this.#deliver().catch(() => {}); // what is left, the alarm delivers
       return reply;
     }
-    await Promise.race([this.#insist(awaited), scheduler.wait(DELIVERY_MILLIS)]);
+    await within(DELIVERY_MILLIS, this.#insist(awaited));
     return this.#run((core) => (core.are_delivered(awaited) ? reply : core.pending()));
   }
 
@@ -129,7 +136,7 @@ const object = (name) => class extends DurableObject {
   async #drain(key, binding, name) {
     for (let command; key && (command = this.#run((core) => core.message(key))); ) {
       // One that never answers holds nobody up for longer than the alarm takes to try again.
-      const reply = await Promise.race([hop(this.env, binding, name, command), scheduler.wait(DELIVERY_MILLIS)]);
+      const reply = await within(DELIVERY_MILLIS, hop(this.env, binding, name, command));
       if (!reply) return;
       [key, binding, name] = this.#run((core) => core.answered(key, reply, Date.now())).split("\n");
     }

@@ -5,8 +5,10 @@ use crate::{
     host,
     machine::{Machine, World},
     time::Timestamp,
+    upstream::{Incoming, Outgoing},
     wire,
 };
+use js_sys::Array;
 use std::{cell::RefCell, future::poll_fn, rc::Rc, task::Poll};
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -157,6 +159,11 @@ impl World for Edge {
         self.headers.get(name)
     }
 
+    fn headers(&self) -> Vec<(String, String)> {
+        let pairs = Array::from(&self.headers).to_vec().into_iter().map(|pair| Array::from(&pair));
+        pairs.filter_map(|pair| Some((pair.get(0).as_string()?, pair.get(1).as_string()?))).collect()
+    }
+
     async fn body(&self, limit: usize) -> Result<Vec<u8>, Reason> {
         match self.exchange("", &limit.to_string(), Vec::new()).await {
             Came::Body(Body::Whole(body)) => Ok(body),
@@ -175,7 +182,17 @@ impl World for Edge {
             Came::Body(_) => Err(Reason::Unavailable),
         }
     }
+
+    async fn forward(&self, call: Outgoing) -> Result<Incoming, Reason> {
+        match self.exchange(UPSTREAM, &call.to_lines(), Vec::new()).await {
+            Came::Reply(head) => Incoming::parse(&head).ok_or(Reason::UpstreamFailed),
+            Came::Body(_) => Err(Reason::Unavailable),
+        }
+    }
 }
+
+/// An ask under this name is for the API behind: the lines after it say what goes out.
+const UPSTREAM: &str = "UPSTREAM";
 
 #[cfg(feature = "faults")]
 impl Edge {

@@ -55,7 +55,7 @@ pub async fn call(
     let needs = action.needs(verified.kind(), &config.policy);
     // Whoever finds a leaked key can always kill it.
     let cost = u32::from(action != Action::RevokeSelf);
-    let call = Call { name: route::name(action), needs, cost, request, config };
+    let call = Call { name: route::name(action).to_owned(), needs, cost, request, config };
     if action.admits(verified.kind()).is_err() {
         return Err(decline(verified, call, world, notes).await);
     }
@@ -93,6 +93,7 @@ async fn act(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result
         Action::ExportAudit => audit::export(asked, world, notes).await,
         Action::VerifyAudit => audit::verify(asked, world, notes).await,
         Action::CloseConversation
+        | Action::Forward(_)
         | Action::OpenConversation
         | Action::ReadHistory
         | Action::RotateHistorySecret

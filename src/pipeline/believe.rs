@@ -24,7 +24,7 @@ use crate::{
 /// What the call is, as far as whoever believes must know.
 pub struct Call<'a> {
     /// The name of its route.
-    pub name: &'static str,
+    pub name: String,
     /// What it needs; none: any credential of a kind that may.
     pub needs: Option<Needs>,
     /// Requests that it counts as; 0: it is not metered.
@@ -86,8 +86,7 @@ async fn believe_deploy_key(
         request_id: call.request.id.clone(),
         network: address(config, world).map(network_of),
     };
-    let used =
-        Use { id: key.id.clone(), by: by.clone(), call: call.name.to_owned(), deployment: config.deployment.clone() };
+    let used = Use { id: key.id.clone(), by: by.clone(), call: call.name, deployment: config.deployment.clone() };
     if browser(config, world).is_some() {
         return Err(refuse(used, Reason::BrowserNotAllowed, world).await);
     }

@@ -22,6 +22,8 @@ pub struct Config {
     pub stage: Stage,
     /// `DEPLOYMENT`.
     pub deployment: String,
+    /// `UPSTREAM`: the origin of the API behind.
+    pub upstream: Option<String>,
     /// `CLIENT_ADDRESS_HEADER`, in lower case.
     pub client_address_header: Option<String>,
 }
@@ -54,7 +56,14 @@ impl Config {
         if !client_address_header.as_deref().is_none_or(is_name) {
             return Err(Reason::NotConfigured("CLIENT_ADDRESS_HEADER is the name of a header.".to_owned()));
         }
-        Ok(Self { ring, policy, origin, stage, deployment, client_address_header })
+        let upstream = variable("UPSTREAM");
+        if upstream.as_deref().is_some_and(|origin| origin::split(origin).is_none()) {
+            return Err(Reason::NotConfigured(
+                "UPSTREAM is https://host or http://host, with a port where that is not the default, without a path."
+                    .to_owned(),
+            ));
+        }
+        Ok(Self { ring, policy, origin, stage, deployment, upstream, client_address_header })
     }
 
     /// The policy that `POLICY_TOML` holds or `POLICY` names.

@@ -12,6 +12,7 @@ mod believe;
 mod bulk;
 mod conversations;
 mod credentials;
+mod gateway;
 mod identity;
 mod identity_secrets;
 mod making;
@@ -30,6 +31,7 @@ use config::Config;
 use reply::{Body, Reply, refuse};
 use route::{Route, Wish, route};
 use serde::Serialize;
+use std::borrow::Cow;
 
 /// The longest header that is taken: 8 KiB.
 const MAX_HEADER_BYTES: usize = 8 * 1_024;
@@ -37,7 +39,7 @@ const MAX_HEADER_BYTES: usize = 8 * 1_024;
 /// What is learnt of a request on its way, for the log and for the headers of its answer.
 #[derive(Default)]
 struct Notes {
-    route: Option<&'static str>,
+    route: Option<Cow<'static, str>>,
     kind: Option<&'static str>,
     credential: Option<String>,
     target: Option<String>,
@@ -101,7 +103,7 @@ pub async fn serve(request: &Request, config: Result<&Config, &Reason>, world: &
     let line = LogLine {
         at: world.now().rfc3339(),
         request_id: &request.id,
-        route: notes.route.unwrap_or("none"),
+        route: notes.route.as_deref().unwrap_or("none"),
         status: reply.status,
         reason: reason.as_ref().map(Reason::name),
         detail: reason.as_ref().and_then(Reason::detail),
@@ -122,8 +124,12 @@ async fn answer(request: &Request, config: &Config, world: &impl World, notes: &
     if world.header("host").is_some_and(|host| host.bytes().any(|b| matches!(b, b'/' | b'?' | b'#' | b'\\' | b'@'))) {
         return Err(Reason::invalid("host", "The Host header is a name or an address, and a port."));
     }
-    let (route, wish) = route(&request.method, request.path())?;
-    notes.route = Some(route.name());
+    let (route, wish) = match route(&request.method, request.path()) {
+        // What Claviger does not answer itself may be a route of the policy.
+        Err(Reason::NotFound) => return gateway::call(request, config, world, notes).await,
+        found => found?,
+    };
+    notes.route = Some(route.name().into());
     match (route, wish) {
         (Route::Public(document), Wish::Call) => {
             notes.readable_by = Some("*".to_owned());
@@ -158,7 +164,7 @@ const CREDENTIAL_IN_URL: &str =
 
 /// The headers that every answer has.
 fn dress(mut reply: Reply, request: &Request, notes: &Notes) -> Reply {
-    if !reply.headers.iter().any(|(name, _)| *name == "cache-control") {
+    if !reply.says("cache-control") {
         reply = reply.with("cache-control", "no-store");
     }
     reply = reply.with("x-request-id", request.id.as_str()).with("x-content-type-options", "nosniff");
@@ -171,8 +177,11 @@ fn dress(mut reply: Reply, request: &Request, notes: &Notes) -> Reply {
     if notes.is_widget {
         reply = reply.with("vary", "Origin");
     }
-    if request.method == "HEAD" {
-        reply.body = Body::Empty;
+    match &mut reply.body {
+        // What we say of an answer, the API behind does not say again.
+        Body::Upstream(theirs) => theirs.retain(|(name, _)| !reply.headers.iter().any(|(ours, _)| ours == name)),
+        body if request.method == "HEAD" => *body = Body::Empty,
+        _ => {}
     }
     reply
 }

@@ -34,6 +34,8 @@ pub enum Body {
     Json(String),
     /// JSON texts, one a line: newline-delimited JSON.
     Lines(Vec<String>),
+    /// What the API behind answers, as a stream; its own headers that pass, names in lower case.
+    Upstream(Vec<(String, String)>),
 }
 
 impl Reply {
@@ -54,6 +56,12 @@ impl Reply {
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
+    }
+
+    /// Whether a header of this name goes out, of ours or of the API behind.
+    pub fn says(&self, name: &str) -> bool {
+        let theirs = if let Body::Upstream(headers) = &self.body { headers.as_slice() } else { &[] };
+        self.headers.iter().any(|(ours, _)| *ours == name) || theirs.iter().any(|(theirs, _)| theirs == name)
     }
 
     /// With the headers of a metered answer (`X-RateLimit-*`, and draft-ietf-httpapi-ratelimit-headers-11).

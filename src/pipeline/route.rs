@@ -119,6 +119,8 @@ pub fn name(action: Action) -> &'static str {
         Action::ReadUsage => "GET /v1/credentials/{id}/usage",
         Action::RevokeSelf => "POST /v1/self/revoke",
         Action::ExportAudit => "GET /v1/audit/export",
+        // Each has a name of its own in the policy.
+        Action::Forward(_) => "a route of the policy",
         Action::ListConversations => "GET /v1/conversations",
         Action::ListCredentials => "GET /v1/credentials",
         Action::ListIdentitySecrets => "GET /v1/workspaces/{id}/identity-secrets",

@@ -21,6 +21,8 @@ pub enum Action {
     ChangeCredential,
     /// `GET /v1/audit/export`.
     ExportAudit,
+    /// The gateway's route of this number in the policy: see [`super::authorize_route`].
+    Forward(usize),
     /// `GET /v1/conversations`.
     ListConversations,
     /// `GET /v1/credentials`.
@@ -68,7 +70,7 @@ pub enum Action {
 }
 
 impl Action {
-    /// Every action.
+    /// Every action but the routes, which are the policy's.
     pub const ALL: [Self; 28] = [
         Self::Whoami,
         Self::RevokeSelf,
@@ -104,6 +106,8 @@ impl Action {
     /// history secret who; neither is accepted anywhere else.
     pub fn accepts(self) -> &'static [CredentialKind] {
         match self {
+            // Each route says so itself.
+            Self::Forward(_) => &[],
             Self::OpenConversation => &[CredentialKind::WidgetKey],
             Self::ReadHistory | Self::Write | Self::RotateHistorySecret | Self::CloseConversation => {
                 &[CredentialKind::HistorySecret]
@@ -136,6 +140,7 @@ impl Action {
         match self {
             Self::Whoami
             | Self::RevokeSelf
+            | Self::Forward(_)
             | Self::OpenConversation
             | Self::ReadHistory
             | Self::Write

@@ -1,7 +1,9 @@
 //! The policy file: TOML into types, or the line and the reason why not.
 
 use super::{
-    IdentityRule, Implies, Policy, ScopeRule, Tier, WidgetPolicy, routes,
+    IdentityRule, Implies, Policy, ScopeRule, Tier, WidgetPolicy,
+    router::Router,
+    routes,
     table::{Fault, Table, Text, table},
 };
 use crate::{limit::Limit, registry::credential::SHARDS, scope::Scope};
@@ -57,6 +59,7 @@ fn policy(file: Table) -> Result<Policy, Fault> {
     }
     let widget = file.table("widget")?.map(widget).transpose()?;
     let routes = routes::read(file.tables("routes")?, &scopes)?;
+    let router = Router::new(&routes);
     let deploy_schemes = file.table("schemes")?.map(schemes).transpose()?.flatten();
     Ok(Policy {
         brand: brand.text,
@@ -65,6 +68,7 @@ fn policy(file: Table) -> Result<Policy, Fault> {
         tiers,
         widget,
         routes,
+        router,
         deploy_schemes: deploy_schemes.unwrap_or_else(|| vec!["Convex".to_owned(), "Deploy".to_owned()]),
     })
 }

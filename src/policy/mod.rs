@@ -3,7 +3,9 @@
 mod action;
 mod built_in;
 mod file;
+mod gate;
 mod identity;
+mod router;
 mod routes;
 mod scopes;
 mod table;
@@ -12,6 +14,7 @@ pub use crate::tier::Tier;
 pub use action::{ADMIN, Action};
 pub use built_in::{BUILT_IN, DEFAULT, built_in};
 pub use file::{MAX_WINDOW_SECONDS, PolicyError, parse};
+pub use gate::authorize_route;
 pub use identity::IdentityRule;
 
 use crate::{error::Reason, id::Environment, limit::Limit, principal::Principal, scope::Scope};
@@ -31,6 +34,8 @@ pub struct Policy {
     pub widget: Option<WidgetPolicy>,
     /// Routes of the gateway.
     pub routes: Vec<Route>,
+    /// The same, as they are looked for.
+    router: router::Router,
     /// `Authorization` schemes that carry deploy keys.
     pub deploy_schemes: Vec<String>,
 }
@@ -152,11 +157,10 @@ impl Permit {
 /// Whether `principal` may do `action` by the policy that serves.
 pub fn authorize(principal: Principal, action: Action, policy: &Policy) -> Result<Permit, Reason> {
     action.admits(principal.kind())?;
-    if let Some(needs) = action.needs(principal.kind(), policy) {
-        let holds = principal.scopes().iter().any(|held| needs.enough.iter().any(|name| name == held.as_str()));
-        if !holds {
-            return Err(Reason::InsufficientScope(vec![needs.scope]));
-        }
+    if let Some(needs) = action.needs(principal.kind(), policy)
+        && !principal.holds_one_of(&needs.enough)
+    {
+        return Err(Reason::InsufficientScope(vec![needs.scope]));
     }
     // What both environments share is not for a credential that is for trying things out.
     if action.spans_environments() && principal.environment() == Some(Environment::Test) {

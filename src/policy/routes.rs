@@ -13,11 +13,21 @@ const ACCEPTABLE: &[&str] =
 /// Kinds that live in browsers and open nothing but the widget.
 const BROWSER_SAFE: &[&str] = &["widget_key", "history_secret"];
 
+/// More would be one too many for the audit, which counts the uses of a minute by route and tells of them at once; and each
+/// is tried in turn.
+const MAX_ROUTES: usize = 100;
+
+/// It is part of a row's key in the audit, which may have 2 KiB.
+const MAX_PATH_BYTES: usize = 512;
+
 /// Reads every route.
 pub fn read(tables: Vec<Table>, scopes: &[(Scope, ScopeRule)]) -> Result<Vec<Route>, Fault> {
     let mut routes: Vec<Route> = Vec::new();
     for table in tables {
         let span = table.span.clone();
+        if routes.len() == MAX_ROUTES {
+            return Err((span, format!("more than {MAX_ROUTES} routes: join some with a {{rest...}}")));
+        }
         let route = route(table, scopes)?;
         if routes.iter().any(|other| other.method == route.method && shape(&other.path) == shape(&route.path)) {
             let why = format!(
@@ -164,11 +174,19 @@ fn pattern(line: &Text) -> Result<(String, String), Fault> {
             return Err(fault("segments are literal, `{name}`, or last `{rest...}`"));
         }
     }
-    let is_ours = |ours: &&str| path.strip_prefix(*ours).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    if OURS.iter().any(is_ours) {
+    if path.len() > MAX_PATH_BYTES {
+        return Err(fault("the path is too long"));
+    }
+    if is_ours(path) {
         return Err(fault("no request can reach this route: Claviger answers this path itself"));
     }
     Ok((method.to_owned(), path.to_owned()))
+}
+
+/// Whether Claviger answers this path itself, or will.
+pub(super) fn is_ours(path: &str) -> bool {
+    let is_below = |ours: &&str| path.strip_prefix(*ours).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    OURS.iter().any(is_below)
 }
 
 /// A path with its variables' names taken out: two patterns of one shape match the same requests.

@@ -188,6 +188,11 @@ codes! {
         when "Something in the worker or in one of its objects broke. What earlier answers said is kept."
         fix "Send the same request again, with the same `Idempotency-Key`. If it goes on, report the request id."
     }
+    UpstreamError 502 "upstream_error" {
+        means "The API behind did not answer, or none is named. Whether the call had an effect there is then not known."
+        when "It is down, closed the connection, or its answer makes no sense; or the variable `UPSTREAM` is not set."
+        fix "Look whether the API answers by itself. A read can be sent again; before a write is, look what became of it."
+    }
     NotConfigured 503 "not_configured" {
         means "The deployment is not set up, and answers nothing until it is."
         when "A variable is missing or malformed; `error` names it."

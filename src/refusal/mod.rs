@@ -153,6 +153,11 @@ impl From<&Reason> for Refusal {
                 "Too many requests.",
                 &format!("Try again in {} s.", retry_after_millis.div_ceil(1_000).max(1)),
             ),
+            Reason::RouteNotServed(what) => say(
+                C::NotConfigured,
+                &format!("This version cannot serve this route: {what}."),
+                "Nothing was forwarded. Whoever runs this deployment changes the route, or takes a version that serves it.",
+            ),
             Reason::StageMismatch => say(
                 C::WrongStage,
                 "This deploy key belongs to another stage or deployment.",
@@ -166,6 +171,16 @@ impl From<&Reason> for Refusal {
             Reason::UnsupportedMediaType => {
                 say(C::UnsupportedMediaType, "The body must be JSON.", "Send it with Content-Type: application/json.")
             }
+            Reason::UpstreamFailed => say(
+                C::UpstreamError,
+                "The API behind did not answer.",
+                "It is not known whether the call had an effect: look before you repeat one that changes something.",
+            ),
+            Reason::UpstreamMissing => say(
+                C::UpstreamError,
+                "No API stands behind this gateway: the variable UPSTREAM is not set.",
+                "Nothing was forwarded. Whoever runs this deployment sets UPSTREAM to the API's origin.",
+            ),
             Reason::WrongConversation => say(
                 C::WrongConversation,
                 "This history secret opens another conversation.",

@@ -60,6 +60,7 @@ test("p7_a_variable_that_is_malformed_closes_everything_and_is_named", async () 
     DEPLOYMENT: ["a b", "a|b", "a:b", "x".repeat(65)],
     ORIGIN: ["shop.example", "https://shop.example/", "https://shop.example/a", "ftp://shop.example", "https://u@shop.example", "https://SHOP.example", "null"],
     POLICY: ["nobody", "Default", "../default"],
+    UPSTREAM: ["api.example", "https://api.example/v1"],
   })) {
     for (const value of values) await assertClosed({ [name]: value }, new RegExp(`\\b${name}\\b`));
   }

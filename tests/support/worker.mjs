@@ -36,13 +36,18 @@ export async function freePort() {
   return port;
 }
 
-/** Runs the operator's command line tool and answers what it prints. */
-export function cli(args, env = {}) {
+/** Where the operator's command line tool is. */
+export function binary() {
   const target = process.env.CARGO_TARGET_DIR ?? "target";
   const places = [process.env.CLAVIGER_BIN, join(target, "debug/claviger"), join(target, "release/claviger")];
-  const binary = places.filter(Boolean).map((place) => resolve(ROOT, place)).find(existsSync);
-  if (!binary) throw new Error("the command line tool is not built: run `make cli`");
-  return execFileSync(binary, args, { cwd: ROOT, env: environment(env), encoding: "utf8" }).trim();
+  const found = places.filter(Boolean).map((place) => resolve(ROOT, place)).find(existsSync);
+  if (!found) throw new Error("the command line tool is not built: run `make cli`");
+  return found;
+}
+
+/** Runs the operator's command line tool and answers what it prints. */
+export function cli(args, env = {}) {
+  return execFileSync(binary(), args, { cwd: ROOT, env: environment(env), encoding: "utf8" }).trim();
 }
 
 /**
@@ -103,8 +108,9 @@ class Worker {
 
   /** A deploy key for this worker's stage and deployment, made by the command line tool when first asked for. */
   get deployKey() {
-    const { STAGE, DEPLOYMENT, ROOT_SECRETS } = this.vars;
-    this.#deployKey ??= cli(["deploy-key", "--stage", STAGE, "--deployment", DEPLOYMENT], { ROOT_SECRETS });
+    const { STAGE, DEPLOYMENT, ROOT_SECRETS, POLICY, POLICY_TOML } = this.vars;
+    // The policy says the brand.
+    this.#deployKey ??= cli(["deploy-key", "--stage", STAGE, "--deployment", DEPLOYMENT], { ROOT_SECRETS, POLICY, POLICY_TOML });
     return this.#deployKey;
   }
 

@@ -25,6 +25,8 @@ pub const VARIABLES: [(&str, &str); 5] = [
 pub struct Answer {
     pub status: u16,
     pub headers: Vec<(&'static str, String)>,
+    /// Headers of the API behind that came through.
+    pub passed: Vec<(String, String)>,
     pub json: Value,
     pub text: String,
     pub log: Value,
@@ -59,7 +61,8 @@ impl Answer {
         assert!(!self.text_at("error").is_empty(), "{}", self.text);
         // Where the variables are not sound there is no name to link to.
         let (fix, link) = (self.text_at("fix"), format!(" See https://auth.example/docs/errors#{code}"));
-        let advice = if code == "not_configured" { Some(fix.as_str()) } else { fix.strip_suffix(&link) };
+        let bare = Some(fix.as_str()).filter(|_| code == "not_configured");
+        let advice = fix.strip_suffix(&link).or(bare);
         assert!(advice.is_some_and(|advice| advice.ends_with(['.', '?']) && !advice.contains("/docs/errors")), "{fix}");
         assert_eq!(self.header("x-request-id"), Some("req_toy"));
         assert_eq!(self.header("cache-control"), Some("no-store"));

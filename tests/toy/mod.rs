@@ -17,6 +17,7 @@ use claviger::{
     registry::{credential::Credential, deployment::Deployment, workspace::Workspace},
     request::Request,
     time::Timestamp,
+    upstream::{Incoming, Outgoing},
     wire,
 };
 use std::{
@@ -38,6 +39,10 @@ pub struct Toy {
     pub faults: RefCell<BTreeMap<Name, Fault>>,
     /// Every secret that was handed out: none may ever stand in a log line or a row.
     pub issued: RefCell<Vec<String>>,
+    /// What went to the API behind.
+    pub forwarded: RefCell<Vec<Outgoing>>,
+    /// What the API behind answers; where it stays silent, why.
+    pub upstream: RefCell<Result<Incoming, Reason>>,
     memory: RefCell<BTreeMap<Name, Box<dyn Any>>>,
     hops: Cell<usize>,
     /// Turns that wrote anything.
@@ -64,6 +69,8 @@ impl Toy {
             objects: RefCell::default(),
             faults: RefCell::default(),
             issued: RefCell::default(),
+            forwarded: RefCell::default(),
+            upstream: RefCell::new(Ok(Incoming { status: 200, headers: Vec::new() })),
             memory: RefCell::default(),
             hops: Cell::new(0),
             commits: Cell::new(0),
@@ -106,17 +113,23 @@ impl Toy {
         body.as_bytes().clone_into(&mut self.body.borrow_mut());
         let (hops, objects) = (self.hops.get(), self.objects.borrow().len());
         let (reply, rounds) = run(serve(&request, self.config.as_ref(), self));
+        let mut passed = Vec::new();
         let text = match reply.body {
             Body::Json(text) => text,
             Body::Empty => String::new(),
             Body::Asset(path) => format!("asset {path}"),
             Body::Lines(lines) => lines.into_iter().map(|line| line + "\n").collect(),
+            Body::Upstream(headers) => {
+                passed = headers;
+                "the API behind".to_owned()
+            }
         };
         let answer = Answer {
             status: reply.status,
             json: serde_json::from_str(&text).unwrap_or_default(),
             log: serde_json::from_str(&reply.log).unwrap(),
             headers: reply.headers,
+            passed,
             hops: self.hops.get() - hops,
             rounds,
             made: self.objects.borrow().len() - objects,
@@ -326,6 +339,10 @@ impl World for Toy {
         (!values.is_empty()).then(|| values.join(", "))
     }
 
+    fn headers(&self) -> Vec<(String, String)> {
+        self.headers.borrow().clone()
+    }
+
     async fn body(&self, limit: usize) -> Result<Vec<u8>, Reason> {
         let body = self.body.borrow();
         if body.len() > limit { Err(Reason::BodyTooLarge(limit)) } else { Ok(body.clone()) }
@@ -338,6 +355,11 @@ impl World for Toy {
         let mut asked = false;
         poll_fn(|_| if std::mem::replace(&mut asked, true) { Poll::Ready(()) } else { Poll::Pending }).await;
         host::read::<M>(&reply)
+    }
+
+    async fn forward(&self, call: Outgoing) -> Result<Incoming, Reason> {
+        self.forwarded.borrow_mut().push(call);
+        self.upstream.borrow().clone()
     }
 }
 

@@ -13,6 +13,7 @@ use claviger::{
     error::Reason,
     machine::{Machine, World},
     time::Timestamp,
+    upstream::{Incoming, Outgoing},
 };
 
 const SCHEMES: [&str; 2] = ["Convex", "Deploy"];
@@ -92,11 +93,19 @@ impl World for Head {
         (!values.is_empty()).then(|| values.join(", "))
     }
 
+    fn headers(&self) -> Vec<(String, String)> {
+        self.0.clone()
+    }
+
     async fn body(&self, _: usize) -> Result<Vec<u8>, Reason> {
         Err(Reason::Unavailable)
     }
 
     async fn ask<M: Machine>(&self, _: &str, _: M::Command) -> Result<M::Reply, Reason> {
+        Err(Reason::Unavailable)
+    }
+
+    async fn forward(&self, _: Outgoing) -> Result<Incoming, Reason> {
         Err(Reason::Unavailable)
     }
 }

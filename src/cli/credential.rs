@@ -1,0 +1,211 @@
+//! `claviger credentials`: making, listing, showing, rotating and revoking them, on a running worker.
+
+use super::{
+    Answer, Failure,
+    credential_arguments::{Create, CredentialCommand, Credentials, List, One, Revoke, Rotate},
+    misused, refused, rotation,
+    table::{plain, table},
+    tell, usage,
+    worker::Worker,
+};
+use crate::{id::CredentialId, secret::Secret};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value, json};
+use std::io::{self, Write as _};
+use zeroize::Zeroizing;
+
+/// What a worker takes where none is given: a day.
+const DEFAULT_OVERLAP_SECONDS: u64 = 86_400;
+
+/// A credential that was just made, or got a new secret.
+#[derive(Deserialize)]
+struct Made {
+    id: String,
+    kind: String,
+    hint: String,
+    #[serde(default, deserialize_with = "secret")]
+    secret: Option<Secret>,
+    workspace: Option<String>,
+    environment: Option<String>,
+    expires_at: Option<String>,
+    replaces: Option<String>,
+    old_expires_at: Option<String>,
+}
+
+/// Runs one of the calls.
+pub fn run(credentials: Credentials) -> Answer {
+    use CredentialCommand as C;
+    let worker = Worker::parse(credentials.url)?;
+    match credentials.command {
+        C::Create(asked) => create(&worker, &asked),
+        C::List(asked) => list(&worker, &asked),
+        C::Show(One { id, json }) => show(&worker, &id, json),
+        C::Rotate(asked) => rotate(&worker, &asked),
+        C::Revoke(asked) => revoke(&worker, &asked),
+        C::Usage(asked) => usage::show(&worker, &asked),
+    }
+}
+
+fn create(worker: &Worker, asked: &Create) -> Answer {
+    let Create { kind, workspace, environment, name, scopes, tier, limits, .. } = asked;
+    let mut body = Map::from_iter([("kind".to_owned(), json!(kind)), ("name".to_owned(), json!(name))]);
+    let mut put = |member: &str, value: Option<Value>| value.and_then(|value| body.insert(member.to_owned(), value));
+    let some = |texts: &[String]| (!texts.is_empty()).then(|| json!(texts));
+    put("workspace", workspace.as_ref().map(|id| json!(id.as_str())));
+    put("environment", environment.as_ref().map(|text| json!(text)));
+    put("scopes", some(scopes));
+    put("tier", tier.as_ref().map(|text| json!(text)));
+    put("limits", (!limits.is_empty()).then(|| json!({ "requests": limits })));
+    put("expires_in", asked.expires_in.map(|seconds| json!(seconds)));
+    put("allowed_addresses", some(&asked.allowed_addresses));
+    put("origins", some(&asked.origins));
+    put("service", asked.service.as_ref().map(|text| json!(text)));
+    put("stage", asked.stage.as_ref().map(|text| json!(text)));
+    let key = asked.idempotency_key.as_deref();
+    if key.is_some_and(|key| !(1..=255).contains(&key.len()) || !key.bytes().all(|b| b.is_ascii_graphic())) {
+        return Err(misused("An idempotency key is 1 to 255 visible ASCII characters."));
+    }
+    let answer = worker.post("/v1/credentials", &Value::Object(body), key.map(|key| ("idempotency-key", key)))?;
+    hand_over(&answer, asked.json).map(|_| Zeroizing::default())
+}
+
+/// Prints what was made: the secret alone or, in JSON, the whole answer. Then the facts, on standard error.
+fn hand_over(answer: &str, json: bool) -> Answer<Made> {
+    let made: Made = serde_json::from_str(answer).map_err(|_| unfit())?;
+    let Made { id, kind, hint, .. } = &made;
+    let id = plain(id);
+    let secret = made.secret.as_ref();
+    if secret.is_none() && !json {
+        let what = format!("{id} was made before, with this Idempotency-Key, and its secret was shown then.");
+        return Err(refused(format!("{what} If nobody has it: `claviger credentials rotate {id}` hands out another.")));
+    }
+    // Whoever runs this is its holder, and sees it once.
+    let text = if json { answer } else { secret.map(Secret::reveal).unwrap_or_default() };
+    let mut out = io::stdout().lock();
+    writeln!(out, "{text}").and_then(|()| out.flush()).map_err(|error| {
+        let lost = format!("The secret of {id} was made and could not be printed: {error}.");
+        refused(format!("{lost} Nobody will see it again: rotate {id}, or revoke it."))
+    })?;
+    let workspace = made.workspace.as_ref().map(|workspace| format!(", of {workspace}")).unwrap_or_default();
+    let environment = made.environment.as_ref().map(|environment| format!(", {environment}")).unwrap_or_default();
+    let end = made.expires_at.as_ref().map_or_else(|| "never expires".to_owned(), |at| format!("expires {at}"));
+    tell(&plain(&format!("{kind} {id}{workspace}{environment}, hint {hint}, {end}")));
+    Ok(made)
+}
+
+fn list(worker: &Worker, asked: &List) -> Answer {
+    let limit = asked.limit.map(|limit| limit.to_string());
+    let workspace = asked.workspace.as_ref().map(|id| id.as_str());
+    let given = [("kind", asked.kind.as_deref()), ("status", asked.status.as_deref()), ("workspace", workspace)];
+    let given = given.into_iter().chain([("limit", limit.as_deref())]);
+    let query: Vec<(&str, &str)> = given.filter_map(|(name, value)| Some((name, value?))).collect();
+    let (mut items, mut cursor) = (Vec::new(), None::<String>);
+    loop {
+        let after = cursor.as_deref().map(|cursor| ("cursor", cursor));
+        let page = worker.get("/v1/credentials", &query.iter().copied().chain(after).collect::<Vec<_>>())?;
+        let mut page: Value = serde_json::from_str(&page).map_err(|_| unfit())?;
+        let found = page.get_mut("items").and_then(Value::as_array_mut).ok_or_else(unfit)?;
+        items.append(found);
+        let next = page.get("next_cursor").and_then(Value::as_str).map(str::to_owned);
+        if next.is_some() && next == cursor {
+            return Err(refused("The worker answers the same page again and again. Report it, with its version."));
+        }
+        cursor = next;
+        if cursor.is_none() || !asked.all {
+            break;
+        }
+    }
+    if asked.json {
+        return Ok(json!({ "items": items, "next_cursor": cursor }).to_string().into());
+    }
+    if cursor.is_some() {
+        tell("There are more: --all lists them.");
+    }
+    let head = ["ID", "KIND", "NAME", "STATUS", "HINT", "LAST USED"].map(str::to_owned).to_vec();
+    let row =
+        |item: &Value| ["id", "kind", "name", "status", "hint", "last_used_at"].map(|name| cell(item, name)).to_vec();
+    if items.is_empty() {
+        tell("There is none.");
+        return Ok(Zeroizing::default());
+    }
+    Ok(table(&[head].into_iter().chain(items.iter().map(row)).collect::<Vec<_>>()).into())
+}
+
+fn show(worker: &Worker, id: &CredentialId, json: bool) -> Answer {
+    let answer = worker.get(&path(id, ""), &[])?;
+    let item = read(&answer, "id")?;
+    if json {
+        return Ok(answer);
+    }
+    let members = item.as_object().ok_or_else(unfit)?;
+    let row = |name: &String| vec![name.clone(), cell(&item, name)];
+    Ok(table(&members.keys().filter(|name| *name != "secret").map(row).collect::<Vec<_>>()).into())
+}
+
+fn rotate(worker: &Worker, asked: &Rotate) -> Answer {
+    let Rotate { id, overlap, watch, only_watch, silent, .. } = asked;
+    if *watch && !only_watch && overlap.unwrap_or(DEFAULT_OVERLAP_SECONDS) <= *silent {
+        return Err(misused(
+            "The old secret cannot be silent for longer than it lives: --overlap must be longer than --silent.",
+        ));
+    }
+    let old = if *only_watch {
+        let answer = worker.get(&path(id, ""), &[])?;
+        serde_json::from_str(&answer).map_err(|_| unfit())?
+    } else {
+        let body = overlap.map_or_else(|| json!({}), |seconds| json!({ "overlap_seconds": seconds }));
+        let Made { replaces, old_expires_at, .. } =
+            hand_over(&worker.post(&path(id, "/rotate"), &body, None)?, asked.json)?;
+        rotation::Old { replaces, old_expires_at }
+    };
+    if *watch || *only_watch {
+        return rotation::watch(worker, asked, &old);
+    }
+    if let rotation::Old { replaces: Some(hint), old_expires_at: Some(end) } = old {
+        tell(&plain(&format!("the old secret {hint} ends at {end}")));
+    }
+    Ok(Zeroizing::default())
+}
+
+fn revoke(worker: &Worker, asked: &Revoke) -> Answer {
+    let body = asked.reason.as_ref().map_or_else(|| json!({}), |reason| json!({ "reason": reason }));
+    let answer = worker.post(&path(&asked.id, "/revoke"), &body, None)?;
+    let revoked = read(&answer, "revoked_at")?;
+    if asked.json {
+        return Ok(answer);
+    }
+    Ok(format!("{} is revoked since {}", asked.id, cell(&revoked, "revoked_at")).into())
+}
+
+/// `/v1/credentials/{id}` and what follows. An id has no character that means anything in a path.
+pub fn path(id: &CredentialId, rest: &str) -> String {
+    format!("/v1/credentials/{id}{rest}")
+}
+
+/// A member as people read it: nothing is a dash, and a list has commas.
+pub fn cell(item: &Value, name: &str) -> String {
+    let text = match item.get(name) {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(values)) if values.iter().all(Value::is_string) => {
+            values.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+        }
+        Some(other) => other.to_string(),
+    };
+    if text.is_empty() { "-".to_owned() } else { plain(&text) }
+}
+
+/// An object that has this member: what else answers in JSON is no worker.
+pub fn read(answer: &str, member: &str) -> Answer<Value> {
+    let value = serde_json::from_str::<Value>(answer).ok().filter(|value| value.get(member).is_some());
+    value.ok_or_else(unfit)
+}
+
+/// JSON, and not what a worker says.
+pub fn unfit() -> Failure {
+    refused("The answer is none that this version understands. Use the command line of the worker's version.")
+}
+
+fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.map(Secret::new))
+}

@@ -1,0 +1,116 @@
+//! Which route of the policy a request means. Read by `Policy::route`; the table is made once, with the policy.
+
+use super::{Policy, Route, routes::is_ours};
+
+/// The patterns, the closest first.
+#[derive(Clone, Debug)]
+pub(super) struct Router(Vec<Pattern>);
+
+#[derive(Clone, Debug)]
+struct Pattern {
+    method: String,
+    segments: Vec<Segment>,
+    /// The route's place in the policy.
+    number: usize,
+}
+
+/// In the order in which they are tried: a name that is spelled out is meant more closely than a variable.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Segment {
+    Literal(String),
+    One,
+    Rest,
+}
+
+impl Router {
+    pub(super) fn new(routes: &[Route]) -> Self {
+        let mut patterns: Vec<Pattern> =
+            routes.iter().enumerate().map(|(number, route)| pattern(route, number)).collect();
+        patterns.sort_by(|one, other| one.segments.cmp(&other.segments));
+        Self(patterns)
+    }
+
+    /// The first pattern that fits. `HEAD` is taken wherever `GET` is, and may have a route of its own.
+    fn find(&self, method: &str, path: &str) -> Option<usize> {
+        let segments: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
+        let at = |method: &str| {
+            let fits = |pattern: &&Pattern| pattern.method == method && pattern.fits(&segments);
+            self.0.iter().find(fits).map(|pattern| pattern.number)
+        };
+        at(method).or_else(|| if method == "HEAD" { at("GET") } else { None })
+    }
+}
+
+fn pattern(route: &Route, number: usize) -> Pattern {
+    let segments = route.path.split('/').skip(1).map(|segment| match segment.strip_prefix('{') {
+        Some(name) if name.ends_with("...}") => Segment::Rest,
+        Some(_) => Segment::One,
+        None => Segment::Literal(segment.to_owned()),
+    });
+    Pattern { method: route.method.clone(), segments: segments.collect(), number }
+}
+
+impl Pattern {
+    fn fits(&self, path: &[&str]) -> bool {
+        let mut rest = path.iter();
+        for segment in &self.segments {
+            let Some(sent) = rest.next() else {
+                return false;
+            };
+            match segment {
+                Segment::Literal(name) if name == sent => {}
+                Segment::One if !sent.is_empty() => {}
+                Segment::Rest => return !sent.is_empty(),
+                Segment::Literal(_) | Segment::One => return false,
+            }
+        }
+        rest.next().is_none()
+    }
+}
+
+impl Policy {
+    /// The number of the route that a request means, of a path exactly as it was sent; `None` where there is none.
+    ///
+    /// The API behind may read a path with its percent-encoding undone. One that would then lead to another route, to a path
+    /// of ours or out of its folder leads nowhere here: else a spelling would choose a weaker rule than the name it hides.
+    pub fn route(&self, method: &str, path: &str) -> Option<usize> {
+        let decoded = decode(path)?;
+        if is_ours(path) || is_ours(&decoded) {
+            return None;
+        }
+        let number = self.router.find(method, path)?;
+        (self.router.find(method, &decoded) == Some(number)).then_some(number)
+    }
+}
+
+/// The path with its percent-encoding undone; `None` where two servers might not agree on what it means.
+fn decode(path: &str) -> Option<String> {
+    let mut decoded = Vec::with_capacity(path.len());
+    let mut bytes = path.bytes();
+    while let Some(byte) = bytes.next() {
+        let is_encoded = byte == b'%';
+        let byte = match byte {
+            b'%' => hexadecimal(bytes.next()?)? << 4 | hexadecimal(bytes.next()?)?,
+            _ => byte,
+        };
+        let sound = if is_encoded {
+            // A separator or a dot that only some servers see, and what could be decoded once more.
+            !byte.is_ascii_control() && !matches!(byte, b'/' | b'\\' | b';' | b'%')
+        } else {
+            // RFC 3986 §3.3, without `;`, behind which some servers see parameters.
+            byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,=:@/".contains(&byte)
+        };
+        if !sound {
+            return None;
+        }
+        decoded.push(byte);
+    }
+    // What is no UTF-8 fits no name that is spelled out, and a variable all the same.
+    let decoded = String::from_utf8_lossy(&decoded).into_owned();
+    let is_plain = !decoded.contains("//") && !decoded.split('/').any(|segment| matches!(segment, "." | ".."));
+    is_plain.then_some(decoded)
+}
+
+fn hexadecimal(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+}

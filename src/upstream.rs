@@ -1,0 +1,210 @@
+//! A call as the API behind gets it, and its answer as the caller gets it: which headers pass, and which never do.
+
+/// A call to the API behind.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Outgoing {
+    /// The method as it was sent.
+    pub method: String,
+    /// The whole URL: the origin is ours, path and query are as they were sent.
+    pub url: String,
+    /// Whether the request's body goes with it, as a stream.
+    pub has_body: bool,
+    /// Names in lower case, and values: these, and no others.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Outgoing {
+    /// As text for whoever sends it: method, URL, `body` or nothing, then names and values, one a line. HTTP lets no line end in.
+    pub fn to_lines(&self) -> String {
+        let body = if self.has_body { "body" } else { "" };
+        let mut lines = vec![self.method.as_str(), self.url.as_str(), body];
+        lines.extend(self.headers.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]));
+        lines.join("\n")
+    }
+}
+
+/// The head of an answer; its body is a stream that never comes here.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Incoming {
+    /// The status, 200 to 599.
+    pub status: u16,
+    /// Names in lower case, and values. `set-cookie` comes once for each cookie.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Incoming {
+    /// Reads the status, names and values, one a line; `None` where this is no answer that could be passed on.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let mut lines = std::str::from_utf8(bytes).ok()?.split('\n');
+        let status = lines.next()?.parse().ok().filter(|status| (200..=599).contains(status))?;
+        let mut headers = Vec::new();
+        while let Some(name) = lines.next() {
+            headers.push((name.to_owned(), lines.next()?.to_owned()));
+        }
+        Some(Self { status, headers })
+    }
+}
+
+/// What passes of a caller's headers: nothing that belongs to the connection, nothing that is a credential, and nothing
+/// that the API behind would take for our word.
+pub fn forwarded(headers: Vec<(String, String)>) -> Vec<(String, String)> {
+    passing(headers, |name| {
+        // Who is asked, and how long the body is, whoever sends it says anew.
+        let is_framing = matches!(name, "host" | "content-length" | "expect");
+        let is_credential = matches!(name, "authorization" | "x-api-key" | "cookie") || name.starts_with("x-service-");
+        is_framing || is_credential
+    })
+}
+
+/// What passes of the headers of an answer: nothing that belongs to the connection, nothing in our name, and not our cookie.
+pub fn returned(headers: Vec<(String, String)>) -> Vec<(String, String)> {
+    let mut headers = passing(headers, |_| false);
+    headers.retain(|(name, value)| name != "set-cookie" || !sets_our_cookie(value));
+    headers
+}
+
+/// The cookie of people who are signed in here.
+const COOKIE: &str = "__Host-claviger";
+
+/// Whether a browser might take this for our cookie. One without a name is stored as `=value`, and sent as `value`.
+fn sets_our_cookie(value: &str) -> bool {
+    let pair = value.trim_start_matches(|c: char| c == '=' || c.is_ascii_whitespace());
+    let name = pair.split(['=', ';']).next().unwrap_or_default();
+    name.trim().eq_ignore_ascii_case(COOKIE)
+}
+
+fn passing(headers: Vec<(String, String)>, stays: impl Fn(&str) -> bool) -> Vec<(String, String)> {
+    let connection = headers.iter().filter(|(name, _)| name == "connection");
+    let listed: Vec<String> =
+        connection.flat_map(|(_, value)| value.split(',')).map(|name| name.trim().to_ascii_lowercase()).collect();
+    let passes = |name: &str| {
+        // Servers of the CGI family read `_` as `-`: what is spelled so must not become one of these behind our back.
+        let read = name.replace('_', "-");
+        !is_hop_by_hop(&read)
+            && !read.starts_with("claviger-")
+            && !stays(&read)
+            && !listed.iter().any(|hop| hop == name)
+    };
+    headers.into_iter().filter(|(name, _)| passes(name)).collect()
+}
+
+/// RFC 9110 §7.6.1, and what RFC 2616 §13.5.1 counted in.
+fn is_hop_by_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::{Incoming, Outgoing, forwarded, returned};
+
+    fn pairs(names: &[&str]) -> Vec<(String, String)> {
+        names.iter().map(|name| ((*name).to_owned(), "v".to_owned())).collect()
+    }
+
+    const HOPS: [&str; 9] = [
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ];
+
+    #[test]
+    fn what_belongs_to_a_connection_ends_with_it() {
+        assert_eq!(forwarded(pairs(&HOPS)), []);
+        assert_eq!(returned(pairs(&HOPS)), []);
+        let mut headers = pairs(&["x-a", "x-b", "x-c"]);
+        headers.push(("connection".to_owned(), "close, X-A ,x-b".to_owned()));
+        assert_eq!(forwarded(headers.clone()), pairs(&["x-c"]));
+        assert_eq!(returned(headers), pairs(&["x-c"]));
+    }
+
+    #[test]
+    fn no_credential_and_nothing_in_our_name_passes_however_it_is_spelled() {
+        for name in [
+            "authorization",
+            "x-api-key",
+            "x_api_key",
+            "x-service-token",
+            "x-service-name",
+            "x_service_token",
+            "cookie",
+            "host",
+            "content-length",
+            "expect",
+        ] {
+            assert_eq!(forwarded(pairs(&[name])), [], "{name}");
+        }
+        for name in
+            ["claviger-principal", "claviger-", "claviger_principal", "claviger-scopes_", "claviger-anything-else"]
+        {
+            assert_eq!((forwarded(pairs(&[name])), returned(pairs(&[name]))), (vec![], vec![]), "{name}");
+        }
+        let others = ["accept", "content-type", "user-agent", "x-claviger", "claviger", "x-apikey", "origin", "date"];
+        assert_eq!(forwarded(pairs(&others)), pairs(&others));
+        let others = ["content-length", "server", "location", "www-authenticate", "authorization", "expect"];
+        assert_eq!(returned(pairs(&others)), pairs(&others));
+    }
+
+    #[test]
+    fn every_cookie_passes_but_ours() {
+        let cookie = |value: &str| vec![("set-cookie".to_owned(), value.to_owned())];
+        for value in
+            ["a=b", "__Host-claviger2=a", "x__Host-claviger=a", "a=__Host-claviger", "", "=", "__Host-other=a; Path=/"]
+        {
+            assert_eq!(returned(cookie(value)), cookie(value), "{value}");
+        }
+        for value in [
+            "__Host-claviger=a",
+            "__host-CLAVIGER=a; Path=/",
+            " __Host-claviger =a",
+            "=__Host-claviger=a",
+            "\t= =__Host-claviger=a",
+            "__Host-claviger",
+            "__Host-claviger; Secure",
+        ] {
+            assert_eq!(returned(cookie(value)), [], "{value}");
+        }
+        let both = [cookie("a=1"), cookie("__Host-claviger=x"), cookie("b=2")].concat();
+        assert_eq!(returned(both), [cookie("a=1"), cookie("b=2")].concat());
+    }
+
+    #[test]
+    fn what_crosses_is_lines() {
+        let call = Outgoing {
+            method: "POST".to_owned(),
+            url: "https://api.example/a?b".to_owned(),
+            has_body: true,
+            headers: vec![("a".to_owned(), "1".to_owned()), ("b".to_owned(), String::new())],
+        };
+        assert_eq!(call.to_lines(), "POST\nhttps://api.example/a?b\nbody\na\n1\nb\n");
+        assert_eq!(Outgoing { has_body: false, ..call }.to_lines().lines().nth(2), Some(""));
+        let read = Incoming::parse(b"404\nset-cookie\na=1\nset-cookie\n\nx\n\xc3\xa9").unwrap();
+        let headers = [("set-cookie", "a=1"), ("set-cookie", ""), ("x", "é")];
+        assert_eq!((read.status, read.headers), (404, headers.map(|(n, v)| (n.to_owned(), v.to_owned())).to_vec()));
+        for edge in ["200", "599"] {
+            assert!(Incoming::parse(edge.as_bytes()).is_some(), "{edge}");
+        }
+        let unfit: [&[u8]; 9] =
+            [b"", b"x", b"199", b"600", b"101", b"200\n", b"200\na", b"200\na\n1\nb", b"200\na\n\xff"];
+        for bytes in unfit {
+            assert_eq!(Incoming::parse(bytes), None, "{bytes:?}");
+        }
+    }
+}
