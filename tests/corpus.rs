@@ -11,6 +11,8 @@
 #[path = "../fuzz/src/checks/mod.rs"]
 mod checks;
 mod lawful;
+#[path = "lawful/opaque.rs"]
+mod opaque;
 #[path = "lawful/tokens.rs"]
 mod tokens;
 mod toy;

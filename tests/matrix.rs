@@ -8,21 +8,27 @@
     reason = "tests"
 )]
 
+mod scene;
 mod toy;
 
 use claviger::{
     pipeline::route::{Route, name, route},
     policy::Action,
 };
+use scene::Scene;
 use std::{env, fs};
-use toy::{Answer, ORIGIN, Toy, Visitor, forge};
+use toy::{Answer, ORIGIN, forge};
 
 const FILE: &str = "tests/output/matrix.txt";
 
 const COLUMNS: [&str; 6] = ["nothing", "deploy key", "widget key", "history secret", "forged", "two at once"];
 
+/// What a customer's servers and the operator's own services hold.
+const SERVERS: [&str; 8] =
+    ["all scopes", "no scopes", "of another's", "of test", "service token", "forged key", "expired", "revoked"];
+
 /// The words of the table, and the codes that callers see.
-const WORDS: [(&str, &str); 9] = [
+const WORDS: [(&str, &str); 14] = [
     ("none", "missing_credential"),
     ("bad", "invalid_credential"),
     ("two", "ambiguous_credential"),
@@ -32,6 +38,11 @@ const WORDS: [(&str, &str); 9] = [
     ("absent", "not_found"),
     ("method", "method_not_allowed"),
     ("input", "invalid_request"),
+    ("scope", "insufficient_scope"),
+    ("workspace", "wrong_workspace"),
+    ("environment", "wrong_environment"),
+    ("expired", "expired_credential"),
+    ("revoked", "revoked_credential"),
 ];
 
 const EXPLANATION: &str = "\
@@ -48,71 +59,21 @@ HTTP status: 2xx is yes, everything else is no.
   forged           a credential of the right shape with one character changed
   two at once      two good credentials in one request
 
-  401 none      a credential is needed           400 two       one credential at a time
-  401 bad       the credential is not genuine    403 kind      genuine, and of a kind that cannot do this
-  403 browser   a server's key from a browser    403 page      this page is not on the key's list
+  all scopes       a server key of this shop's workspace, with every scope that the policy has, `admin` too
+  no scopes        one with none
+  of another's     one of another workspace, with every scope there
+  of test          one of this workspace's test data, with every scope
+  service token    of the operator's own service, beside its name, with every scope
+  forged key       the first with one character changed
+  expired, revoked the first, after its end
+
+  401 none      a credential is needed           400 two          one credential at a time
+  401 bad       the credential is not genuine    403 kind         genuine, and of a kind that cannot do this
+  403 browser   a server's key from a browser    403 page         this page is not on the key's list
+  401 expired   genuine, and its time is over    401 revoked      genuine, and ended for good
+  403 scope     it lacks the scope               403 workspace    it belongs to another workspace
+  404 absent    it may not know of this          403 environment  it belongs to the other environment
 ";
-
-/// A shop with a conversation, and everything that can stand in a header.
-struct Scene {
-    toy: Toy,
-    visitor: Visitor,
-    id: String,
-    kid: String,
-    deploy_key: String,
-}
-
-fn scene() -> Scene {
-    let toy = Toy::new("default");
-    let (id, key) = toy.shop();
-    let visitor = toy.open(&key);
-    let deploy_key = toy.deploy_key();
-    let (kid, _) = toy.identity_secret("acme");
-    Scene { toy, visitor, id, kid, deploy_key }
-}
-
-impl Scene {
-    fn headers(&self, column: &str) -> Vec<(&'static str, String)> {
-        let bearer = |text: &str| vec![("authorization", format!("Bearer {text}"))];
-        match column {
-            "nothing" => Vec::new(),
-            "deploy key" => vec![("authorization", self.deploy_key.clone())],
-            "widget key" => bearer(&self.visitor.key),
-            "history secret" => bearer(&self.visitor.secret),
-            "forged" => vec![("authorization", forge(&self.deploy_key))],
-            _ => vec![("authorization", self.deploy_key.clone()), ("x-api-key", self.visitor.key.clone())],
-        }
-    }
-
-    fn call(&self, call: &str, key: &str, mut headers: Vec<(&'static str, String)>) -> Answer {
-        let (method, pattern) = call.split_once(' ').unwrap();
-        let id = if pattern.starts_with("/v1/credentials") {
-            &self.id
-        } else if pattern.starts_with("/v1/workspaces") {
-            "acme"
-        } else {
-            &self.visitor.conversation
-        };
-        let mut path = pattern.replace("{widget_key}", key).replace("{id}", id).replace("{kid}", &self.kid);
-        if matches!(pattern, "/v1/credentials" | "/v1/conversations") && method == "GET" {
-            path.push_str("?workspace=acme");
-        }
-        if path.starts_with("/w/") && headers.iter().all(|(name, _)| *name != "origin") {
-            headers.push(("origin", ORIGIN.to_owned()));
-        }
-        let body = match (method, pattern) {
-            ("POST", "/v1/workspaces") => "{\"name\":\"new\"}".to_owned(),
-            ("POST", "/v1/credentials") => format!(
-                "{{\"kind\":\"widget_key\",\"workspace\":\"acme\",\"environment\":\"live\",\"name\":\"n\",\"origins\":[\"{ORIGIN}\"]}}"
-            ),
-            ("POST", _) if pattern.ends_with("/messages") => "{\"text\":\"hello\"}".to_owned(),
-            ("POST" | "PATCH", _) => "{}".to_owned(),
-            _ => String::new(),
-        };
-        let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        self.toy.send(method, &path, &headers, &body)
-    }
-}
 
 fn cell(answer: &Answer) -> String {
     let word = WORDS.iter().find(|(_, code)| *code == answer.code()).map_or(answer.code(), |(word, _)| word);
@@ -135,7 +96,7 @@ fn section(title: &str, calls: &[&str], heads: &[&str], answer: impl Fn(&str, &s
 
 fn table() -> String {
     let by_kind = |call: &str, column: &str| {
-        let scene = scene();
+        let scene = Scene::new();
         let headers = scene.headers(column);
         let key = scene.visitor.key.clone();
         scene.call(call, &key, headers)
@@ -152,16 +113,22 @@ fn table() -> String {
     let mut text = EXPLANATION.to_owned();
     text += &section("The customer's and the operator's servers", &server, &COLUMNS, by_kind);
     text += &section("The widget on a customer's page (a good widget key is in the path)", &widget, &COLUMNS, by_kind);
+    let title = "The same calls with a server key or a service token";
+    text += &section(title, &server, &SERVERS, by_kind);
+    let title = "The same calls of the widget, with a server key or a service token beside its key";
+    text += &section(title, &widget, &SERVERS, by_kind);
     text += &section("Documents for anybody", &documents, &COLUMNS, by_kind);
 
-    let heads = ["widget key", "history secret", "deploy key", "forged", "nonsense"];
+    let heads = ["widget key", "history secret", "deploy key", "server key", "service token", "forged", "nonsense"];
     text +=
         &section("The widget, with something else in the path instead of its key", &widget, &heads, |call, head| {
-            let scene = scene();
+            let scene = Scene::new();
             let in_path = match head {
                 "widget key" => scene.visitor.key.clone(),
                 "history secret" => scene.visitor.secret.clone(),
                 "deploy key" => scene.deploy_key.trim_start_matches("Convex ").to_owned(),
+                "server key" => scene.server_key.clone(),
+                "service token" => scene.service_token.clone(),
                 "forged" => forge(&scene.visitor.key),
                 _ => "nonsense".to_owned(),
             };
@@ -177,22 +144,33 @@ fn table() -> String {
         "GET /w/{widget_key}/conversations/{id}/messages",
     ];
     text += &section("The right credential, by where it comes from", &both, &heads, |call, head| {
-        let scene = scene();
+        let scene = Scene::new();
         let mut headers = match call {
             "POST /w/{widget_key}/conversations" => Vec::new(),
             call if call.contains(" /w/") => scene.headers("history secret"),
             _ => scene.headers("deploy key"),
         };
         let key = scene.visitor.key.clone();
-        headers.push(match head {
-            "the shop's page" => ("origin", ORIGIN.to_owned()),
-            "another page" => ("origin", "https://another.example".to_owned()),
-            "Sec-Fetch-Site" => ("sec-fetch-site", "cross-site".to_owned()),
-            _ => ("origin", String::new()),
-        });
+        headers.push(place(head).unwrap_or(("origin", String::new())));
         scene.call(call, &key, headers)
     });
+    let both = ["GET /v1/whoami", "GET /v1/credentials"];
+    text += &section("A server key, by where it comes from", &both, &heads, |call, head| {
+        let scene = Scene::new();
+        let mut headers = scene.headers("all scopes");
+        headers.extend(place(head));
+        scene.call(call, "", headers)
+    });
     text
+}
+
+fn place(head: &str) -> Option<(&'static str, String)> {
+    match head {
+        "the shop's page" => Some(("origin", ORIGIN.to_owned())),
+        "another page" => Some(("origin", "https://another.example".to_owned())),
+        "Sec-Fetch-Site" => Some(("sec-fetch-site", "cross-site".to_owned())),
+        _ => None,
+    }
 }
 
 #[test]
@@ -236,7 +214,7 @@ fn every_action_has_its_route_and_stands_in_the_matrix() {
 #[test]
 fn no_safe_kind_opens_a_servers_call_and_no_call_opens_without_a_credential() {
     for call in Action::ALL.into_iter().map(name) {
-        let scene = scene();
+        let scene = Scene::new();
         let key = scene.visitor.key.clone();
         for column in ["nothing", "widget key", "forged", "two at once"] {
             let opens = call == "POST /w/{widget_key}/conversations" && column == "nothing";
@@ -245,5 +223,24 @@ fn no_safe_kind_opens_a_servers_call_and_no_call_opens_without_a_credential() {
         let on_widget = call.contains(" /w/");
         assert!(on_widget || scene.call(call, &key, scene.headers("history secret")).status == 403, "{call}");
         assert!(!on_widget || scene.call(call, &key, scene.headers("deploy key")).status == 403, "{call}");
+    }
+}
+
+#[test]
+fn a_key_opens_nothing_of_another_workspace_and_without_a_scope_only_itself() {
+    for call in Action::ALL.into_iter().map(name) {
+        let opens = |column: &str| {
+            let scene = Scene::new();
+            let key = scene.visitor.key.clone();
+            scene.call(call, &key, scene.headers(column)).status < 300
+        };
+        let is_its_own = matches!(call, "GET /v1/whoami" | "POST /v1/self/revoke");
+        for column in ["no scopes", "of another's"] {
+            assert_eq!(opens(column), is_its_own, "{call} with {column}");
+        }
+        for column in ["forged key", "expired", "revoked"] {
+            assert!(!opens(column), "{call} with {column}");
+        }
+        assert!(!call.contains(" /w/") || !opens("all scopes") && !opens("service token"), "{call}");
     }
 }

@@ -11,7 +11,7 @@
 mod toy;
 
 use claviger::id::Stage;
-use serde_json::json;
+use serde_json::{Value, json};
 use toy::{Answer, ORIGIN, ROOT, Toy, Visitor};
 
 fn from(toy: &Toy, key: &str, address: &str) -> Answer {
@@ -81,7 +81,12 @@ fn pasted(toy: &Toy) -> Vec<String> {
     let visitor = toy.conversation();
     let root = ROOT.split_once(':').unwrap().1.to_owned();
     let deploy_key = toy.deploy_key_for(Stage::Dev, "local", 60);
-    vec![visitor.key.to_uppercase(), visitor.secret, visitor.key, deploy_key, root, ROOT.to_owned()]
+    let (_, server_key) = toy.server_key("acme", "live", &json!(null));
+    let (_, service_token) = toy.service_token("acme", "test", "a", &json!(null));
+    let upper = [visitor.key.to_uppercase(), server_key.to_uppercase()];
+    let mut pasted = vec![visitor.secret, visitor.key, deploy_key, root, ROOT.to_owned(), server_key, service_token];
+    pasted.extend(upper);
+    pasted
 }
 
 #[test]
@@ -104,7 +109,8 @@ fn l6_a_secret_is_taken_neither_for_a_name_nor_for_a_reason() {
     let path = format!("/v1/credentials/{}", id.as_str().unwrap());
     let key = |name: &str| json!({"kind": "widget_key", "workspace": "acme", "environment": "live", "name": name, "origins": [ORIGIN]});
     let encoded = |secret: &str| secret.bytes().map(|byte| format!("%{byte:02x}")).collect::<String>();
-    let spelled = |secret: &String| [secret.clone(), format!("mine: {secret}"), encoded(&secret[secret.len() - 43..])];
+    let end = |secret: &str| encoded(&secret[secret.len().saturating_sub(43)..]);
+    let spelled = |secret: &String| [secret.clone(), format!("mine: {secret}"), end(secret)];
     for secret in secrets.iter().flat_map(spelled).filter(|text| text.len() <= 200) {
         // That the deploy key was used is counted in its own object.
         let is_kept = |name: &str, object: &toy::Object| !name.starts_with("dk_") && !object.rows.is_empty();
@@ -119,6 +125,160 @@ fn l6_a_secret_is_taken_neither_for_a_name_nor_for_a_reason() {
     }
     toy.admin("PATCH", &path, &json!({"name": "clv_live shop, Zürich"})).ok(200);
     toy.admin("POST", &format!("{path}/revoke"), &json!({"reason": "leaked in a log, see ticket 4711"})).ok(200);
+}
+
+#[test]
+fn l6_a_credential_is_taken_neither_for_a_service_nor_for_an_origin_nor_for_whoever_made_others() {
+    let toy = Toy::new("default");
+    let secrets: Vec<String> =
+        pasted(&toy).into_iter().filter(|secret| secret.to_lowercase().contains("clv_")).collect();
+    assert!(secrets.len() > 6);
+    let order = |kind: &str, member: &str, value: Value| {
+        let mut body = json!({"kind": kind, "workspace": "acme", "environment": "live", "name": "n", "service": "a"});
+        if kind == "widget_key" {
+            body["service"] = Value::Null;
+        }
+        body[member] = value;
+        toy.admin("POST", "/v1/credentials", &body)
+    };
+    let (id, key) = toy.server_key("acme", "live", &json!(null));
+    let bearer = format!("Bearer {key}");
+    for secret in &secrets {
+        order("service_token", "service", json!(secret)).refused(400, "invalid_request");
+        let origin = format!("https://{}.example", secret.to_lowercase());
+        order("widget_key", "origins", json!([origin])).refused(400, "invalid_request");
+        let many = json!({"created_by": format!("server_key:{secret}")});
+        toy.admin("POST", "/v1/workspaces/acme/credentials/revoke", &many).refused(400, "invalid_request");
+        // A page of that name is told of, and its name is not.
+        let page = [("authorization", bearer.as_str()), ("origin", origin.as_str())];
+        toy.send("GET", "/v1/whoami", &page, "").refused(403, "server_key_in_browser");
+        toy.advance(61);
+        for (name, object) in toy.objects.borrow().iter() {
+            for (row, value) in &object.rows {
+                let stored = format!("{row} {}", String::from_utf8_lossy(value)).to_lowercase();
+                let hidden = &secret.to_lowercase()[secret.len() - 26..];
+                assert!(!stored.contains(hidden), "{name:?} {row}");
+            }
+        }
+    }
+    let seen = toy.admin("GET", &format!("/v1/credentials/{id}"), &json!(null)).ok(200).json["seen_in_browser"].clone();
+    assert!(seen["at"].is_string() && seen["origin"].is_null(), "{seen}");
+}
+
+/// Where a key can stand in a request, beside where it belongs.
+const HEADERS: [&str; 16] = [
+    "authorization",
+    "x-api-key",
+    "x-service-token",
+    "x-service-name",
+    "proxy-authorization",
+    "cookie",
+    "user-agent",
+    "referer",
+    "origin",
+    "idempotency-key",
+    "accept",
+    "content-type",
+    "x-request-id",
+    "x-client",
+    "x-forwarded-for",
+    "host",
+];
+
+#[test]
+fn l6_a_servers_credential_stands_in_no_answer_log_audit_or_row_wherever_it_was_sent() {
+    let toy = Toy::new("default");
+    toy.workspace("acme");
+    let every = json!({"scopes": ["admin", "messages:read", "messages:write"], "tier": "standard"});
+    let (id, key) = toy.server_key("acme", "live", &every);
+    let (_, token) = toy.service_token("acme", "live", "a", &every);
+    let old = key.clone();
+    let key = toy.admin("POST", &format!("/v1/credentials/{id}/rotate"), &json!({})).ok(201).text_at("secret");
+    let (_, wk) = toy.widget_key("acme", "live", &[ORIGIN]);
+    let bearer = format!("Bearer {key}");
+    let secrets = [key.as_str(), token.as_str(), old.as_str()];
+    let hidden: Vec<&str> = secrets.iter().map(|secret| &secret[secret.len() - 24..]).collect();
+    let check = |answer: &Answer, what: &str| {
+        let said = format!("{} {:?} {}", answer.text, answer.headers, answer.log);
+        assert!(answer.status != 500 && !hidden.iter().any(|secret| said.contains(secret)), "{what}: {said}");
+    };
+    let calls = [
+        ("GET", "/v1/whoami".to_owned()),
+        ("GET", "/v1/credentials".to_owned()),
+        ("POST", "/v1/credentials".to_owned()),
+        ("GET", format!("/v1/credentials/{id}/usage")),
+        ("GET", "/v1/audit".to_owned()),
+        ("POST", format!("/w/{wk}/conversations")),
+        ("OPTIONS", format!("/w/{wk}/conversations")),
+        ("GET", "/healthz".to_owned()),
+        ("GET", "/nothing".to_owned()),
+    ];
+    for (method, path) in &calls {
+        for secret in secrets {
+            for value in
+                [secret.to_owned(), format!("Bearer {secret}"), format!("Basic {secret}"), format!("a, {secret}")]
+            {
+                for name in HEADERS {
+                    let more = [("authorization", bearer.as_str()), (name, value.as_str())];
+                    for headers in [&more[1..], &more] {
+                        // The one place that repeats what was sent: a preflight tells the page its own origin.
+                        if !(*method == "OPTIONS" && name == "origin") {
+                            check(&toy.exchange(method, path, headers, ""), &format!("{method} {path} {name}"));
+                        }
+                        toy.advance(1);
+                    }
+                }
+            }
+            let good = [("authorization", bearer.as_str())];
+            for path in [
+                format!("{path}/{secret}"),
+                format!("/{secret}{path}"),
+                format!("{path}?{secret}=1"),
+                format!("{path}?cursor={secret}&workspace={secret}"),
+            ] {
+                check(&toy.exchange(method, &path, &good, ""), &path);
+                check(&toy.exchange(method, &path, &[("origin", ORIGIN)], ""), &path);
+            }
+            for member in [
+                "name",
+                "kind",
+                "workspace",
+                "environment",
+                "service",
+                "scopes",
+                "tier",
+                "limits",
+                "allowed_addresses",
+                "origins",
+                "reason",
+                secret,
+            ] {
+                let mut body = json!({"kind": "service_token", "environment": "live", "name": "n", "service": "a"});
+                for value in [json!(secret), json!([secret]), json!({secret: secret}), json!([{secret: [secret]}])] {
+                    body[member] = value;
+                    check(&toy.exchange(method, path, &good, &body.to_string()), &format!("{method} {path} {body}"));
+                    toy.advance(1);
+                }
+            }
+        }
+    }
+    toy.advance(3_600);
+    for path in
+        ["/v1/audit?workspace=acme", "/v1/audit/export?workspace=acme", "/v1/audit", "/v1/credentials?workspace=acme"]
+    {
+        check(&toy.admin("GET", path, &json!(null)).ok(200), path);
+    }
+    // What was handed out on the way, too.
+    let issued = toy.issued.borrow();
+    assert!(issued.iter().any(|secret| secret.as_str() == key));
+    for (name, object) in toy.objects.borrow().iter() {
+        for (row, value) in &object.rows {
+            let stored = format!("{} {row} {}", name.1, String::from_utf8_lossy(value));
+            for secret in issued.iter() {
+                assert!(!stored.contains(&secret[secret.len() - 24..]), "{name:?} {row}");
+            }
+        }
+    }
 }
 
 #[test]

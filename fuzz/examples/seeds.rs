@@ -7,7 +7,7 @@ use claviger::{
     policy,
 };
 use claviger_fuzz::{
-    checks::{ALL, chain::EXPORT, credential::ISSUED, jws, scene, wire},
+    checks::{ALL, chain::EXPORT, credential::ISSUED, jws, opaque, scene, wire},
     lawful::{OTHER_ROOT, ROOT, open},
 };
 use std::{collections::BTreeSet, fs, path::Path};
@@ -29,6 +29,14 @@ const ROAD: &[&str] = &[
     "+3601\n---\nGET /v1/audit/export?workspace=acme&after=1\nauthorization: Convex {deploy}\naccept: application/x-ndjson\n---\nGET /v1/audit/export\nauthorization: Convex {deploy}\n---\nGET /v1/audit/verify?workspace=acme&after=1&limit=1\nauthorization: Convex {deploy}\n---\nGET /v1/audit/checkpoints\nauthorization: Convex {deploy}",
 ];
 
+/// With what a customer's server and an operator's service hold.
+const SERVERS: &[&str] = &[
+    "GET /v1/whoami\nauthorization: Bearer {server}\nx-client: 192.0.2.7\n---\nPOST /v1/credentials/{server_id}/rotate\nx-api-key: {server}\n\n{\"overlap_seconds\":30}\n---\nGET /v1/whoami\nauthorization: Bearer {made}\n---\n+31\n---\nGET /v1/whoami\nauthorization: Bearer {server}\n---\nPOST /v1/self/revoke\nauthorization: Bearer {made}",
+    "POST /v1/credentials\nauthorization: Bearer {server}\nidempotency-key: k\n\n{\"kind\":\"service_token\",\"environment\":\"live\",\"name\":\"n\",\"service\":\"b\",\"tier\":\"enterprise\",\"limits\":{\"requests\":[{\"limit\":2,\"window_seconds\":60}]},\"allowed_addresses\":[\"192.0.2.0/24\"],\"expires_in\":60}\n---\nGET /v1/whoami\nx-service-token: {made}\nx-service-name: b\nx-client: 192.0.2.7\n---\n+61\n---\nGET /v1/whoami\nx-service-token: {made}\nx-service-name: b\nx-client: 192.0.2.7",
+    "GET /v1/conversations/{conversation}/messages\nx-service-token: {service}\nx-service-name: a\n---\nGET /v1/whoami\nx-service-token: {service}\nx-service-name: b\n---\nGET /v1/whoami\nauthorization: Bearer {server}\norigin: https://a.example\n---\nPOST /w/{server}/conversations\norigin: https://a.example\n---\nGET /v1/credentials/{server_id}\nauthorization: Convex {deploy}",
+    "GET /v1/credentials/{server_id}/usage?bucket=minute&from=2026-01-01T00:00:00Z\nauthorization: Bearer {server}\n---\nPATCH /v1/credentials/{server_id}\nauthorization: Bearer {server}\n\n{\"scopes\":[],\"tier\":\"free\",\"allowed_addresses\":[\"2001:db8::/32\"]}\n---\nGET /v1/audit\nauthorization: Bearer {server}\n---\nPOST /v1/credentials/{server_id}/rotate/finish\nauthorization: Convex {deploy}",
+];
+
 const HEADERS: &[&str] = &[
     "Authorization: Bearer {0}",
     "Authorization: bearer {1}",
@@ -42,6 +50,25 @@ const HEADERS: &[&str] = &[
     "Authorization: Convex  {2}",
     "X-Service-Token: {0}",
     "Cookie: a",
+    "Authorization: Bearer {a}",
+    "X-Api-Key: {b}",
+    "X-Service-Token: {c}\nX-Service-Name: a",
+    "X-Service-Name: a, b\nX-Service-Token: {d}",
+    "X-Service-Token: {d}\nX-Service-Token: {d}",
+    "Authorization: Bearer {c}",
+    "X-Service-Token: {a}",
+];
+
+const ORDER: &[&str] = &[
+    "\"scopes\":[\"messages:read\",\"admin\"]",
+    "\"scopes\":[\"admin\",\"admin\"],\"expires_in\":60",
+    "\"tier\":\"enterprise\",\"limits\":{\"requests\":[{\"limit\":1000,\"window_seconds\":60},{\"limit\":5,\"window_seconds\":1}],\"tokens\":[{\"limit\":4294967295,\"window_seconds\":2678400}]}",
+    "\"tier\":\"enterprise\",\"limits\":{\"requests\":[{\"window_seconds\":60,\"limit\":0}],\"tokens\":[]}",
+    "\"tier\":\"standard\",\"limits\":null,\"scopes\":[],\"origins\":[]",
+    "\"allowed_addresses\":[\"192.0.2.0/24\",\"2001:db8::/32\",\"198.51.100.7\"]",
+    "\"allowed_addresses\":[\"192.0.2.1/24\",\"::ffff:192.0.2.1\",\"::/0\",\"0.0.0.0/0\"]",
+    "\"expires_in\":316224001,\"tier\":\"free\"",
+    "\"service\":\"a\"",
 ];
 
 const TEXTS: &[(&str, &[&str])] = &[
@@ -162,12 +189,14 @@ fn seeds(name: &str) -> Vec<Vec<u8>> {
         "chain" => chain(),
         "header" => bytes(HEADERS),
         "jws" => jws(),
+        "opaque" => opaque_credentials(),
+        "order" => bytes(ORDER),
         "limit" => vec![
             vec![0; 40],
             (0..90).collect(),
             [1, 0, 60, 9, 0, 10].into_iter().chain([3, 232, 1].repeat(30)).collect(),
         ],
-        "road" => bytes(ROAD),
+        "road" => [bytes(ROAD), bytes(SERVERS)].concat(),
         "root_secrets" => root_secrets(),
         "row" => (0..40).map(|number| vec![number, number / 2, number * 5, 1, b'a' + number]).collect(),
         "wire" => rows(),
@@ -189,6 +218,13 @@ fn credentials() -> Vec<Vec<u8>> {
     };
     let edits = (0..3).map(|which| vec![which, 20, 1, b'A']);
     ISSUED.iter().map(|text| text.clone().into_bytes()).chain(ISSUED.iter().take(3).map(fields)).chain(edits).collect()
+}
+
+/// Each shape as it is, edits of it, and dice.
+fn opaque_credentials() -> Vec<Vec<u8>> {
+    let edits = (0..4).map(|which| vec![which, 20, 1, b'A']);
+    let dice = (0..4).map(|shape| [&[shape], [7 * shape; 32].as_slice()].concat());
+    opaque::ISSUED.iter().map(|text| text.clone().into_bytes()).chain(edits).chain(dice).collect()
 }
 
 /// An export, whole and cut off, its lines, edits of it, and members of events.

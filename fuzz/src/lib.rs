@@ -4,6 +4,8 @@
 
 #[path = "../../tests/lawful/mod.rs"]
 pub mod lawful;
+#[path = "../../tests/lawful/opaque.rs"]
+pub mod opaque;
 #[path = "../../tests/lawful/tokens.rs"]
 pub mod tokens;
 #[path = "../../tests/toy/mod.rs"]

@@ -2,7 +2,7 @@
 
 use super::{
     Notes, audit,
-    believe::{Call, believe},
+    believe::{Call, believe, decline},
     bulk,
     config::Config,
     conversations, credentials, identity_secrets, making,
@@ -52,13 +52,14 @@ pub async fn call(
     super::refuse_credentials_in(request.query(), &door, presented.is_some())?;
     let verified = presented.ok_or(Reason::CredentialMissing)?;
     notes.kind = Some(verified.kind().as_str());
-    action.admits(verified.kind())?;
     let needs = action.needs(verified.kind(), &config.policy);
     // Whoever finds a leaked key can always kill it.
     let cost = u32::from(action != Action::RevokeSelf);
-    let believed =
-        believe(verified, Call { name: route::name(action).to_owned(), needs, cost, request, config }, world, notes);
-    let (principal, by) = believed.await?;
+    let call = Call { name: route::name(action).to_owned(), needs, cost, request, config };
+    if action.admits(verified.kind()).is_err() {
+        return Err(decline(verified, call, world, notes).await);
+    }
+    let (principal, by) = believe(verified, call, world, notes).await?;
     let admitted = meter(authorize(principal, action, &config.policy)?)?;
     admitted.quotas().clone_into(&mut notes.quotas);
     let asked = Asked { admitted: &admitted, id, request, config, by };

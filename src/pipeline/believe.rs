@@ -58,6 +58,21 @@ pub async fn believe(
     }
 }
 
+/// Refuses a credential that a call does not take. A server's that comes from a browser has leaked, wherever it was put: its
+/// own object is told, and the answer says so.
+pub async fn decline(verified: Verified, call: Call<'_>, world: &impl World, notes: &mut Notes) -> Reason {
+    let kind = verified.kind();
+    let declined = Reason::KindNotAllowed(kind.as_str().to_owned());
+    notes.kind = Some(kind.as_str());
+    let is_servers =
+        matches!(kind, CredentialKind::DeployKey | CredentialKind::ServerKey | CredentialKind::ServiceToken);
+    if !is_servers || browser(call.config, world).is_none() {
+        return declined;
+    }
+    // Nobody is believed in a browser: what comes back says why not.
+    believe(verified, call, world, notes).await.err().unwrap_or(declined)
+}
+
 async fn believe_deploy_key(
     key: DeployKey,
     call: Call<'_>,
@@ -72,7 +87,7 @@ async fn believe_deploy_key(
         network: address(config, world).map(network_of),
     };
     let used = Use { id: key.id.clone(), by: by.clone(), call: call.name, deployment: config.deployment.clone() };
-    if browser(world).is_some() {
+    if browser(config, world).is_some() {
         return Err(refuse(used, Reason::BrowserNotAllowed, world).await);
     }
     let principal = authenticate(key, config.stage, used, world).await?;
@@ -95,7 +110,7 @@ async fn believe_opaque(
         service,
         address: address.map(|address| address.to_string()),
         network: network.clone(),
-        browser: browser(world),
+        browser: browser(call.config, world),
         cost: call.cost,
         request_id: call.request.id.clone(),
     };
@@ -110,12 +125,13 @@ async fn believe_opaque(
 
 /// Whether a browser sends this, and from which page: empty where it does not say so soundly. `Sec-Fetch-Mode` alone proves
 /// nothing: Node's `fetch` sends it.
-fn browser(world: &impl World) -> Option<String> {
+fn browser(config: &Config, world: &impl World) -> Option<String> {
     let origin = world.header("origin");
     if origin.is_none() && world.header("sec-fetch-site").is_none() {
         return None;
     }
-    // What is recorded is parsed: a sound origin, or nothing.
+    // What is recorded is parsed: a sound origin in which nobody has hidden a credential, or nothing.
+    let origin = origin.filter(|text| !config.door().is_like_credential(text));
     let origin = origin.and_then(|text| Origin::parse(&text, Environment::Test).ok());
     Some(origin.map(|origin| origin.as_str().to_owned()).unwrap_or_default())
 }

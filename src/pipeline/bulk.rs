@@ -24,10 +24,15 @@ pub async fn revoke(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
     let named = WorkspaceId::try_from(asked.id.to_owned()).map_err(|_| Reason::NotFound)?;
     let workspace = asked.workspace_of(Some(named))?;
     let (_, mut fields) = body::read(world).await?;
+    let created_by = fields.optional_text("created_by", 200)?;
+    // Kept until all have ended. An id is as long as many a secret, and no credential.
+    if created_by.as_deref().is_some_and(|actor| asked.config.door().is_like_credential(actor)) {
+        return Err(Reason::invalid("created_by", "Whoever made them, as `<kind>:<id>`: never a credential itself."));
+    }
     let environment = asked.environment(fields.optional_text("environment", 8)?)?;
     let which = Which {
         environment,
-        created_by: fields.optional_text("created_by", 200)?,
+        created_by,
         reason: fields.label("reason", 200, &asked.config.door())?,
         until: body::moment("made_until", fields.optional_text("made_until", 40)?)?,
     };

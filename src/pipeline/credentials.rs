@@ -76,7 +76,7 @@ pub async fn change(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
     match &record.key {
         None => {
             order::refuse_key_members(&mut fields)?;
-            change.origins = order::origins(&mut fields, record.environment)?;
+            change.origins = order::origins(&mut fields, record.environment, asked)?;
         }
         Some(key) => {
             change.scopes = order::scopes(&mut fields, asked)?;

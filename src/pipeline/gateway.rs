@@ -2,7 +2,7 @@
 
 use super::{
     Notes,
-    believe::{Call, believe},
+    believe::{Call, believe, decline},
     config::Config,
     reply::{Body, Reply},
 };
@@ -27,9 +27,11 @@ pub async fn call(request: &Request, config: &Config, world: &impl World, notes:
     super::refuse_credentials_in(request.query(), &door, presented.is_some())?;
     let verified = presented.ok_or(Reason::CredentialMissing)?;
     notes.kind = Some(verified.kind().as_str());
-    route.admits(verified.kind())?;
     let needs = route.needs(verified.kind(), &config.policy);
     let call = Call { name: route.name(), needs, cost: 1, request, config };
+    if route.admits(verified.kind()).is_err() {
+        return Err(decline(verified, call, world, notes).await);
+    }
     let (principal, _) = believe(verified, call, world, notes).await?;
     let admitted = meter(authorize_route(principal, number, &config.policy)?)?;
     notes.quotas = admitted.quotas().to_vec();

@@ -41,7 +41,7 @@ pub async fn create(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
     let ordered = match kind {
         CredentialKind::WidgetKey => {
             order::refuse_key_members(&mut fields)?;
-            Ordered::Widget(required("origins", order::origins(&mut fields, environment)?)?)
+            Ordered::Widget(required("origins", order::origins(&mut fields, environment, asked)?)?)
         }
         _ => Ordered::Key(Box::new(key_part(kind, &mut fields, asked)?)),
     };
@@ -117,7 +117,7 @@ fn key_part(kind: CredentialKind, fields: &mut Fields, asked: &Asked<'_>) -> Res
         ));
     }
     let service = match kind {
-        CredentialKind::ServiceToken => Some(order::service(fields)?),
+        CredentialKind::ServiceToken => Some(order::service(fields, asked)?),
         _ => None,
     };
     let plan = order::plan(fields, asked, None)?.unwrap_or(Plan { tier: None, numbers: None });

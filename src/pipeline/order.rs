@@ -78,12 +78,14 @@ fn numbers(member: Member) -> Result<Numbers, Reason> {
     let unfit = || {
         Reason::invalid(
             "limits",
-            "An object with `requests`, `tokens` or both: lists of 1 to 8 windows of `limit` and `window_seconds`.",
+            "An object with `requests`, and `tokens` if wanted: lists of 1 to 8 windows of `limit` and `window_seconds`.",
         )
     };
     let Member::Object(mut members) = member else { return Err(unfit()) };
     let mut windows = |name: &str| match members.take(name) {
         None | Some(Member::Null) => Ok(Vec::new()),
+        // An empty list, as a credential without such windows is shown.
+        Some(Member::Texts(items)) if items.is_empty() => Ok(Vec::new()),
         Some(Member::List(items)) => items.into_iter().map(|item| window(name, item).ok_or_else(unfit)).collect(),
         Some(_) => Err(unfit()),
     };
@@ -136,12 +138,23 @@ pub fn addresses(fields: &mut Fields, asked: &Asked<'_>) -> Result<Option<Vec<Ad
 }
 
 /// The origins that are asked for.
-pub fn origins(fields: &mut Fields, environment: Environment) -> Result<Option<Vec<Origin>>, Reason> {
+pub fn origins(
+    fields: &mut Fields,
+    environment: Environment,
+    asked: &Asked<'_>,
+) -> Result<Option<Vec<Origin>>, Reason> {
     let Some(texts) = fields.optional_texts("origins", MAX_LISTED)? else {
         return Ok(None);
     };
     if texts.is_empty() {
         return Err(Reason::invalid("origins", "List at least one origin."));
+    }
+    // Kept and shown, like a name; but the names of hosts may be as long as any secret.
+    if texts.iter().any(|text| asked.config.door().is_like_credential(text)) {
+        return Err(Reason::invalid(
+            "origins",
+            "This looks like a credential, which has no place here: treat it as leaked.",
+        ));
     }
     let mut origins = Vec::new();
     for text in &texts {
@@ -168,8 +181,8 @@ pub fn refuse_key_members(fields: &mut Fields) -> Result<(), Reason> {
 }
 
 /// The name of the service that a token is for: it stands in a header.
-pub fn service(fields: &mut Fields) -> Result<String, Reason> {
-    let name = required("service", fields.optional_text("service", 64)?)?;
+pub fn service(fields: &mut Fields, asked: &Asked<'_>) -> Result<String, Reason> {
+    let name = required("service", fields.label("service", 64, &asked.config.door())?)?;
     let is_sound = name.starts_with(|first: char| first.is_ascii_alphanumeric())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
     if is_sound {

@@ -1,13 +1,15 @@
 //! `/w/{widget_key}`: what a browser on a customer's page may do, across origins and without cookies.
 
 use super::{
-    Notes, body,
+    Notes,
+    believe::{Call, decline},
+    body,
     config::Config,
     conversations::{after, appended, page},
     identity,
     network::network,
     reply::Reply,
-    retry,
+    retry, route,
 };
 use crate::{
     audit::By,
@@ -50,7 +52,10 @@ struct Closed {
 pub fn preflight(key: &str, config: &Config, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
     config.widget()?;
     notes.is_widget = true;
-    widget_key(config.door().in_path(key)?)?;
+    match config.door().in_path(key)? {
+        Verified::WidgetKey(_) => {}
+        other => return Err(Reason::KindNotAllowed(other.kind().as_str().to_owned())),
+    }
     notes.readable_by = world.header("origin");
     Ok(Reply::empty(204)
         .with("access-control-allow-methods", "GET, POST")
@@ -71,13 +76,23 @@ pub async fn call(
     let policy = config.widget()?;
     notes.is_widget = true;
     let door = config.door();
-    let key = widget_key(door.in_path(key)?)?;
+    let call = Call { name: route::name(action).to_owned(), needs: None, cost: 0, request, config };
+    let key = match door.in_path(key)? {
+        Verified::WidgetKey(key) => key,
+        other => return Err(decline(other, call, world, notes).await),
+    };
     notes.kind = Some(CredentialKind::WidgetKey.as_str());
     notes.credential = Some(key.id.as_str().to_owned());
     notes.workspace = key.id.workspace().map(String::from);
     let presented = door.in_headers(world)?;
     super::refuse_credentials_in(request.query(), &door, presented.is_some())?;
-    let history = history_secret(action, presented)?;
+    let history = match presented {
+        None if action == Action::OpenConversation => None,
+        None => return Err(Reason::CredentialMissing),
+        Some(Verified::HistorySecret(secret)) if action.admits(CredentialKind::HistorySecret).is_ok() => Some(secret),
+        // A second widget key beside the one in the path, too.
+        Some(other) => return Err(decline(other, call, world, notes).await),
+    };
 
     // A genuine secret that does not fit is refused after the key's shard was asked: only that knows whether the page may
     // read why.
@@ -268,28 +283,5 @@ async fn close(talk: &Talk, world: &impl World) -> Result<Reply, Reason> {
     match talk.ask(Command::Close(talk.secret.generation), world).await? {
         Answer::Closed(at) => Reply::json(200, &Closed { status: "closed", closed_at: at.rfc3339() }),
         _ => Err(Reason::Unavailable),
-    }
-}
-
-fn widget_key(presented: Verified) -> Result<WidgetKey, Reason> {
-    match presented {
-        Verified::WidgetKey(key) => Ok(key),
-        other => Err(Reason::KindNotAllowed(other.kind().as_str().to_owned())),
-    }
-}
-
-/// The credential beside the key: none to open a conversation, and a history secret for all else.
-fn history_secret(action: Action, presented: Option<Verified>) -> Result<Option<HistorySecret>, Reason> {
-    match presented {
-        None if action == Action::OpenConversation => Ok(None),
-        None => Err(Reason::CredentialMissing),
-        Some(verified) => {
-            action.admits(verified.kind())?;
-            match verified {
-                Verified::HistorySecret(secret) => Ok(Some(secret)),
-                // A second widget key beside the one in the path.
-                other => Err(Reason::KindNotAllowed(other.kind().as_str().to_owned())),
-            }
-        }
     }
 }

@@ -3,7 +3,7 @@
 
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use claviger::{
-    credential::{DeployKey, HistorySecret, Kind, WidgetKey},
+    credential::{DeployKey, HistorySecret, Kind, ServerKey, ServiceToken, WidgetKey},
     id::{ConversationId, CredentialId, Environment, Stage, WorkspaceId},
     keyring::{KeyRing, Purpose},
     time::Timestamp,
@@ -68,6 +68,8 @@ pub fn believed(text: &str, brand: &str, ring: &KeyRing) -> bool {
     matches!(WidgetKey::verify(text, brand, ring), Some(Ok(_)))
         || matches!(HistorySecret::verify(text, brand, ring), Some(Ok(_)))
         || matches!(DeployKey::verify(text, brand, ring), Some(Ok(_)))
+        || matches!(ServerKey::verify(text, brand, ring), Some(Ok(_)))
+        || matches!(ServiceToken::verify(text, brand, ring), Some(Ok(_)))
 }
 
 #[track_caller]

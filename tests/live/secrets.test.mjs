@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { randomInt } from "node:crypto";
 import { Agent, request } from "node:http";
 import { after, before, test } from "node:test";
-import { SPELLINGS, bytesOf, dice, filesOf, plantCanaries, routes, scanner } from "../support/canaries.mjs";
+import { SERVICE, SPELLINGS, bytesOf, dice, endOf, filesOf, plantCanaries, routes, scanner } from "../support/canaries.mjs";
 import { startWorker } from "../support/worker.mjs";
 
 const SEED = Number(process.env.SEED ?? randomInt(2 ** 31));
@@ -17,6 +17,11 @@ messages_per_minute = 1000000
 messages_per_minute_per_conversation = 1000000
 conversations_per_hour = 1000000
 conversations_per_hour_per_key = 16000000
+[scopes]
+"conversations:read" = "List conversations"
+"messages:read" = "Read messages"
+"messages:write" = "Reply to visitors"
+admin = { says = "Full access to the workspace", implies = "*" }
 `;
 
 const PARAMETERS = ["workspace", "cursor", "status", "kind", "environment", "limit", "after", "access_token", "id", "q"];
@@ -31,7 +36,7 @@ const HEADERS = [
 
 const MEMBERS = [
   ...["name", "id", "kind", "workspace", "environment", "origins", "expires_in", "expires_at", "overlap_seconds", "reason", "scopes", "tier"],
-  ...["allowed_addresses", "identity", "client_name", "unknown"],
+  ...["allowed_addresses", "limits", "service", "created_by", "made_until", "identity", "client_name", "unknown"],
 ];
 
 const NEW_KEY = { kind: "widget_key", environment: "live", name: "n", origins: ["https://shop.example"] };
@@ -92,15 +97,26 @@ async function sendAndScan(call, what) {
   assert.deepEqual(find(told(answer)), [], `${what}, SEED=${SEED}: ${told(answer)}`);
 }
 
-/** A good call of this route. */
+/** Whoever may call a server's route, as each of them says so. */
+const CALLERS = {
+  deployKey: () => ({ Authorization: `Convex ${worker.deployKey}` }),
+  serverKey: () => ({ Authorization: `Bearer ${world.server.secret}` }),
+  apiKey: () => ({ "X-Api-Key": world.server.secret }),
+  serviceToken: () => ({ "X-Service-Token": world.service, "X-Service-Name": SERVICE }),
+};
+
+/** A good call of this route; what ends its caller is called by somebody whom nobody will miss. */
 function goodCall({ method, pattern }) {
   const isPage = pattern.startsWith("/w/");
-  const id = pattern.startsWith("/v1/workspaces") ? "acme" : pattern.startsWith("/v1/credentials") ? world.key.id : world.visitor.conversation;
+  const isUsage = pattern.endsWith("/usage");
+  const id = isUsage ? world.server.id : pattern.startsWith("/v1/workspaces") ? "acme" : pattern.startsWith("/v1/credentials") ? world.key.id : world.visitor.conversation;
   const path = pattern.replace("{widget_key}", world.key.secret).replace("{id}", id);
   const isList = method === "GET" && /^\/v1\/(credentials|conversations)$/.test(pattern);
   const opens = pattern === "/w/{widget_key}/conversations";
-  const bearer = isPage ? `Bearer ${world.visitor.history_secret}` : `Convex ${worker.deployKey}`;
-  const headers = { ...(isPage && { Origin: world.site }), ...(!opens && { Authorization: bearer }), "Content-Type": "application/json" };
+  const isEnd = pattern === "/v1/self/revoke";
+  const server = isEnd ? { Authorization: `Bearer ${world.spare}` } : CALLERS[pick(Object.keys(CALLERS))]();
+  const caller = isPage ? { Authorization: `Bearer ${world.visitor.history_secret}` } : server;
+  const headers = { ...(isPage && { Origin: world.site }), ...(!opens && caller), "Content-Type": "application/json" };
   const body = method === "GET" ? undefined : JSON.stringify(BODIES[`${method} ${pattern}`] ?? {});
   return { method, path: isList ? `${path}?workspace=acme` : path, headers, body };
 }
@@ -223,7 +239,10 @@ test("the_scanner_finds_every_kind_in_every_spelling", () => {
     for (const [spelling, spell] of Object.entries(SPELLINGS)) {
       assert.ok(find(`x${spell(secret)}x`).includes(name), `${name} ${spelling}`);
     }
-    assert.ok(find(Buffer.concat([Buffer.from([0xff, 0]), bytesOf(secret)])).includes(name), `${name} decoded`);
+    const decoded = bytesOf(secret);
+    if (decoded) assert.ok(find(Buffer.concat([Buffer.from([0xff, 0]), decoded])).includes(name), `${name} decoded`);
+    assert.ok(find(endOf(secret)).includes(name), `the end of ${name}`);
   }
   assert.deepEqual(find(`{"id":"${world.key.id}","hint":"clv_wk_live_…${world.key.secret.slice(-4)}"}`), []);
+  assert.deepEqual(find(`{"hint":"clv_live_…${world.server.secret.slice(-4)}","object":"sk_live_${world.server.secret.slice(9, 17)}"}`), []);
 });

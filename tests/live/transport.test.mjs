@@ -112,6 +112,48 @@ test("b1_b2_b11_every_changed_character_of_a_key_and_every_truncation_is_refused
   assert.equal(readdirSync(worker.state, { recursive: true }).length, before, "a stranger makes no object");
 });
 
+test("a2_to_b2_a_servers_credential_has_one_spelling_in_its_own_header_and_a_stranger_makes_no_object", async () => {
+  const order = { kind: "server_key", workspace: "acme", environment: "live", name: "n" };
+  const server = (await worker.api("POST", "/v1/credentials", { body: order })).json.secret;
+  const body = { ...order, kind: "service_token", service: "spine" };
+  const token = (await worker.api("POST", "/v1/credentials", { body })).json.secret;
+  const named = "X-Service-Name: spine";
+  const bearer = `Authorization: Bearer ${server}`;
+  for (const lines of [
+    // The runtime takes blanks around a value away.
+    [bearer], [`Authorization:\t  bEARER ${server} \t`], [`x-api-key: ${server}`], [`X-API-KEY:   ${server}  `],
+    [`X-Service-Token: ${token}`, named], [`x-service-token:  ${token} `, "X-SERVICE-NAME:  spine "], [bearer, named],
+  ]) {
+    assert.equal((await get("/v1/whoami", ...lines)).status, 200, lines.join());
+  }
+  const before = readdirSync(worker.state, { recursive: true }).length;
+  for (const lines of [
+    [bearer, bearer], [bearer, `X-Api-Key: ${server}`], [bearer, "X-Api-Key:"], [`X-Api-Key: ${server}`, `x-api-key: ${server}`],
+    [bearer, `X-Service-Token: ${token}`, named], [`X-Service-Token: ${token}`, named, named], [`${bearer}, Bearer ${server}`],
+  ]) {
+    assertRefused(await get("/v1/whoami", ...lines), 400, "ambiguous_credential", lines.join());
+  }
+  const wrong = [` ${server}`, `\t${server}`, `${server},`, `${server}\u00e9`, `\u200b${server}`, server.replace("_live_", "_test_"), token, "%63" + server.slice(1)];
+  for (const text of wrong) assertRefused(await get("/v1/whoami", `Authorization: Bearer ${text}`), 401, "invalid_credential", text);
+  for (const scheme of ["Bearer\t", "Bearer", "Basic ", "Convex ", "Token ", ""]) {
+    assertRefused(await get("/v1/whoami", `Authorization: ${scheme}${server}`), 401, "invalid_credential", scheme);
+  }
+  const changed = [server, token].flatMap((text) => [...text].map((c, at) => text.slice(0, at) + (c === "A" ? "B" : "A") + text.slice(at + 1)));
+  const cut = [server, token].flatMap((text) => [...text].map((_, at) => text.slice(0, at)));
+  const all = [...changed, ...cut].filter((text) => text !== server && text !== token);
+  const sent = all.flatMap((text) => [[`Authorization: Bearer ${text}`], [`X-Api-Key: ${text}`], [`X-Service-Token: ${text}`, named]]);
+  const statuses = new Set();
+  for (let at = 0; at < sent.length; at += 50) {
+    const answers = await Promise.all(sent.slice(at, at + 50).map((lines) => get("/v1/whoami", ...lines)));
+    for (const { status } of answers) statuses.add(status);
+  }
+  assert.deepEqual([...statuses], [401]);
+  assert.equal(readdirSync(worker.state, { recursive: true }).length, before, "a stranger makes no object");
+  assertRefused(await get("/v1/whoami", bearer, `Origin: ${SITE}`), 403, "server_key_in_browser");
+  assertRefused(await get(`/w/${server}/conversations/x/messages`, `Origin: ${SITE}`), 403, "server_key_in_browser");
+  assertRefused(await read(bearer), 403, "server_key_in_browser");
+});
+
 test("a19_b17_b35_a_kind_opens_only_what_takes_it", async () => {
   assertRefused(await get("/v1/whoami", `Authorization: Bearer ${worker.deployKey}`), 401, "invalid_credential");
   assertRefused(await get("/v1/whoami", `x-api-key: ${worker.deployKey}`), 401, "invalid_credential");
@@ -121,7 +163,7 @@ test("a19_b17_b35_a_kind_opens_only_what_takes_it", async () => {
   }
   assertRefused(await get("/v1/whoami", `x-api-key: ${secret}`), 401, "invalid_credential");
   assertRefused(await read(`x-api-key: ${secret}`), 401, "invalid_credential");
-  assertRefused(await read(deploy), 403, "credential_kind_not_allowed");
+  assertRefused(await read(deploy), 403, "server_key_in_browser");
   assertRefused(await read(`Authorization: Bearer ${key}`), 403, "credential_kind_not_allowed");
   assertRefused(await get(`/w/${secret}/conversations/x/messages`), 403, "credential_kind_not_allowed");
   assertRefused(await get(`/w/${worker.deployKey}/conversations/x/messages`), 401, "invalid_credential");

@@ -7,6 +7,8 @@ import { cli } from "./worker.mjs";
 
 const SITE = "https://shop.example";
 const forge = (text) => text.slice(0, -4) + "AAAA";
+/** A service's own name, which stands beside its token. */
+export const SERVICE = "capture-spine";
 
 /** A visitor's identity, as a customer's server signs it (RFC 7515, HS256). */
 function sign({ kid, secret }, claims) {
@@ -19,8 +21,8 @@ function sign({ kid, secret }, claims) {
 /**
  * A shop with a conversation, and a secret of every kind that there is. A new kind is one more member of `secrets`.
  *
- * @returns {Promise<{secrets: Record<string, string>, key: object, visitor: object, site: string}>} `key` and `visitor`
- *   are alive: what was rotated out stands among the secrets too
+ * @returns {Promise<{secrets: Record<string, string>, key: object, server: object, service: string, spare: string, visitor: object,
+ *   site: string}>} `key`, `server`, `service` and `visitor` are alive: what was rotated out stands among the secrets too
  */
 export async function plantCanaries(worker) {
   const page = { key: null, headers: { origin: SITE } };
@@ -33,6 +35,14 @@ export async function plantCanaries(worker) {
   const next = (await worker.api("POST", path, { key: visitor.history_secret, scheme: "Bearer", headers: { origin: SITE } })).json;
   const identity = (await worker.api("POST", "/v1/workspaces/acme/identity-secrets")).json;
   const token = sign(identity, { sub: "ada", aud: "acme" });
+  const scopes = ["admin", "conversations:read", "messages:read", "messages:write"];
+  const serverKey = { kind: "server_key", workspace: "acme", environment: "live", name: "backend", scopes };
+  const order = async (members) => (await worker.api("POST", "/v1/credentials", { body: { ...serverKey, ...members } })).json;
+  const renew = async ({ id }) => (await worker.api("POST", `/v1/credentials/${id}/rotate`, { body: {} })).json;
+  const server = await order({});
+  const service = await order({ kind: "service_token", service: SERVICE });
+  const spare = await order({});
+  const [nextServer, nextService] = [await renew(server), await renew(service)];
   const { ROOT_SECRETS } = worker.vars;
   const secrets = {
     rootEntry: ROOT_SECRETS,
@@ -44,6 +54,13 @@ export async function plantCanaries(worker) {
     rotatedWidgetKey: key.secret,
     historySecret: next.history_secret,
     rotatedHistorySecret: visitor.history_secret,
+    serverKey: nextServer.secret,
+    rotatedServerKey: server.secret,
+    serviceToken: nextService.secret,
+    rotatedServiceToken: service.secret,
+    spareServerKey: spare.secret,
+    forgedServerKey: forge(nextServer.secret),
+    forgedServiceToken: forge(nextService.secret),
     forgedDeployKey: forge(worker.deployKey),
     forgedWidgetKey: forge(rotated.secret),
     forgedHistorySecret: forge(next.history_secret),
@@ -53,7 +70,8 @@ export async function plantCanaries(worker) {
   };
   for (const [name, secret] of Object.entries(secrets)) if (!(secret?.length > 40)) throw new Error(`${name} is no secret: ${secret}`);
   const live = { conversation: visitor.conversation, history_secret: secrets.historySecret };
-  return { secrets, key: { id: key.id, secret: secrets.widgetKey }, visitor: live, site: SITE };
+  const servers = { server: { id: server.id, secret: secrets.serverKey }, service: secrets.serviceToken, spare: spare.secret };
+  return { secrets, ...servers, key: { id: key.id, secret: secrets.widgetKey }, visitor: live, site: SITE };
 }
 
 /** The ways in which a secret is sent; `percentAll` and the cases are what a filter for the plain text would miss. */
@@ -77,17 +95,21 @@ export function routes() {
 
 /** The last 32 bytes that a secret stands for: a key, or a tag; none where it is shorter. */
 export function bytesOf(secret) {
+  if (isOpaque(secret)) return undefined;
   const [, encoded] = /^(?:[^|]*\||.*\.)?(?:[a-z0-9]+_(?:dk|hs|is|wk)_(?:live_|test_)?|[^:]*:(?:deploy_key:)?)?([\w-]+)$/.exec(secret);
   const bytes = Buffer.from(encoded, "base64url").subarray(-32);
   return bytes.length === 32 ? bytes : undefined;
 }
 
+/** The end alone is the secret part: of an opaque credential 24 characters, since 8 before them name its object; else a tag. */
+export const endOf = (secret) => secret.slice(isOpaque(secret) ? -24 : -40);
+const isOpaque = (secret) => /^[a-z0-9]+_(?:st_)?(?:live|test)_[0-9A-Za-z]{32}$/.test(secret);
+
 /** Finds any of `secrets` in text or bytes: in every spelling, in any case, its end alone, and decoded. */
 export function scanner(secrets) {
   const needles = Object.entries(secrets).flatMap(([name, secret]) => {
     const texts = Object.values(SPELLINGS).map((spell) => spell(secret));
-    // The end alone is the tag, which is the secret part of a credential.
-    const folded = [...texts, secret.slice(-40)].map((text) => text.toLowerCase());
+    const folded = [...texts, endOf(secret)].map((text) => text.toLowerCase());
     const decoded = bytesOf(secret);
     return { name, folded: [...new Set(folded)], decoded };
   });

@@ -170,6 +170,19 @@ impl Toy {
         (made.text_at("id"), made.text_at("secret"))
     }
 
+    /// Makes a service token with whatever else `members` say: its id and its text.
+    pub fn service_token(
+        &self,
+        workspace: &str,
+        environment: &str,
+        service: &str,
+        members: &Value,
+    ) -> (String, String) {
+        let mut members = if members.is_null() { json!({}) } else { members.clone() };
+        (members["kind"], members["service"]) = ("service_token".into(), service.into());
+        self.server_key(workspace, environment, &members)
+    }
+
     /// A call of a customer's server.
     pub fn server(&self, key: &str, method: &str, path: &str, body: &Value) -> Answer {
         let bearer = format!("Bearer {key}");

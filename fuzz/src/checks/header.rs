@@ -1,12 +1,13 @@
 //! Credentials in headers: exactly one, in one header, once, behind the scheme of its kind; everything else is refused.
 //!
-//! The input is lines of a head; `{0}` … `{8}` stand for the credentials that were issued.
+//! The input is lines of a head; `{0}` … `{8}` stand for the signed credentials that were issued, `{a}` … `{d}` for the opaque
+//! ones: two server keys and two service tokens.
 
 use super::{
     credential::{ISSUED, RING},
-    text,
+    opaque, text,
 };
-use crate::lawful::BRAND;
+use crate::{lawful::BRAND, opaque::SHAPES};
 use claviger::{
     credential::{CredentialKind, Door},
     error::Reason,
@@ -24,6 +25,9 @@ pub fn check(bytes: &[u8]) {
     let mut input = text(bytes).into_owned();
     for (number, issued) in ISSUED.iter().enumerate() {
         input = input.replace(&format!("{{{number}}}"), issued);
+    }
+    for (letter, issued) in ["{a}", "{b}", "{c}", "{d}"].into_iter().zip(opaque::ISSUED.iter()) {
+        input = input.replace(letter, issued);
     }
     let line = |line: &str| {
         let (name, value) = line.split_once(": ")?;
@@ -43,7 +47,11 @@ fn expected(head: &Head) -> Option<Option<CredentialKind>> {
     let [(name, value)] = ours.as_slice() else {
         return ours.is_empty().then_some(None);
     };
+    let drawn = |token: &str| Some(SHAPES[opaque::ISSUED.iter().position(|issued| issued == token)?].0);
     let kind = |token: &str| {
+        if let Some(kind) = drawn(token) {
+            return Some(kind).filter(|kind| *kind == CredentialKind::ServerKey);
+        }
         ISSUED.iter().position(|issued| issued == token).map(|place| match place % 3 {
             0 => CredentialKind::WidgetKey,
             1 => CredentialKind::HistorySecret,
@@ -52,7 +60,14 @@ fn expected(head: &Head) -> Option<Option<CredentialKind>> {
     };
     let is = |scheme: &str, known: &str| scheme.eq_ignore_ascii_case(known);
     match (name.as_str(), value.split_once(' ')) {
-        ("x-api-key", None) => kind(value).filter(|kind| *kind == CredentialKind::WidgetKey).map(Some),
+        ("x-api-key", None) => {
+            kind(value).filter(|kind| matches!(kind, CredentialKind::WidgetKey | CredentialKind::ServerKey)).map(Some)
+        }
+        ("x-service-token", None) => {
+            let names: Vec<_> = head.0.iter().filter(|(name, _)| name == "x-service-name").collect();
+            let is_one = names.len() < 2 && !names.iter().any(|(_, name)| name.contains(','));
+            drawn(value).filter(|kind| is_one && *kind == CredentialKind::ServiceToken).map(Some)
+        }
         ("authorization", Some((scheme, token))) if is(scheme, "bearer") => {
             kind(token).filter(|kind| *kind != CredentialKind::DeployKey).map(Some)
         }

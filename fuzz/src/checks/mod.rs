@@ -9,6 +9,8 @@ pub mod id;
 pub mod idempotency;
 pub mod jws;
 pub mod limit;
+pub mod opaque;
+pub mod order;
 pub mod origin;
 pub mod policy;
 pub mod road;
@@ -25,7 +27,7 @@ use std::borrow::Cow;
 pub type Check = fn(&[u8]);
 
 /// Every check, by the name of its target and of its folder in `fuzz/corpus/`.
-pub const ALL: [(&str, Check); 17] = [
+pub const ALL: [(&str, Check); 19] = [
     ("arguments", arguments::check),
     ("body", body::check),
     ("chain", chain::check),
@@ -35,6 +37,8 @@ pub const ALL: [(&str, Check); 17] = [
     ("idempotency", idempotency::check),
     ("jws", jws::check),
     ("limit", limit::check),
+    ("opaque", opaque::check),
+    ("order", order::check),
     ("origin", origin::check),
     ("policy", policy::check),
     ("road", road::check),

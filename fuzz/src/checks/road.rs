@@ -1,7 +1,7 @@
 //! Whole requests, one after the other, in the toy world: every one is answered as documented, and none repeats a secret.
 //!
-//! The input is requests as HTTP writes them, apart by lines of `---`; `{key}`, `{secret}`, `{deploy}`, `{id}` and
-//! `{conversation}` stand for what is genuine in the scene, `{made}` for the secret that was handed out last, `{identity}` for
+//! The input is requests as HTTP writes them, apart by lines of `---`; `{key}`, `{secret}`, `{deploy}`, `{id}`, `{server}`, `{server_id}`,
+//! `{service}` and `{conversation}` stand for what is genuine in the scene, `{made}` for the secret that was handed out last, `{identity}` for
 //! a token signed with that. A line `+60` lets a minute pass.
 
 use super::{scene, text};

@@ -6,7 +6,10 @@ use super::{Dice, scene};
 use claviger::refusal::Code;
 
 /// Calls that between them read every row.
-const CALLS: [(&str, &str, &str, &str); 17] = [
+const CALLS: [(&str, &str, &str, &str); 20] = [
+    ("GET", "/v1/whoami", "server", ""),
+    ("GET", "/v1/credentials/{server_id}/usage", "operator", ""),
+    ("POST", "/v1/credentials/{server_id}/rotate", "operator", "{}"),
     ("GET", "/w/{key}/conversations/{conversation}/messages", "visitor", ""),
     ("POST", "/w/{key}/conversations/{conversation}/messages", "visitor", "{\"text\":\"a\"}"),
     ("POST", "/w/{key}/conversations/{conversation}/secret/rotate", "visitor", ""),
@@ -44,10 +47,12 @@ pub fn check(bytes: &[u8]) {
         }
         let key = format!("Convex {}", scene.deploy_key);
         let secret = format!("Bearer {}", scene.visitor.secret);
+        let server = format!("Bearer {}", scene.server_key);
         let page = [("origin", crate::toy::ORIGIN), ("x-client", "192.0.2.1")];
         for (method, path, who, body) in CALLS {
             let headers = match who {
                 "operator" => vec![("authorization", key.as_str())],
+                "server" => vec![("authorization", server.as_str())],
                 "page" => page.to_vec(),
                 _ => [&page[..], &[("authorization", secret.as_str())]].concat(),
             };

@@ -2,7 +2,7 @@
 
 use crate::toy::{Answer, Name, Object, START, Toy, Visitor};
 use claviger::{machine::World as _, refusal::Code};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// A toy world, with everything that a request may want to name.
@@ -11,6 +11,9 @@ pub struct Scene {
     pub visitor: Visitor,
     pub deploy_key: String,
     pub key_id: String,
+    pub server_key_id: String,
+    pub server_key: String,
+    pub service_token: String,
     stored: BTreeMap<Name, Object>,
 }
 
@@ -38,15 +41,19 @@ impl Scene {
         let visitor = toy.open(&key);
         toy.say(&visitor, "hello").ok(201);
         let deploy_key = toy.deploy_key().split_once(' ').expect("a scheme and a key").1.to_owned();
+        let scopes = json!({"scopes": ["admin", "messages:read", "messages:write"], "tier": "standard"});
+        let (server_key_id, server_key) = toy.server_key("acme", "live", &scopes);
+        let (_, service_token) = toy.service_token("acme", "live", "a", &scopes);
         let stored = toy.snapshot();
-        Self { toy, visitor, deploy_key, key_id, stored }
+        Self { toy, visitor, deploy_key, key_id, server_key_id, server_key, service_token, stored }
     }
 
     /// The text with its `{placeholders}` filled in.
     pub fn fill(&self, text: &str) -> String {
         let text = text.replace("{deploy}", &self.deploy_key).replace("{id}", &self.key_id);
         let text = text.replace("{key}", &self.visitor.key).replace("{secret}", &self.visitor.secret);
-        text.replace("{conversation}", &self.visitor.conversation)
+        let text = text.replace("{server}", &self.server_key).replace("{service}", &self.service_token);
+        text.replace("{conversation}", &self.visitor.conversation).replace("{server_id}", &self.server_key_id)
     }
 
     /// What every answer promises, whatever was asked.
@@ -86,7 +93,7 @@ impl Scene {
 
     fn hides_secrets(&self, text: &str) {
         let token = self.deploy_key.split_once('|').expect("a place and a token").1;
-        let own = [token, &self.visitor.key, &self.visitor.secret];
+        let own = [token, &self.visitor.key, &self.visitor.secret, &self.server_key, &self.service_token];
         let issued = self.toy.issued.borrow();
         for secret in own.into_iter().chain(issued.iter().map(String::as_str)) {
             assert!(!text.contains(secret), "a secret: {text}");
