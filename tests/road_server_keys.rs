@@ -132,6 +132,25 @@ fn whoever_finds_a_leaked_key_can_kill_it_even_when_its_limit_is_used_up() {
 }
 
 #[test]
+fn a_leaked_key_is_ended_from_anywhere_and_by_whoever_does_not_know_the_service() {
+    let toy = world();
+    let (_, key) = toy.server_key("acme", "live", &json!({"allowed_addresses": ["192.0.2.0/24"]}));
+    let bearer = format!("Bearer {key}");
+    let elsewhere = [("authorization", bearer.as_str()), ("x-client", "198.51.100.1")];
+    toy.send("GET", "/v1/whoami", &elsewhere, "").refused(403, "address_not_allowed");
+    toy.send("POST", "/v1/self/revoke", &elsewhere, "").ok(200);
+    toy.send("GET", "/v1/whoami", &[("authorization", &bearer), ("x-client", "192.0.2.1")], "")
+        .refused(401, "revoked_credential");
+    let body = json!({
+        "kind": "service_token", "workspace": "acme", "environment": "live", "name": "capture", "service": "capture",
+    });
+    let token = toy.admin("POST", "/v1/credentials", &body).ok(201).text_at("secret");
+    toy.send("POST", "/v1/self/revoke", &[("x-service-token", &token)], "").ok(200);
+    toy.send("GET", "/v1/whoami", &[("x-service-token", &token), ("x-service-name", "capture")], "")
+        .refused(401, "revoked_credential");
+}
+
+#[test]
 fn a_key_without_the_scope_is_told_which_one_and_admin_implies_all() {
     let toy = Toy::new("default");
     toy.workspace("acme");

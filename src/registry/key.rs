@@ -109,6 +109,13 @@ pub struct Present {
 
 wire!(Present { digest, needs, service, address, network, browser, cost, request_id });
 
+impl Present {
+    /// Whether it is presented only to be ended: that call is not metered.
+    fn is_for_its_end(&self) -> bool {
+        self.cost == 0
+    }
+}
+
 /// A scope, and those that are enough for it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Needs {
@@ -179,7 +186,7 @@ impl Credential {
         let scope = present.needs.as_ref().map(|needs| needs.scope.as_str());
         let tick = Tick { secret: &secret.hint, scope, network: present.network.as_deref() };
         let (outcome, learnt) = match judged {
-            Ok(()) if present.cost == 0 => (Ok(Vec::new()), self.meter.count(&tick, turn)?),
+            Ok(()) if present.is_for_its_end() => (Ok(Vec::new()), self.meter.count(&tick, turn)?),
             Ok(()) => self.meter.meter(record.limits(turn)?, present.cost, &tick, turn)?,
             Err(reason) => (Err(reason), self.meter.deny(turn)?),
         };
@@ -254,6 +261,10 @@ impl KeyRecord {
         }
         if present.browser.is_some() {
             return Err(Reason::BrowserNotAllowed);
+        }
+        // Whoever found it may be anybody, anywhere: what is left to do is to end it.
+        if present.is_for_its_end() {
+            return Ok(());
         }
         if self.service.is_some() && self.service != present.service {
             return Err(Reason::ServiceMismatch);
