@@ -71,6 +71,7 @@ async fn act(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result
         Action::CreateWorkspace => workspaces::create(asked, world, notes).await,
         Action::ListWorkspaces => workspaces::list(asked, world).await,
         Action::ReadWorkspace => workspaces::read(asked, world, notes).await,
+        Action::ChangeWorkspace => workspaces::change(asked, world, notes).await,
         Action::CreateCredential => making::create(asked, world, notes).await,
         Action::ListCredentials => credentials::list(asked, world, notes).await,
         Action::ReadCredential => credentials::read(asked, world, notes).await,

@@ -19,6 +19,8 @@ pub enum Action {
     CreateWorkspace,
     /// `PATCH /v1/credentials/{id}`.
     ChangeCredential,
+    /// `PATCH /v1/workspaces/{id}`.
+    ChangeWorkspace,
     /// `GET /v1/audit/export`.
     ExportAudit,
     /// `GET /v1/conversations`.
@@ -69,12 +71,13 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::Whoami,
         Self::RevokeSelf,
         Self::CreateWorkspace,
         Self::ListWorkspaces,
         Self::ReadWorkspace,
+        Self::ChangeWorkspace,
         Self::CreateIdentitySecret,
         Self::ListIdentitySecrets,
         Self::RevokeCredentials,
@@ -113,6 +116,7 @@ impl Action {
             }
             Self::CreateWorkspace | Self::ListWorkspaces => &[CredentialKind::DeployKey],
             Self::ReadWorkspace
+            | Self::ChangeWorkspace
             | Self::CreateIdentitySecret
             | Self::ListIdentitySecrets
             | Self::RevokeCredentials
@@ -148,6 +152,7 @@ impl Action {
             Self::CreateWorkspace
             | Self::ListWorkspaces
             | Self::ReadWorkspace
+            | Self::ChangeWorkspace
             | Self::CreateIdentitySecret
             | Self::ListIdentitySecrets
             | Self::RevokeCredentials
@@ -177,7 +182,8 @@ impl Action {
     pub fn spans_environments(self) -> bool {
         matches!(
             self,
-            Self::CreateIdentitySecret
+            Self::ChangeWorkspace
+                | Self::CreateIdentitySecret
                 | Self::ListIdentitySecrets
                 | Self::RevokeIdentitySecret
                 | Self::ReadAudit

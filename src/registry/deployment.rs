@@ -25,7 +25,7 @@ pub struct Deployment;
 pub enum Command {
     /// Workspaces by id, after this one.
     ListWorkspaces(Option<WorkspaceId>, usize),
-    /// A workspace was made; the event for the chain.
+    /// A workspace was made, with the event for the chain; or it changed.
     Register(WorkspaceRecord, Option<Report>),
     /// A page of the audit chain.
     ReadAudit(Ask),
@@ -64,9 +64,11 @@ pub struct WorkspaceRecord {
     pub created_at: Timestamp,
     /// The tier of credentials that ask for none.
     pub default_tier: Option<String>,
+    /// Grows with every change; none: it never changed. The list ignores what is older than what it has.
+    pub version: Option<u64>,
 }
 
-wire!(WorkspaceRecord { id, name, created_at, default_tier });
+wire!(WorkspaceRecord { id, name, created_at, default_tier, version });
 
 impl Machine for Deployment {
     const BINDING: &'static str = "DEPLOYMENT_OBJECT";
@@ -76,7 +78,7 @@ impl Machine for Deployment {
     fn handle(&self, command: Command, turn: &mut Turn) -> Result<Step<Self>, Reason> {
         let reply = match command {
             Command::Register(record, report) => {
-                turn.put(format!("{WORKSPACES}{}", record.id), &record);
+                register(&record, turn)?;
                 report.map_or(Ok(()), |report| audit::receive(report, turn))?;
                 Reply::Done
             }
@@ -99,6 +101,16 @@ impl Machine for Deployment {
     fn wake(&self, turn: &mut Turn) -> Result<Lesson<Self>, Reason> {
         audit::wake(turn).map(|_| None)
     }
+}
+
+/// Messages may come twice and late: an older name does not come back.
+fn register(record: &WorkspaceRecord, turn: &mut Turn) -> Result<(), Reason> {
+    let key = format!("{WORKSPACES}{}", record.id);
+    let known: Option<WorkspaceRecord> = turn.get(&key)?;
+    if known.is_none_or(|known| known.version < record.version) {
+        turn.put(key, record);
+    }
+    Ok(())
 }
 
 /// What is kept is not replaced: two signatures under one event that differ are evidence.

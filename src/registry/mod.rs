@@ -11,6 +11,7 @@ mod meter;
 mod metering;
 mod note;
 pub mod record;
+pub mod settings;
 pub mod tally;
 pub mod usage;
 pub mod witness;
