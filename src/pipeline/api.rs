@@ -5,7 +5,7 @@ use super::{
     believe::{Call, believe},
     bulk,
     config::Config,
-    conversations, credentials, identity_secrets, making,
+    conversations, credentials, deploy_keys, identity_secrets, making,
     reply::Reply,
     rotation, route, usage, workspaces,
 };
@@ -66,6 +66,9 @@ pub async fn call(
 }
 
 async fn act(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
+    if let Some(id) = deploy_keys::named(asked)? {
+        return deploy_keys::act(id, asked, world, notes).await;
+    }
     match asked.admitted.action() {
         Action::Whoami => whoami(asked),
         Action::CreateWorkspace => workspaces::create(asked, world, notes).await,
@@ -167,7 +170,8 @@ impl Asked<'_> {
     /// This call, as told to the object of the deploy key that it is about.
     pub fn about(&self, id: &CredentialId) -> Use {
         let call = route::name(self.admitted.action()).to_owned();
-        Use { id: id.clone(), by: self.by.clone(), call, deployment: self.config.deployment.clone() }
+        let deployment = self.config.deployment.clone();
+        Use { id: id.clone(), by: self.by.clone(), call, deployment, text: None, browser: None }
     }
 }
 

@@ -1,6 +1,7 @@
-//! The object of a whole deployment: the list of its workspaces, its own audit chain, and the checkpoints of theirs. On no
+//! The object of a whole deployment: the lists of its workspaces and of its deploy keys, its own audit chain, and the checkpoints of theirs. On no
 //! ordinary request's path.
 
+use super::deploy_keys;
 use crate::{
     audit::{self, Ask, Checkpoint, Page, Report},
     error::Reason,
@@ -35,9 +36,11 @@ pub enum Command {
     Keep(Checkpoint),
     /// The checkpoints of that chain.
     Kept(String),
+    /// Something about deploy keys.
+    DeployKeys(Box<deploy_keys::Command>),
 }
 
-wire!(enum Command { 0 ListWorkspaces(a, b), 1 Register(a, b), 2 ReadAudit(a), 3 Report(a), 4 Keep(a), 5 Kept(a) });
+wire!(enum Command { 0 ListWorkspaces(a, b), 1 Register(a, b), 2 ReadAudit(a), 3 Report(a), 4 Keep(a), 5 Kept(a), 6 DeployKeys(a) });
 
 /// What the object answers.
 pub enum Reply {
@@ -49,9 +52,11 @@ pub enum Reply {
     Audit(Box<Page>),
     /// Checkpoints, oldest first.
     Checkpoints(Vec<Checkpoint>),
+    /// To what was about deploy keys.
+    DeployKeys(deploy_keys::Reply),
 }
 
-wire!(enum Reply { 0 Done, 1 Workspaces(a), 2 Audit(a), 3 Checkpoints(a) });
+wire!(enum Reply { 0 Done, 1 Workspaces(a), 2 Audit(a), 3 Checkpoints(a), 4 DeployKeys(a) });
 
 /// A workspace in the list.
 #[derive(Clone, Debug)]
@@ -89,6 +94,7 @@ impl Machine for Deployment {
             }
             Command::ReadAudit(ask) => Reply::Audit(Box::new(audit::read(&ask, turn)?)),
             Command::Report(report) => audit::receive(report, turn).map(|()| Reply::Done)?,
+            Command::DeployKeys(command) => Reply::DeployKeys(deploy_keys::handle(*command, turn)?),
             Command::Keep(checkpoint) => keep(&checkpoint, turn)?,
             Command::Kept(chain) => {
                 let kept = kept(&chain, turn)?.into_iter().map(|(_, checkpoint)| checkpoint);
