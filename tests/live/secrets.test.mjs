@@ -31,7 +31,7 @@ const HEADERS = [
 
 const MEMBERS = [
   ...["name", "id", "kind", "workspace", "environment", "origins", "expires_in", "expires_at", "overlap_seconds", "reason", "scopes", "tier"],
-  ...["allowed_addresses", "identity", "client_name", "unknown"],
+  ...["allowed_addresses", "identity", "client_name", "default_tier", "stage", "unknown"],
 ];
 
 const NEW_KEY = { kind: "widget_key", environment: "live", name: "n", origins: ["https://shop.example"] };
@@ -52,6 +52,8 @@ let worker, world, find;
 before(async () => {
   worker = await startWorker({ vars: { POLICY_TOML, CLIENT_ADDRESS_HEADER: "X-Client" } });
   world = await plantCanaries(worker);
+  const made = await worker.api("POST", "/v1/credentials", { body: { kind: "deploy_key", stage: worker.vars.STAGE, name: "spare" } });
+  world.secrets.madeDeployKey = made.json.secret;
   find = scanner(world.secrets);
 });
 after(() => {
@@ -99,7 +101,9 @@ function goodCall({ method, pattern }) {
   const path = pattern.replace("{widget_key}", world.key.secret).replace("{id}", id);
   const isList = method === "GET" && /^\/v1\/(credentials|conversations)$/.test(pattern);
   const opens = pattern === "/w/{widget_key}/conversations";
-  const bearer = isPage ? `Bearer ${world.visitor.history_secret}` : `Convex ${worker.deployKey}`;
+  // Whatever revokes itself must not be what all other calls need.
+  const deployKey = pattern === "/v1/self/revoke" ? world.secrets.madeDeployKey : worker.deployKey;
+  const bearer = isPage ? `Bearer ${world.visitor.history_secret}` : `Convex ${deployKey}`;
   const headers = { ...(isPage && { Origin: world.site }), ...(!opens && { Authorization: bearer }), "Content-Type": "application/json" };
   const body = method === "GET" ? undefined : JSON.stringify(BODIES[`${method} ${pattern}`] ?? {});
   return { method, path: isList ? `${path}?workspace=acme` : path, headers, body };
