@@ -242,7 +242,8 @@ fn whoever_asks_is_on_the_list_even_if_word_of_it_is_still_on_the_way() {
         items.iter().map(|item| item["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(ids(with(&toy, &early.1, "GET", LIST, &Value::Null)), std::slice::from_ref(&early.0));
-    with(&toy, &late.1, "GET", &format!("/v1/credentials/{}", early.0), &Value::Null).ok(200);
+    let read = with(&toy, &late.1, "GET", &format!("/v1/credentials/{}", early.0), &Value::Null).ok(200);
+    assert_eq!(read.text_at("id"), early.0);
     let path = format!("/v1/credentials/{}/rotate", late.0);
     let rotated = with(&toy, &late.1, "POST", &path, &Value::Null).ok(201);
     whoami(&toy, &rotated.text_at("secret")).ok(200);
@@ -252,6 +253,47 @@ fn whoever_asks_is_on_the_list_even_if_word_of_it_is_still_on_the_way() {
     both.reverse();
     assert_eq!(ids(with(&toy, &early.1, "GET", LIST, &Value::Null)), both);
     assert_eq!(ids(with(&toy, &early.1, "GET", &format!("{LIST}&limit=1"), &Value::Null)), both[..1]);
+}
+
+#[test]
+fn whoever_asks_first_stands_in_its_place_of_the_list_and_on_one_page() {
+    let toy = world();
+    let ids = |text: &str, query: &str| {
+        let items = with(&toy, text, "GET", &format!("{LIST}{query}"), &Value::Null).ok(200).json["items"].clone();
+        items.as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let mut keys: Vec<(String, String)> = (0..5).map(|_| offline(&toy)).collect();
+    keys.sort();
+    keys.reverse();
+    let (ids_of, text): (Vec<String>, Vec<String>) = keys.into_iter().unzip();
+    let id = |place: usize| ids_of[place].clone();
+    for place in [0, 4] {
+        whoami(&toy, &text[place]).ok(200);
+    }
+    break_list(&toy);
+    for place in [1, 2, 3] {
+        whoami(&toy, &text[place]).ok(200);
+    }
+    mend(&toy);
+    assert_eq!(ids(&text[1], ""), [id(0), id(1), id(4)]);
+    assert_eq!(ids(&text[2], &format!("&cursor={}", id(2))), [id(4)], "it stands on the page before");
+    assert_eq!(ids(&text[3], &format!("&cursor={}", id(0))), [id(1), id(2), id(3), id(4)]);
+    toy.advance(1);
+    assert_eq!(ids(&text[4], ""), ids_of);
+}
+
+#[test]
+fn a_deployment_makes_ten_thousand_deploy_keys_and_no_more() {
+    let toy = world();
+    let list = ("DEPLOYMENT_OBJECT".to_owned(), "local".to_owned());
+    make(&toy, &Value::Null);
+    let count = claviger::wire::write(&9_999_usize);
+    toy.objects.borrow_mut().get_mut(&list).unwrap().rows.insert("deploy-key-count".to_owned(), count);
+    make(&toy, &Value::Null);
+    toy.admin("POST", "/v1/credentials", &order()).refused(409, "conflict");
+    let (id, text) = offline(&toy);
+    whoami(&toy, &text).ok(200);
+    assert!(listed(&toy, &id).is_some(), "those of the command line are listed all the same");
 }
 
 #[test]
