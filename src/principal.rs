@@ -8,6 +8,7 @@ use crate::{
     machine::World,
     registry::{
         credential::{Command, Credential, Errand, Reply, Visit, shard_for},
+        deploy_key::DeployText,
         key::{Present, object_name},
         witness::Use,
     },
@@ -29,6 +30,8 @@ pub struct Principal {
     expires_at: Option<Timestamp>,
     scopes: Vec<Scope>,
     tier: Option<String>,
+    /// The text that came, of a deploy key.
+    text: Option<DeployText>,
     /// What the object admitted in the same call that vouched for the credential.
     metered: Result<Vec<Quota>, Reason>,
 }
@@ -79,6 +82,11 @@ impl Principal {
         self.tier.as_deref()
     }
 
+    /// The text that came, without what is secret in it: of a deploy key.
+    pub fn deploy_text(&self) -> Option<&DeployText> {
+        self.text.as_ref()
+    }
+
     /// Who it is, for the record: `<kind>:<id>`.
     pub fn actor(&self) -> String {
         format!("{}:{}", self.kind.as_str(), self.id)
@@ -91,7 +99,8 @@ impl Principal {
     }
 }
 
-/// Believes a deploy key: of this stage and deployment, in its time, and not revoked. One hop, which counts the use.
+/// Believes a deploy key: of this stage and deployment, in its time, neither rotated out nor revoked, and not from a browser.
+/// One hop, which counts the use.
 pub async fn authenticate(key: DeployKey, stage: Stage, used: Use, world: &impl World) -> Result<Principal, Reason> {
     let at = world.now();
     if key.stage != stage || key.deployment != used.deployment {
@@ -107,21 +116,28 @@ pub async fn authenticate(key: DeployKey, stage: Stage, used: Use, world: &impl 
     if key.expires_at <= at {
         return Err(refuse(used, Reason::CredentialExpired, world).await);
     }
-    match world.ask::<Credential>(key.id.as_str(), Command::UseDeployKey(Some(used))).await? {
-        Reply::DeployKey(None) => Ok(Principal {
-            kind: CredentialKind::DeployKey,
-            id: key.id,
-            workspace: None,
-            environment: None,
-            conversation: None,
-            expires_at: Some(key.expires_at),
-            scopes: Vec::new(),
-            tier: None,
-            metered: Ok(Vec::new()),
-        }),
-        Reply::DeployKey(Some(_)) => Err(Reason::CredentialRevoked),
-        _ => Err(Reason::Unavailable),
-    }
+    let (text, browser) = (used.text.clone(), used.browser.is_some());
+    let judged = world.ask::<Credential>(key.id.as_str(), Command::UseDeployKey(Some(used))).await;
+    let expires_at = match judged {
+        Ok(Reply::Judged(Err(reason))) => return Err(reason),
+        // From a browser it is refused, whatever its object says or cannot say.
+        _ if browser => return Err(Reason::BrowserNotAllowed),
+        Ok(Reply::Judged(Ok(expires_at))) => expires_at,
+        Ok(_) => return Err(Reason::Unavailable),
+        Err(reason) => return Err(reason),
+    };
+    Ok(Principal {
+        kind: CredentialKind::DeployKey,
+        id: key.id,
+        workspace: None,
+        environment: None,
+        conversation: None,
+        expires_at: Some(expires_at),
+        scopes: Vec::new(),
+        tier: None,
+        text,
+        metered: Ok(Vec::new()),
+    })
 }
 
 /// What a server key or service token says of itself, before its object was asked.
@@ -163,13 +179,14 @@ pub async fn present(opaque: Opaque, present: Present, world: &impl World) -> Re
         expires_at: presented.expires_at,
         scopes: presented.scopes,
         tier: presented.tier,
+        text: None,
         metered,
     };
     Ok(Known { id: presented.id, outcome: Ok(principal) })
 }
 
 /// Refuses a genuine deploy key, and has its object count that. Where that cannot be reached, the key is refused all the same.
-pub async fn refuse(used: Use, reason: Reason, world: &impl World) -> Reason {
+async fn refuse(used: Use, reason: Reason, world: &impl World) -> Reason {
     let name = String::from(used.id.clone());
     drop(world.ask::<Credential>(&name, Command::RefuseDeployKey(used, reason.clone())).await);
     reason
@@ -246,6 +263,7 @@ pub async fn visit(caller: Caller, errand: Errand, world: &impl World) -> Result
         conversation: history,
         scopes: Vec::new(),
         tier: None,
+        text: None,
         metered,
     };
     Ok(Visited { listed, outcome: Ok(principal) })

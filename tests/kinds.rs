@@ -29,6 +29,7 @@ const CLASSES: [(&str, &[&str]); 11] = [
         "one workspace",
         &[
             "GET /v1/workspaces/{id}",
+            "PATCH /v1/workspaces/{id}",
             "POST /v1/workspaces/{id}/identity-secrets",
             "GET /v1/workspaces/{id}/identity-secrets",
             "POST /v1/workspaces/{id}/identity-secrets/{kid}/revoke",

@@ -26,6 +26,7 @@ fn a_workspace_is_made_once_listed_and_read() {
     let named = toy.admin("POST", "/v1/workspaces", &json!({"name": "Nameless"})).ok(201);
     let mut read = get(&toy, &format!("/v1/workspaces/{}", named.text_at("id"))).ok(200).json;
     assert_eq!(read.as_object_mut().unwrap().remove("identity_secret_count"), Some(json!(0)));
+    assert_eq!(read.as_object_mut().unwrap().remove("default_tier"), Some(Value::Null));
     assert_eq!(read, named.json);
     get(&toy, "/v1/workspaces/nowhere").refused(404, "not_found");
     for name in ["b", "c", "d"] {

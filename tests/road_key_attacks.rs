@@ -28,8 +28,7 @@ fn get(toy: &Toy, headers: &[(&str, &str)]) -> Answer {
 
 /// All that is kept, without what counts the uses of operators' keys.
 fn kept(toy: &Toy) -> BTreeMap<Name, Object> {
-    let is_kept = |(_, name): &Name, object: &Object| !name.starts_with("dk_") && !object.rows.is_empty();
-    toy.snapshot().into_iter().filter(|(name, object)| is_kept(name, object)).collect()
+    toy.kept()
 }
 
 fn usage(toy: &Toy, id: &str) -> Value {

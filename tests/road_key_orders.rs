@@ -23,8 +23,7 @@ fn world() -> Toy {
 
 /// All that is kept, without what counts the uses of operators' keys.
 fn kept(toy: &Toy) -> BTreeMap<Name, Object> {
-    let is_kept = |(_, name): &Name, object: &Object| !name.starts_with("dk_") && !object.rows.is_empty();
-    toy.snapshot().into_iter().filter(|(name, object)| is_kept(name, object)).collect()
+    toy.kept()
 }
 
 /// Refused for this member, with nothing kept and nothing handed out.
@@ -367,9 +366,13 @@ fn addresses_are_ranges_in_one_spelling_and_need_a_deployment_that_knows_them() 
 fn a_kind_has_what_belongs_to_it_and_a_service_has_a_name_that_a_header_can_hold() {
     let toy = world();
     let (id, _) = toy.server_key("acme", "live", &Value::Null);
-    for kind in
-        [json!("deploy_key"), json!("history_secret"), json!("access_token"), json!("Server_Key"), json!("server_key ")]
-    {
+    for kind in [
+        json!("deploy_keys"),
+        json!("history_secret"),
+        json!("access_token"),
+        json!("Server_Key"),
+        json!("server_key "),
+    ] {
         refused(&toy, "kind", || toy.admin("POST", "/v1/credentials", &order(&json!({"kind": kind}))));
     }
     for kind in [json!(""), json!(5), Value::Null, json!(["server_key"])] {
@@ -493,7 +496,6 @@ fn l8_pages_are_of_the_callers_own_whatever_the_cursor_says() {
         ("limit=1&limit=1", "limit"),
         ("limit=18446744073709551616", "limit"),
         ("kind=", "kind"),
-        ("kind=deploy_key", "kind"),
         ("kind=SERVER_KEY", "kind"),
         ("kind=server_key&kind=server_key", "kind"),
         ("status=", "status"),
@@ -504,6 +506,7 @@ fn l8_pages_are_of_the_callers_own_whatever_the_cursor_says() {
         refused_query(&list(query), member, query);
     }
     list("environment=test").refused(403, "wrong_environment");
+    list("kind=deploy_key").refused(403, "credential_kind_not_allowed");
     for cursor in [
         theirs.as_str(),
         "sk_zzzzzzzzzzzzzzzzzzzz_other",

@@ -49,6 +49,8 @@ acts! {
     IdentitySecretCreate "identity_secret.create",
     /// An identity secret ended.
     IdentitySecretRevoke "identity_secret.revoke",
+    /// A workspace's name or another of its settings was changed.
+    WorkspaceChange "workspace.change",
     /// A workspace was made.
     WorkspaceCreate "workspace.create",
 }

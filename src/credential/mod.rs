@@ -35,8 +35,8 @@ pub trait Kind: Sized {
 /// A credential whose tag or check is genuine. The set is closed on purpose.
 #[derive(Debug)]
 pub enum Verified {
-    /// Administration of one stage.
-    DeployKey(DeployKey),
+    /// Administration of one stage, with the last characters of the text, for people.
+    DeployKey(DeployKey, String),
     /// One conversation.
     HistorySecret(HistorySecret),
     /// A customer's server, with the digest of the whole text.
@@ -51,7 +51,7 @@ impl Verified {
     /// Which kind.
     pub fn kind(&self) -> CredentialKind {
         match self {
-            Self::DeployKey(_) => CredentialKind::DeployKey,
+            Self::DeployKey(..) => CredentialKind::DeployKey,
             Self::HistorySecret(_) => CredentialKind::HistorySecret,
             Self::ServerKey(..) => CredentialKind::ServerKey,
             Self::ServiceToken(..) => CredentialKind::ServiceToken,
@@ -130,7 +130,7 @@ impl Door<'_> {
         }
         if self.deploy_schemes.iter().any(|known| known.eq_ignore_ascii_case(scheme)) {
             let key = DeployKey::verify(token, self.brand, self.ring).ok_or(Reason::CredentialMalformed)?;
-            return key.map(Verified::DeployKey);
+            return key.map(|key| Verified::DeployKey(key, ending(token).to_owned()));
         }
         Err(Reason::CredentialMalformed)
     }
@@ -174,6 +174,11 @@ const OPAQUE_CHARACTERS: usize = 32;
 
 /// 32 bytes in base64url: a root secret, or the tag of a credential.
 const SECRET_CHARACTERS: usize = 43;
+
+/// The four characters by which people tell two credentials apart.
+pub fn ending(text: &str) -> &str {
+    text.get(text.len().saturating_sub(4)..).unwrap_or_default()
+}
 
 /// The longest run of characters that base64url is made of.
 fn longest_run(text: &str) -> usize {

@@ -5,7 +5,7 @@ use super::{
     believe::{Call, believe, decline},
     bulk,
     config::Config,
-    conversations, credentials, identity_secrets, making,
+    conversations, credentials, deploy_keys, identity_secrets, making,
     reply::Reply,
     rotation, route, usage, workspaces,
 };
@@ -68,11 +68,15 @@ pub async fn call(
 }
 
 async fn act(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
+    if let Some(id) = deploy_keys::named(asked)? {
+        return deploy_keys::act(id, asked, world, notes).await;
+    }
     match asked.admitted.action() {
         Action::Whoami => whoami(asked),
         Action::CreateWorkspace => workspaces::create(asked, world, notes).await,
         Action::ListWorkspaces => workspaces::list(asked, world).await,
         Action::ReadWorkspace => workspaces::read(asked, world, notes).await,
+        Action::ChangeWorkspace => workspaces::change(asked, world, notes).await,
         Action::CreateCredential => making::create(asked, world, notes).await,
         Action::ListCredentials => credentials::list(asked, world, notes).await,
         Action::ReadCredential => credentials::read(asked, world, notes).await,
@@ -169,7 +173,8 @@ impl Asked<'_> {
     /// This call, as told to the object of the deploy key that it is about.
     pub fn about(&self, id: &CredentialId) -> Use {
         let call = route::name(self.admitted.action()).to_owned();
-        Use { id: id.clone(), by: self.by.clone(), call, deployment: self.config.deployment.clone() }
+        let deployment = self.config.deployment.clone();
+        Use { id: id.clone(), by: self.by.clone(), call, deployment, text: None, browser: None }
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{
     Notes,
     config::Config,
+    mint,
     network::{address, network_of},
 };
 use crate::{
@@ -13,7 +14,7 @@ use crate::{
     kind::CredentialKind,
     machine::World,
     origin::Origin,
-    principal::{self, Principal, authenticate, present, refuse},
+    principal::{self, Principal, authenticate, present},
     registry::{
         key::{Needs, Present},
         witness::Use,
@@ -43,7 +44,7 @@ pub async fn believe(
     notes: &mut Notes,
 ) -> Result<(Principal, By), Reason> {
     match verified {
-        Verified::DeployKey(key) => believe_deploy_key(key, call, world, notes).await,
+        Verified::DeployKey(key, ending) => believe_deploy_key(key, &ending, call, world, notes).await,
         Verified::ServerKey(key, digest) => {
             let place = (CredentialKind::ServerKey, key.environment, key.opaque);
             believe_opaque(place, digest, None, call, world, notes).await
@@ -75,6 +76,7 @@ pub async fn decline(verified: Verified, call: Call<'_>, world: &impl World, not
 
 async fn believe_deploy_key(
     key: DeployKey,
+    ending: &str,
     call: Call<'_>,
     world: &impl World,
     notes: &mut Notes,
@@ -86,10 +88,14 @@ async fn believe_deploy_key(
         request_id: call.request.id.clone(),
         network: address(config, world).map(network_of),
     };
-    let used = Use { id: key.id.clone(), by: by.clone(), call: call.name, deployment: config.deployment.clone() };
-    if browser(config, world).is_some() {
-        return Err(refuse(used, Reason::BrowserNotAllowed, world).await);
-    }
+    let used = Use {
+        id: key.id.clone(),
+        by: by.clone(),
+        call: call.name,
+        deployment: config.deployment.clone(),
+        text: Some(mint::deploy_text(&key, ending, config)),
+        browser: browser(config, world),
+    };
     let principal = authenticate(key, config.stage, used, world).await?;
     Ok((principal, by))
 }

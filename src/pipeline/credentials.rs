@@ -3,7 +3,7 @@
 use super::{
     Notes,
     api::Asked,
-    body, order,
+    body, deploy_keys, order,
     reply::Reply,
     shown::{Shown, shown},
 };
@@ -13,7 +13,6 @@ use crate::{
     kind::CredentialKind,
     machine::World,
     registry::{
-        credential::{self, Credential},
         record::{CredentialRecord, Status},
         workspace::{self, Change, Expiry, ListCredentials, Workspace},
     },
@@ -39,17 +38,13 @@ struct Revoked {
 
 /// `GET /v1/credentials`.
 pub async fn list(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
-    let workspace = asked.workspace(asked.query("workspace")?)?;
-    let status = asked.query("status")?;
-    if status.as_deref().is_some_and(|text| Status::ALL.iter().all(|status| status.as_str() != text)) {
-        return Err(Reason::invalid("status", "One of active, expiring, revoked and expired."));
+    let kind = asked.query("kind")?.map(|text| CredentialKind::parse(&text));
+    if kind == Some(Some(CredentialKind::DeployKey)) {
+        return deploy_keys::list(asked, world).await;
     }
-    let known = |text: String| CredentialKind::parse(&text).filter(|kind| KINDS.contains(kind));
-    let kind = asked.query("kind")?.map(|text| {
-        known(text).ok_or_else(|| Reason::invalid("kind", "One of server_key, service_token and widget_key."))
-    });
-    let after = asked.query("cursor")?.map(CredentialId::try_from).transpose();
-    let after = after.map_err(|_| Reason::invalid("cursor", "Use next_cursor of the page before."))?;
+    let kind = kind.map(|kind| kind.filter(|kind| KINDS.contains(kind)).ok_or_else(unknown_kind));
+    let workspace = asked.workspace(asked.query("workspace")?)?;
+    let (status, after) = (wanted_status(asked)?, cursor(asked)?);
     let environment = asked.environment(asked.query("environment")?)?;
     let list = ListCredentials { status, after, limit: asked.limit()?, kind: kind.transpose()?, environment };
     let reply = world.ask::<Workspace>(workspace.as_str(), workspace::Command::ListCredentials(list)).await?;
@@ -59,6 +54,26 @@ pub async fn list(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> R
     notes.workspace = Some(workspace.into());
     let items = records.iter().map(|record| shown(record, None, world.now())).collect();
     Reply::json(200, &Page { items, next_cursor: next.map(String::from) })
+}
+
+/// The parameter `status`.
+pub fn wanted_status(asked: &Asked<'_>) -> Result<Option<String>, Reason> {
+    let status = asked.query("status")?;
+    if status.as_deref().is_some_and(|text| Status::ALL.iter().all(|status| status.as_str() != text)) {
+        return Err(Reason::invalid("status", "One of active, expiring, revoked and expired."));
+    }
+    Ok(status)
+}
+
+/// The parameter `cursor`.
+pub fn cursor(asked: &Asked<'_>) -> Result<Option<CredentialId>, Reason> {
+    let after = asked.query("cursor")?.map(CredentialId::try_from).transpose();
+    after.map_err(|_| Reason::invalid("cursor", "Use next_cursor of the page before."))
+}
+
+/// A kind that nobody makes or lists here.
+pub fn unknown_kind() -> Reason {
+    Reason::invalid("kind", "One of server_key, service_token, widget_key and deploy_key.")
 }
 
 /// `GET /v1/credentials/{id}`.
@@ -97,27 +112,14 @@ pub async fn change(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
 
 /// `POST /v1/credentials/{id}/revoke`.
 pub async fn revoke(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
-    let id = CredentialId::try_from(asked.id.to_owned()).map_err(|_| Reason::NotFound)?;
-    let revoked_at = match id.workspace() {
-        Some(_) => {
-            let record = find(asked, world, notes).await?;
-            let reason = revocation_reason(asked, world).await?;
-            let revoke = workspace::Command::RevokeCredential(record.id.clone(), reason, asked.by.clone());
-            one(world.ask::<Workspace>(&owner(&record)?, revoke).await?)?.revoked_at
-        }
-        // A workspace's own credential knows of no deploy key.
-        None if asked.admitted.principal().workspace().is_some() => return Err(Reason::NotFound),
-        // Made offline and listed nowhere: its own object keeps that it has ended. Only deploy keys come this far.
-        None => {
-            notes.found(&id);
-            revocation_reason(asked, world).await?;
-            let revoke = credential::Command::RevokeDeployKey(Some(asked.about(&id)));
-            match world.ask::<Credential>(id.as_str(), revoke).await? {
-                credential::Reply::DeployKey(revoked_at) => revoked_at,
-                _ => return Err(Reason::Unavailable),
-            }
-        }
-    };
+    let record = find(asked, world, notes).await?;
+    let reason = revocation_reason(asked, world).await?;
+    let revoke = workspace::Command::RevokeCredential(record.id.clone(), reason, asked.by.clone());
+    revoked(one(world.ask::<Workspace>(&owner(&record)?, revoke).await?)?.revoked_at)
+}
+
+/// The answer to whoever ended a credential.
+pub fn revoked(revoked_at: Option<Timestamp>) -> Result<Reply, Reason> {
     Reply::json(200, &Revoked { status: "revoked", revoked_at: revoked_at.map(Timestamp::rfc3339) })
 }
 
@@ -126,24 +128,18 @@ pub async fn revoke_self(asked: &Asked<'_>, world: &impl World) -> Result<Reply,
     let (_, fields) = body::read(world).await?;
     fields.finish()?;
     let id = asked.admitted.principal().id();
-    let revoked_at = match id.workspace() {
+    let why = Some("It revoked itself.".to_owned());
+    match id.workspace() {
         Some(workspace) => {
-            let why = Some("It revoked itself.".to_owned());
             let revoke = workspace::Command::RevokeCredential(id.clone(), why, asked.by.clone());
-            one(world.ask::<Workspace>(workspace.as_str(), revoke).await?)?.revoked_at
+            revoked(one(world.ask::<Workspace>(workspace.as_str(), revoke).await?)?.revoked_at)
         }
-        None => {
-            let revoke = credential::Command::RevokeDeployKey(Some(asked.about(id)));
-            match world.ask::<Credential>(id.as_str(), revoke).await? {
-                credential::Reply::DeployKey(revoked_at) => revoked_at,
-                _ => return Err(Reason::Unavailable),
-            }
-        }
-    };
-    Reply::json(200, &Revoked { status: "revoked", revoked_at: revoked_at.map(Timestamp::rfc3339) })
+        None => deploy_keys::end(id, why, asked, world).await,
+    }
 }
 
-async fn revocation_reason(asked: &Asked<'_>, world: &impl World) -> Result<Option<String>, Reason> {
+/// Why a credential is revoked, in the words of whoever asks.
+pub async fn revocation_reason(asked: &Asked<'_>, world: &impl World) -> Result<Option<String>, Reason> {
     let (_, mut fields) = body::read(world).await?;
     let reason = fields.label("reason", 200, &asked.config.door())?;
     fields.finish()?;

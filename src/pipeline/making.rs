@@ -4,8 +4,8 @@ use super::{
     Notes,
     api::Asked,
     body::{self, Fields, required},
-    credentials::{KINDS, one},
-    mint, order,
+    credentials::{KINDS, one, unknown_kind},
+    deploy_keys, mint, order,
     reply::Reply,
     retry,
     shown::shown,
@@ -30,8 +30,11 @@ const MAX_LIFE_SECONDS: u64 = 10 * 366 * 86_400;
 /// `POST /v1/credentials`.
 pub async fn create(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
     let (bytes, mut fields) = body::read(world).await?;
-    let kind = CredentialKind::parse(&fields.text("kind", 40)?).filter(|kind| KINDS.contains(kind));
-    let kind = kind.ok_or_else(|| Reason::invalid("kind", "One of server_key, service_token and widget_key."))?;
+    let kind = CredentialKind::parse(&fields.text("kind", 40)?);
+    if kind == Some(CredentialKind::DeployKey) {
+        return deploy_keys::create(&bytes, fields, asked, world, notes).await;
+    }
+    let kind = kind.filter(|kind| KINDS.contains(kind)).ok_or_else(unknown_kind)?;
     let workspace = asked.workspace(fields.optional_text("workspace", 64)?)?;
     let environment = asked.environment(Some(fields.text("environment", 8)?))?;
     let environment = required("environment", environment)?;

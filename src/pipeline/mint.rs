@@ -2,17 +2,19 @@
 
 use super::config::Config;
 use crate::{
-    credential::{Kind as _, Opaque, ServerKey, ServiceToken, WidgetKey, digest},
+    credential::{DeployKey, Kind as _, Opaque, ServerKey, ServiceToken, WidgetKey, digest, ending},
     error::Reason,
     id::{CredentialId, Environment, Locator},
     kind::CredentialKind,
     machine::World,
     registry::{
         credential::{Command, Credential},
+        deploy_key::DeployText,
         key::object_name,
         record::{CredentialRecord, SecretRecord},
     },
     secret::Secret,
+    time::Timestamp,
 };
 
 /// A place that is taken is as good as never drawn: more of them in a row are no chance.
@@ -86,7 +88,31 @@ pub async fn place(
 
 /// The prefix, which says what it is, and four characters by which people tell two apart.
 fn hint(secret: &Secret, prefix: &str) -> String {
-    let text = secret.reveal();
-    let end = text.get(text.len().saturating_sub(4)..).unwrap_or_default();
-    format!("{prefix}…{end}")
+    // Four characters of it are shown to people, and open nothing.
+    format!("{prefix}…{}", ending(secret.reveal()))
+}
+
+/// A text of the deploy key `id`, issued at this moment; its end stands in it.
+pub fn deploy_key(
+    id: &CredentialId,
+    issued_at: Timestamp,
+    expires_at: Timestamp,
+    config: &Config,
+) -> Result<(Secret, DeployText), Reason> {
+    let (stage, deployment) = (config.stage, config.deployment.clone());
+    let key = DeployKey { id: id.clone(), stage, deployment, issued_at, expires_at };
+    let secret = key.issue(&config.policy.brand, &config.ring)?;
+    let text = deploy_text(&key, ending(secret.reveal()), config);
+    Ok((secret, text))
+}
+
+/// What is kept of the text of a deploy key that ends like this.
+pub fn deploy_text(key: &DeployKey, ending: &str, config: &Config) -> DeployText {
+    let hint = format!("{}{ending}", deploy_hint(config));
+    DeployText { serial: key.issued_at.0, expires_at: key.expires_at, hint }
+}
+
+/// What all deploy keys of this deployment begin with.
+pub fn deploy_hint(config: &Config) -> String {
+    format!("{}:{}|{}_dk_…", config.stage.as_str(), config.deployment, config.policy.brand)
 }

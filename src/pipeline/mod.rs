@@ -12,6 +12,8 @@ mod believe;
 mod bulk;
 mod conversations;
 mod credentials;
+mod deploy_keys;
+mod deploy_shown;
 mod gateway;
 mod identity;
 mod identity_secrets;

@@ -22,14 +22,19 @@ const DEFAULT_OVERLAP_SECONDS: u64 = 86_400;
 /// `POST /v1/credentials/{id}/rotate`.
 pub async fn rotate(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
     let record = find(asked, world, notes).await?;
-    let (_, mut fields) = body::read(world).await?;
-    let overlap = fields.optional_number("overlap_seconds", 0, MAX_OVERLAP_SECONDS)?;
-    fields.finish()?;
+    let overlap = overlap_seconds(world).await?;
     let (secret, current) = mint::another(&record, asked.config, world)?;
-    let overlap = overlap.unwrap_or(DEFAULT_OVERLAP_SECONDS);
     let rotate = Command::RotateCredential(record.id.clone(), current, overlap, asked.by.clone());
     let record = one(world.ask::<Workspace>(&owner(&record)?, rotate).await?)?;
     Reply::json(201, &shown(&record, Some(&secret), world.now()))
+}
+
+/// The one member of the body: how long the old secret lives on.
+pub async fn overlap_seconds(world: &impl World) -> Result<u64, Reason> {
+    let (_, mut fields) = body::read(world).await?;
+    let overlap = fields.optional_number("overlap_seconds", 0, MAX_OVERLAP_SECONDS)?;
+    fields.finish()?;
+    Ok(overlap.unwrap_or(DEFAULT_OVERLAP_SECONDS))
 }
 
 /// `POST /v1/credentials/{id}/rotate/finish`: the old secret is not used any more, so it need not wait for its end.

@@ -63,7 +63,7 @@ fn routes(path: &str) -> Option<Vec<(&'static str, Route<'_>)>> {
         }
         ["v1", "whoami"] => vec![("GET", api(A::Whoami, ""))],
         ["v1", "workspaces"] => vec![("GET", api(A::ListWorkspaces, "")), ("POST", api(A::CreateWorkspace, ""))],
-        ["v1", "workspaces", id] => vec![("GET", api(A::ReadWorkspace, id))],
+        ["v1", "workspaces", id] => vec![("GET", api(A::ReadWorkspace, id)), ("PATCH", api(A::ChangeWorkspace, id))],
         ["v1", "workspaces", id, "identity-secrets"] => {
             vec![("GET", api(A::ListIdentitySecrets, id)), ("POST", api(A::CreateIdentitySecret, id))]
         }
@@ -111,6 +111,7 @@ fn allow(routes: &[(&'static str, Route)]) -> String {
 pub fn name(action: Action) -> &'static str {
     match action {
         Action::ChangeCredential => "PATCH /v1/credentials/{id}",
+        Action::ChangeWorkspace => "PATCH /v1/workspaces/{id}",
         Action::CloseConversation => "POST /w/{widget_key}/conversations/{id}/close",
         Action::CreateCredential => "POST /v1/credentials",
         Action::CreateIdentitySecret => "POST /v1/workspaces/{id}/identity-secrets",

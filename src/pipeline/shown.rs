@@ -64,7 +64,7 @@ struct Window {
 
 /// Where a server's credential was last found in a browser.
 #[derive(Serialize)]
-struct Seen<'a> {
+pub struct Seen<'a> {
     at: String,
     origin: Option<&'a str>,
 }
@@ -118,6 +118,7 @@ fn limits(numbers: &Numbers) -> Limits {
     }
 }
 
-fn seen(sighting: &Sighting) -> Seen<'_> {
+/// Shows where.
+pub fn seen(sighting: &Sighting) -> Seen<'_> {
     Seen { at: sighting.at.rfc3339(), origin: sighting.origin.as_deref() }
 }

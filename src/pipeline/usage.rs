@@ -6,7 +6,6 @@ use crate::{
     machine::World,
     registry::{
         credential::{Command, Credential, Reply as Answer},
-        record::CredentialRecord,
         usage::{Minute, Share, Span},
     },
     time::Timestamp,
@@ -57,6 +56,33 @@ const BUCKETS: [(&str, u64, u64); 3] = [("minute", 1, 60), ("hour", 60, 24), ("d
 
 /// `GET /v1/credentials/{id}/usage`.
 pub async fn read(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
+    let steps = steps(asked, world)?;
+    let record = find(asked, world, notes).await?;
+    let Some(name) = record.key_object() else {
+        return Err(Reason::invalid("id", "The usage of a widget key is not counted: it is public."));
+    };
+    let previous = record.previous.iter().map(|overlap| &overlap.secret);
+    let secrets = [&record.current].into_iter().chain(previous).map(|secret| secret.hint.as_str()).collect();
+    let scopes = record.key.iter().flat_map(|key| &key.scopes).map(|scope| scope.as_str()).collect();
+    answer(&name, &steps, &Known { secrets, scopes }, world).await
+}
+
+/// The part of the past that is asked for, and the name of its steps.
+pub struct Steps {
+    span: Span,
+    bucket: &'static str,
+}
+
+/// What a credential has, used or not.
+pub struct Known<'a> {
+    /// Hints of the secrets that live.
+    pub secrets: Vec<&'a str>,
+    /// Its scopes.
+    pub scopes: Vec<&'a str>,
+}
+
+/// The parameters `bucket`, `from` and `to`.
+pub fn steps(asked: &Asked<'_>, world: &impl World) -> Result<Steps, Reason> {
     let bucket = asked.query("bucket")?.unwrap_or_else(|| "hour".to_owned());
     let bucket = BUCKETS.into_iter().find(|(name, ..)| *name == bucket);
     let (bucket, step, back) = bucket.ok_or_else(|| Reason::invalid("bucket", "One of minute, hour and day."))?;
@@ -72,12 +98,13 @@ pub async fn read(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> R
     if (to - from) / step > MAX_STEPS {
         return Err(Reason::invalid("from", "At most 1500 steps at once: ask for less, or for wider steps."));
     }
-    let record = find(asked, world, notes).await?;
-    let Some(name) = record.key_object() else {
-        return Err(Reason::invalid("id", "The usage of a widget key is not counted: it is public."));
-    };
-    let ask = Command::ReadUsage(Span { from, to, step });
-    let Answer::Usage(usage, series) = world.ask::<Credential>(&name, ask).await? else {
+    Ok(Steps { span: Span { from, to, step }, bucket })
+}
+
+/// How much the credential whose object is called `name` was used.
+pub async fn answer(name: &str, steps: &Steps, known: &Known<'_>, world: &impl World) -> Result<Reply, Reason> {
+    let ask = Command::ReadUsage(steps.span);
+    let Answer::Usage(usage, series) = world.ask::<Credential>(name, ask).await? else {
         return Err(Reason::Unavailable);
     };
     Reply::json(
@@ -87,10 +114,10 @@ pub async fn read(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> R
             total: usage.total,
             denied: usage.denied,
             network: usage.network.as_deref(),
-            bucket,
+            bucket: steps.bucket,
             series: series.into_iter().map(shown_step).collect(),
-            by_secret: by_secret(&record, &usage.secrets),
-            by_scope: by_scope(&record, &usage.scopes),
+            by_secret: by_secret(known, &usage.secrets),
+            by_scope: by_scope(known, &usage.scopes),
         },
     )
 }
@@ -100,25 +127,19 @@ fn shown_step(Minute { minute, total, denied }: Minute) -> Step {
 }
 
 /// Every secret that lives, used or not, and those that did.
-fn by_secret<'a>(record: &'a CredentialRecord, used: &'a [Share]) -> Vec<BySecret<'a>> {
-    let previous = record.previous.iter().map(|overlap| &overlap.secret);
-    let known = [&record.current].into_iter().chain(previous).map(|secret| secret.hint.as_str());
-    let parts = parts(known, used);
+fn by_secret<'a>(known: &Known<'a>, used: &'a [Share]) -> Vec<BySecret<'a>> {
+    let parts = parts(&known.secrets, used);
     parts.map(|(hint, last_used_at, total)| BySecret { hint, last_used_at, total }).collect()
 }
 
 /// Every scope that it has, used or not, and what else it was used for: by a scope that implies it.
-fn by_scope<'a>(record: &'a CredentialRecord, used: &'a [Share]) -> Vec<ByScope<'a>> {
-    let known = record.key.iter().flat_map(|key| &key.scopes).map(|scope| scope.as_str());
-    let parts = parts(known, used);
+fn by_scope<'a>(known: &Known<'a>, used: &'a [Share]) -> Vec<ByScope<'a>> {
+    let parts = parts(&known.scopes, used);
     parts.map(|(scope, last_used_at, total)| ByScope { scope, last_used_at, total }).collect()
 }
 
-fn parts<'a>(
-    known: impl Iterator<Item = &'a str>,
-    used: &'a [Share],
-) -> impl Iterator<Item = (&'a str, Option<String>, u64)> {
-    let known: Vec<&str> = known.collect();
+fn parts<'a>(known: &[&'a str], used: &'a [Share]) -> impl Iterator<Item = (&'a str, Option<String>, u64)> {
+    let known = known.to_vec();
     let others: Vec<&str> = used.iter().map(|share| share.name.as_str()).filter(|name| !known.contains(name)).collect();
     known.into_iter().chain(others).map(|name| match used.iter().find(|share| share.name == name) {
         Some(share) => (name, Some(share.last_used_at.rfc3339()), share.total),

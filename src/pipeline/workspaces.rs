@@ -3,7 +3,7 @@
 use super::{
     Notes,
     api::Asked,
-    body::{self, required},
+    body::{self, Fields, required},
     identity_secrets,
     reply::Reply,
 };
@@ -13,8 +13,10 @@ use crate::{
     machine::World,
     registry::{
         deployment::{self, Deployment, WorkspaceRecord},
+        settings::{DefaultTier, Settings},
         workspace::{self, Workspace},
     },
+    tier::Tiers,
 };
 use serde::Serialize;
 
@@ -23,9 +25,9 @@ struct Shown {
     id: String,
     name: String,
     created_at: String,
+    /// A list tells neither.
     #[serde(skip_serializing_if = "Option::is_none")]
-    default_tier: Option<String>,
-    /// A list does not tell.
+    default_tier: Option<Option<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     identity_secret_count: Option<usize>,
 }
@@ -39,13 +41,7 @@ struct Page {
 impl From<WorkspaceRecord> for Shown {
     fn from(record: WorkspaceRecord) -> Self {
         let created_at = record.created_at.rfc3339();
-        Self {
-            id: record.id.into(),
-            name: record.name,
-            created_at,
-            default_tier: record.default_tier,
-            identity_secret_count: None,
-        }
+        Self { id: record.id.into(), name: record.name, created_at, default_tier: None, identity_secret_count: None }
     }
 }
 
@@ -66,7 +62,7 @@ pub async fn create(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
         None => WorkspaceId::issue(world.now(), world.random()?),
     };
     fields.finish()?;
-    let record = WorkspaceRecord { id: id.clone(), name, created_at: world.now(), default_tier: None };
+    let record = WorkspaceRecord { id: id.clone(), name, created_at: world.now(), default_tier: None, version: None };
     let create = workspace::Command::Create(record, asked.config.deployment.clone(), asked.by.clone());
     match world.ask::<Workspace>(id.as_str(), create).await? {
         workspace::Reply::Workspace(record) => {
@@ -97,12 +93,51 @@ pub async fn list(asked: &Asked<'_>, world: &impl World) -> Result<Reply, Reason
 pub async fn read(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
     let named = WorkspaceId::try_from(asked.id.to_owned()).map_err(|_| Reason::NotFound)?;
     let id = asked.workspace_of(Some(named))?;
-    match world.ask::<Workspace>(id.as_str(), workspace::Command::Describe).await? {
-        workspace::Reply::Workspace(record) => {
-            notes.workspace = Some(record.id.as_str().to_owned());
-            let identity_secret_count = Some(identity_secrets::count(&id, asked, world).await?);
-            Reply::json(200, &Shown { identity_secret_count, ..record.into() })
-        }
-        _ => Err(Reason::Unavailable),
+    let answer = world.ask::<Workspace>(id.as_str(), workspace::Command::Describe).await?;
+    shown_whole(answer, asked, world, notes).await
+}
+
+/// `PATCH /v1/workspaces/{id}`.
+pub async fn change(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
+    let named = WorkspaceId::try_from(asked.id.to_owned()).map_err(|_| Reason::NotFound)?;
+    let id = asked.workspace_of(Some(named))?;
+    let (_, mut fields) = body::read(world).await?;
+    let name = fields.label("name", 100, &asked.config.door())?;
+    let default_tier = default_tier(&mut fields, &asked.config.policy.tiers)?;
+    fields.finish()?;
+    let change = workspace::Command::ChangeWorkspace(Settings { name, default_tier }, asked.by.clone());
+    let answer = world.ask::<Workspace>(id.as_str(), change).await?;
+    shown_whole(answer, asked, world, notes).await
+}
+
+/// The tier of credentials that ask for none: one whose numbers the policy has, or `null`.
+fn default_tier(fields: &mut Fields, tiers: &Tiers) -> Result<Option<DefaultTier>, Reason> {
+    if fields.take_null("default_tier") {
+        return Ok(Some(DefaultTier::None));
     }
+    let Some(name) = fields.optional_text("default_tier", 64)? else { return Ok(None) };
+    let ready = || tiers.iter().filter(|(_, tier)| !tier.custom).map(|(name, _)| name.as_str());
+    if ready().any(|known| known == name) {
+        return Ok(Some(DefaultTier::Named(name)));
+    }
+    let names = ready().collect::<Vec<_>>().join(", ");
+    let why = match names.as_str() {
+        "" => "The policy has no tier whose numbers are its own.".to_owned(),
+        names => format!("null, or a tier whose numbers are the policy's: {names}."),
+    };
+    Err(Reason::invalid("default_tier", &why))
+}
+
+/// A workspace with all that is known of it.
+async fn shown_whole(
+    answer: workspace::Reply,
+    asked: &Asked<'_>,
+    world: &impl World,
+    notes: &mut Notes,
+) -> Result<Reply, Reason> {
+    let workspace::Reply::Workspace(record) = answer else { return Err(Reason::Unavailable) };
+    notes.workspace = Some(record.id.as_str().to_owned());
+    let identity_secret_count = Some(identity_secrets::count(&record.id, asked, world).await?);
+    let default_tier = Some(record.default_tier.clone());
+    Reply::json(200, &Shown { default_tier, identity_secret_count, ..record.into() })
 }

@@ -19,6 +19,8 @@ pub enum Action {
     CreateWorkspace,
     /// `PATCH /v1/credentials/{id}`.
     ChangeCredential,
+    /// `PATCH /v1/workspaces/{id}`.
+    ChangeWorkspace,
     /// `GET /v1/audit/export`.
     ExportAudit,
     /// The gateway's route of this number in the policy: see [`super::authorize_route`].
@@ -71,12 +73,13 @@ pub enum Action {
 
 impl Action {
     /// Every action but the routes, which are the policy's.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::Whoami,
         Self::RevokeSelf,
         Self::CreateWorkspace,
         Self::ListWorkspaces,
         Self::ReadWorkspace,
+        Self::ChangeWorkspace,
         Self::CreateIdentitySecret,
         Self::ListIdentitySecrets,
         Self::RevokeCredentials,
@@ -117,6 +120,7 @@ impl Action {
             }
             Self::CreateWorkspace | Self::ListWorkspaces => &[CredentialKind::DeployKey],
             Self::ReadWorkspace
+            | Self::ChangeWorkspace
             | Self::CreateIdentitySecret
             | Self::ListIdentitySecrets
             | Self::RevokeCredentials
@@ -153,6 +157,7 @@ impl Action {
             Self::CreateWorkspace
             | Self::ListWorkspaces
             | Self::ReadWorkspace
+            | Self::ChangeWorkspace
             | Self::CreateIdentitySecret
             | Self::ListIdentitySecrets
             | Self::RevokeCredentials
@@ -182,7 +187,8 @@ impl Action {
     pub fn spans_environments(self) -> bool {
         matches!(
             self,
-            Self::CreateIdentitySecret
+            Self::ChangeWorkspace
+                | Self::CreateIdentitySecret
                 | Self::ListIdentitySecrets
                 | Self::RevokeIdentitySecret
                 | Self::ReadAudit

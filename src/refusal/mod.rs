@@ -160,8 +160,8 @@ impl From<&Reason> for Refusal {
             ),
             Reason::StageMismatch => say(
                 C::WrongStage,
-                "This deploy key belongs to another stage or deployment.",
-                "Use a deploy key made for this one.",
+                "The deploy key is for another stage or deployment.",
+                "Call that deployment, with a deploy key made for it.",
             ),
             Reason::Unavailable | Reason::Unreadable(_) => say(
                 C::Unavailable,

@@ -6,6 +6,7 @@ use super::{
     identity,
     note::ConversationNote,
     record::{CredentialRecord, SecretRecord, Sighting},
+    settings::Settings,
 };
 use crate::{
     address::AddressRange,
@@ -67,6 +68,8 @@ pub enum Command {
     FinishRotation(CredentialId, By),
     /// What did an earlier request with this key make?
     FindMade(RetryKey),
+    /// Change the workspace itself.
+    ChangeWorkspace(Settings, By),
 }
 
 wire!(enum Command {
@@ -75,7 +78,7 @@ wire!(enum Command {
     8 CredentialUsed(a, b), 9 NoteConversation(a),
     10 ListConversations { environment, after, limit }, 11 ReadAudit(a), 12 Report(a),
     13 Identity(a), 14 ConversationsWrote(a), 15 RevokeMany(a, b), 16 CredentialSighted(a, b),
-    17 FinishRotation(a, b), 18 FindMade(a),
+    17 FinishRotation(a, b), 18 FindMade(a), 19 ChangeWorkspace(a, b),
 });
 
 /// Which credentials.

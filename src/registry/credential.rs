@@ -1,13 +1,15 @@
-//! The object that admits: one shard of a widget key, or one deploy key. An admission reads storage, not only memory.
+//! The object that admits: one shard of a widget key, or one server key, service
+//! token or deploy key. An admission reads storage, not only memory.
 
 use super::{
+    deploy_key::{self, DeployKeyState},
     key::{self, KeyRecord, Present, Presented},
     meter::KeyMeter,
     metering::{CEILING, Metered, Meters, network_row},
     record::ShardRecord,
     tally::Tallies,
     usage::{Minute, Span, Usage},
-    witness::{Use, revoke_deploy_key},
+    witness::Use,
     workspace::{self, Workspace},
 };
 use crate::{
@@ -57,8 +59,8 @@ pub enum Command {
     Store(ShardRecord),
     /// A deploy key asks to be admitted.
     UseDeployKey(Option<Use>),
-    /// A deploy key ends.
-    RevokeDeployKey(Option<Use>),
+    /// A deploy key ends, for this reason.
+    RevokeDeployKey(Option<Use>, Option<String>),
     /// A widget call asks to be admitted.
     Visit(Visit),
     /// A genuine deploy key was refused before its object was asked.
@@ -71,11 +73,13 @@ pub enum Command {
     Reserve(CredentialId),
     /// How much was it used?
     ReadUsage(Span),
+    /// The deployment's list changed, of a deploy key.
+    StoreDeployKey(DeployKeyState),
 }
 
 wire!(enum Command {
-    0 Store(a), 1 UseDeployKey(a), 2 RevokeDeployKey(a), 3 Visit(a), 4 RefuseDeployKey(a, b), 5 Present(a), 6 StoreKey(a), 7 Reserve(a),
-    8 ReadUsage(a) });
+    0 Store(a), 1 UseDeployKey(a), 2 RevokeDeployKey(a, b), 3 Visit(a), 4 RefuseDeployKey(a, b), 5 Present(a), 6 StoreKey(a), 7 Reserve(a),
+    8 ReadUsage(a), 9 StoreDeployKey(a) });
 
 /// What a widget call asks for.
 pub struct Visit {
@@ -127,9 +131,11 @@ pub enum Reply {
     Presented(Box<Presented>),
     /// How much it was used, and when.
     Usage(Box<Usage>, Vec<Minute>),
+    /// To a deploy key: when it ends, or why it is refused.
+    Judged(Result<Timestamp, Reason>),
 }
 
-wire!(enum Reply { 0 Done, 1 DeployKey(a), 2 Visited { listed, outcome }, 3 Presented(a), 4 Usage(a, b) });
+wire!(enum Reply { 0 Done, 1 DeployKey(a), 2 Visited { listed, outcome }, 3 Presented(a), 4 Usage(a, b), 5 Judged(a) });
 
 impl Machine for Credential {
     const BINDING: &'static str = "CREDENTIAL";
@@ -140,7 +146,8 @@ impl Machine for Credential {
         let reply = match command {
             Command::Store(record) => store(record, turn)?,
             Command::UseDeployKey(used) => return self.use_deploy_key(used, turn),
-            Command::RevokeDeployKey(used) => revoke_deploy_key(used, turn)?,
+            Command::RevokeDeployKey(used, why) => deploy_key::revoke(used, why, turn)?,
+            Command::StoreDeployKey(state) => deploy_key::store(&state, turn)?,
             Command::Present(present) => return self.present(*present, turn),
             Command::StoreKey(record) => key::store(*record, turn)?,
             Command::Reserve(id) => key::reserve(&id, turn)?,
@@ -149,7 +156,9 @@ impl Machine for Credential {
                 let series = usage.series(span, turn)?;
                 Reply::Usage(Box::new(usage), series)
             }
-            Command::RefuseDeployKey(used, reason) => return self.refuse_deploy_key(used, &reason, None, turn),
+            Command::RefuseDeployKey(used, reason) => {
+                return self.refuse_deploy_key(used, &reason, Reply::Done, turn);
+            }
             Command::Visit(visit) => {
                 let step = self.visit(&visit, turn)?;
                 return self.witness(visit, step, turn);

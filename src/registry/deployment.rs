@@ -1,6 +1,7 @@
-//! The object of a whole deployment: the list of its workspaces, its own audit chain, and the checkpoints of theirs. On no
+//! The object of a whole deployment: the lists of its workspaces and of its deploy keys, its own audit chain, and the checkpoints of theirs. On no
 //! ordinary request's path.
 
+use super::deploy_keys;
 use crate::{
     audit::{self, Ask, Checkpoint, Page, Report},
     error::Reason,
@@ -25,7 +26,7 @@ pub struct Deployment;
 pub enum Command {
     /// Workspaces by id, after this one.
     ListWorkspaces(Option<WorkspaceId>, usize),
-    /// A workspace was made; the event for the chain.
+    /// A workspace was made, with the event for the chain; or it changed.
     Register(WorkspaceRecord, Option<Report>),
     /// A page of the audit chain.
     ReadAudit(Ask),
@@ -35,9 +36,11 @@ pub enum Command {
     Keep(Checkpoint),
     /// The checkpoints of that chain.
     Kept(String),
+    /// Something about deploy keys.
+    DeployKeys(Box<deploy_keys::Command>),
 }
 
-wire!(enum Command { 0 ListWorkspaces(a, b), 1 Register(a, b), 2 ReadAudit(a), 3 Report(a), 4 Keep(a), 5 Kept(a) });
+wire!(enum Command { 0 ListWorkspaces(a, b), 1 Register(a, b), 2 ReadAudit(a), 3 Report(a), 4 Keep(a), 5 Kept(a), 6 DeployKeys(a) });
 
 /// What the object answers.
 pub enum Reply {
@@ -49,9 +52,11 @@ pub enum Reply {
     Audit(Box<Page>),
     /// Checkpoints, oldest first.
     Checkpoints(Vec<Checkpoint>),
+    /// To what was about deploy keys.
+    DeployKeys(deploy_keys::Reply),
 }
 
-wire!(enum Reply { 0 Done, 1 Workspaces(a), 2 Audit(a), 3 Checkpoints(a) });
+wire!(enum Reply { 0 Done, 1 Workspaces(a), 2 Audit(a), 3 Checkpoints(a), 4 DeployKeys(a) });
 
 /// A workspace in the list.
 #[derive(Clone, Debug)]
@@ -64,9 +69,11 @@ pub struct WorkspaceRecord {
     pub created_at: Timestamp,
     /// The tier of credentials that ask for none.
     pub default_tier: Option<String>,
+    /// Grows with every change; none: it never changed. The list ignores what is older than what it has.
+    pub version: Option<u64>,
 }
 
-wire!(WorkspaceRecord { id, name, created_at, default_tier });
+wire!(WorkspaceRecord { id, name, created_at, default_tier, version });
 
 impl Machine for Deployment {
     const BINDING: &'static str = "DEPLOYMENT_OBJECT";
@@ -76,7 +83,7 @@ impl Machine for Deployment {
     fn handle(&self, command: Command, turn: &mut Turn) -> Result<Step<Self>, Reason> {
         let reply = match command {
             Command::Register(record, report) => {
-                turn.put(format!("{WORKSPACES}{}", record.id), &record);
+                register(&record, turn)?;
                 report.map_or(Ok(()), |report| audit::receive(report, turn))?;
                 Reply::Done
             }
@@ -87,6 +94,7 @@ impl Machine for Deployment {
             }
             Command::ReadAudit(ask) => Reply::Audit(Box::new(audit::read(&ask, turn)?)),
             Command::Report(report) => audit::receive(report, turn).map(|()| Reply::Done)?,
+            Command::DeployKeys(command) => Reply::DeployKeys(deploy_keys::handle(*command, turn)?),
             Command::Keep(checkpoint) => keep(&checkpoint, turn)?,
             Command::Kept(chain) => {
                 let kept = kept(&chain, turn)?.into_iter().map(|(_, checkpoint)| checkpoint);
@@ -99,6 +107,16 @@ impl Machine for Deployment {
     fn wake(&self, turn: &mut Turn) -> Result<Lesson<Self>, Reason> {
         audit::wake(turn).map(|_| None)
     }
+}
+
+/// Messages may come twice and late: an older name does not come back.
+fn register(record: &WorkspaceRecord, turn: &mut Turn) -> Result<(), Reason> {
+    let key = format!("{WORKSPACES}{}", record.id);
+    let known: Option<WorkspaceRecord> = turn.get(&key)?;
+    if known.is_none_or(|known| known.version < record.version) {
+        turn.put(key, record);
+    }
+    Ok(())
 }
 
 /// What is kept is not replaced: two signatures under one event that differ are evidence.

@@ -28,7 +28,7 @@ const RESERVED: &str = "reserved";
 const SIGHTED: &str = "sighted";
 
 /// The workspace is told of a key in a browser at most this often.
-const SIGHT_SECONDS: u64 = 60;
+pub(super) const SIGHT_SECONDS: u64 = 60;
 
 /// A credential as its own object keeps it: enough to admit a call without asking anybody.
 #[derive(Clone, Debug)]

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Rows that one page of a filtered listing looks through at most.
-const LOOK: usize = 1_000;
+pub(super) const LOOK: usize = 1_000;
 
 /// Credentials, newest first.
 pub fn credentials(list: &ListCredentials, turn: &Turn) -> Result<Reply, Reason> {
@@ -68,7 +68,7 @@ pub fn note_writers(wrote: Vec<(ConversationId, Timestamp)>, turn: &mut Turn) ->
 }
 
 /// The first `limit` of `rows` that are wanted, and the row after which the next page begins, if there may be one.
-fn page<T: Clone>(rows: Vec<T>, limit: usize, wanted: impl Fn(&T) -> bool) -> (Vec<T>, Option<T>) {
+pub(super) fn page<T: Clone>(rows: Vec<T>, limit: usize, wanted: impl Fn(&T) -> bool) -> (Vec<T>, Option<T>) {
     let (looked, mut items, mut last) = (rows.len(), Vec::new(), None);
     for (index, row) in rows.into_iter().enumerate() {
         last = Some(row.clone());

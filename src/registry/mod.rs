@@ -3,6 +3,10 @@
 pub mod bulk;
 pub mod command;
 pub mod credential;
+pub mod deploy_command;
+pub mod deploy_key;
+pub mod deploy_keys;
+pub mod deploy_record;
 pub mod deployment;
 pub mod identity;
 pub mod key;
@@ -11,6 +15,7 @@ mod meter;
 mod metering;
 mod note;
 pub mod record;
+pub mod settings;
 pub mod tally;
 pub mod usage;
 pub mod witness;

@@ -145,6 +145,16 @@ impl Status {
     /// Every status.
     pub const ALL: [Self; 4] = [Self::Active, Self::Expiring, Self::Expired, Self::Revoked];
 
+    /// Where a credential with these ends stands at `at`.
+    pub fn of(revoked_at: Option<Timestamp>, expires_at: Option<Timestamp>, at: Timestamp) -> Self {
+        match (revoked_at, expires_at) {
+            (Some(_), _) => Self::Revoked,
+            (None, Some(expires_at)) if expires_at <= at => Self::Expired,
+            (None, Some(expires_at)) if expires_at <= at.plus_seconds(EXPIRING_SECONDS) => Self::Expiring,
+            (None, _) => Self::Active,
+        }
+    }
+
     /// The name on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -159,12 +169,7 @@ impl Status {
 impl CredentialRecord {
     /// Where it stands at `at`.
     pub fn status(&self, at: Timestamp) -> Status {
-        match (self.revoked_at, self.expires_at) {
-            (Some(_), _) => Status::Revoked,
-            (None, Some(expires_at)) if expires_at <= at => Status::Expired,
-            (None, Some(expires_at)) if expires_at <= at.plus_seconds(EXPIRING_SECONDS) => Status::Expiring,
-            (None, _) => Status::Active,
-        }
+        Status::of(self.revoked_at, self.expires_at, at)
     }
 
     /// Which kind.

@@ -1,16 +1,16 @@
-//! What an object that admits tells the audit chains: uses, refusals and the end of a deploy key, refusals of a widget key.
+//! What an object that admits tells the audit chains: who used a deploy key and for what, and refusals of a widget key.
 
 use super::{
-    credential::{Credential, RECORD, REVOKED, Reply, Visit, shard_for},
+    credential::{Credential, RECORD, Reply, Visit, shard_for},
+    deploy_key::DeployText,
     record::ShardRecord,
-    tally::{Place, tell},
+    tally::Place,
 };
 use crate::{
-    audit::{self, Act, By, Entry},
+    audit::{self, By},
     error::Reason,
     id::CredentialId,
-    machine::{Lesson, Step, Turn},
-    time::Timestamp,
+    machine::{Step, Turn},
     wire,
 };
 
@@ -25,48 +25,22 @@ pub struct Use {
     pub call: String,
     /// The deployment that keeps the chain.
     pub deployment: String,
+    /// The text that came; none where the call is about the key of another.
+    pub text: Option<DeployText>,
+    /// From a browser, on a page of this origin; empty where that is no sound origin.
+    pub browser: Option<String>,
 }
 
-wire!(Use { id, by, call, deployment });
+wire!(Use { id, by, call, deployment, text, browser });
 
 impl Use {
-    fn place(&self) -> Place {
+    /// Where it is told.
+    pub(super) fn place(&self) -> Place {
         Place { source: self.id.as_str().to_owned(), chain: audit::deployment(&self.deployment) }
     }
 }
 
 impl Credential {
-    /// Admits a deploy key that was not revoked, and counts that in the same transaction.
-    pub(super) fn use_deploy_key(&self, used: Option<Use>, turn: &mut Turn) -> Result<Step<Self>, Reason> {
-        let revoked_at: Option<Timestamp> = turn.get(REVOKED)?;
-        match used {
-            Some(used) if revoked_at.is_some() => {
-                self.refuse_deploy_key(used, &Reason::CredentialRevoked, revoked_at, turn)
-            }
-            Some(used) => {
-                let entry = Entry::done(Act::DeployKeyUse, used.by.clone(), &used.call, turn.at());
-                self.tallies.admit(used.place(), entry, turn)?;
-                Ok(Step::reply(Reply::DeployKey(None)))
-            }
-            // From a version that had no audit yet.
-            None => Ok(Step::reply(Reply::DeployKey(revoked_at))),
-        }
-    }
-
-    /// Counts a refusal of a genuine deploy key.
-    pub(super) fn refuse_deploy_key(
-        &self,
-        used: Use,
-        reason: &Reason,
-        revoked_at: Option<Timestamp>,
-        turn: &mut Turn,
-    ) -> Result<Step<Self>, Reason> {
-        let place = used.place();
-        let counted = self.tallies.refuse(|| place, used.by, used.id.as_str(), reason, turn)?;
-        let lesson: Lesson<Self> = Some(Box::new(|credential| credential.tallies.learn(counted)));
-        Ok(Step { lesson, reply: Reply::DeployKey(revoked_at) })
-    }
-
     /// Counts a visit that was refused; what was never made is nobody's.
     pub(super) fn witness(&self, visit: Visit, step: Step<Self>, turn: &mut Turn) -> Result<Step<Self>, Reason> {
         let Step { lesson, reply } = step;
@@ -95,17 +69,4 @@ impl Credential {
         };
         Ok(Step { lesson: Some(Box::new(learn)), reply })
     }
-}
-
-/// Ends a deploy key for good; recorded once.
-pub(super) fn revoke_deploy_key(used: Option<Use>, turn: &mut Turn) -> Result<Reply, Reason> {
-    if let Some(known) = turn.get(REVOKED)? {
-        return Ok(Reply::DeployKey(Some(known)));
-    }
-    turn.put(REVOKED, &turn.at());
-    if let Some(used) = used {
-        let entry = Entry::done(Act::DeployKeyRevoke, used.by.clone(), used.id.as_str(), turn.at());
-        tell(used.place(), entry, turn)?;
-    }
-    Ok(Reply::DeployKey(Some(turn.at())))
 }

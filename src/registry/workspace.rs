@@ -9,6 +9,7 @@ use super::{
     deployment::{self, Deployment, WorkspaceRecord},
     identity, listing,
     record::{CredentialRecord, Status},
+    settings,
 };
 use crate::{
     audit::{self, Act, By, Entry},
@@ -20,9 +21,9 @@ use crate::{
 
 pub use super::note::ConversationNote;
 
-const INFO: &str = "info";
+pub(super) const INFO: &str = "info";
 /// The name of the deployment that knows this workspace.
-const DEPLOYMENT: &str = "deployment";
+pub(super) const DEPLOYMENT: &str = "deployment";
 /// Rows of credentials.
 pub const CREDENTIALS: &str = "credential/";
 /// Rows of conversations.
@@ -178,6 +179,7 @@ fn answer(command: Command, info: &WorkspaceRecord, turn: &mut Turn) -> Result<R
         }
         Command::ReadAudit(ask) => Ok(Reply::Audit(Box::new(audit::read(&ask, turn)?))),
         Command::Report(report) => audit::receive(report, turn).map(|()| Reply::Done),
+        Command::ChangeWorkspace(change, by) => settings::change(change, info, by, turn).map(Reply::Workspace),
     }
 }
 

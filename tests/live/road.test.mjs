@@ -124,7 +124,7 @@ test("a workspace is made once, listed page by page and read", async () => {
   assert.equal(made.status, 201);
   assertKeys(made.json, ["id", "name", "created_at"]);
   assert.match(made.json.created_at, MOMENT);
-  assert.deepEqual((await worker.api("GET", `/v1/workspaces/${made.json.id}`)).json, { ...made.json, identity_secret_count: 0 });
+  assert.deepEqual((await worker.api("GET", `/v1/workspaces/${made.json.id}`)).json, { ...made.json, default_tier: null, identity_secret_count: 0 });
   assertRefused(await worker.api("POST", "/v1/workspaces", { body: { name: "Acme", id: "acme" } }), 409, "conflict");
 
   const seen = [];

@@ -36,7 +36,7 @@ const HEADERS = [
 
 const MEMBERS = [
   ...["name", "id", "kind", "workspace", "environment", "origins", "expires_in", "expires_at", "overlap_seconds", "reason", "scopes", "tier"],
-  ...["allowed_addresses", "limits", "service", "created_by", "made_until", "identity", "client_name", "unknown"],
+  ...["allowed_addresses", "limits", "service", "created_by", "made_until", "default_tier", "stage", "identity", "client_name", "unknown"],
 ];
 
 const NEW_KEY = { kind: "widget_key", environment: "live", name: "n", origins: ["https://shop.example"] };
@@ -57,6 +57,8 @@ let worker, world, find;
 before(async () => {
   worker = await startWorker({ vars: { POLICY_TOML, CLIENT_ADDRESS_HEADER: "X-Client" } });
   world = await plantCanaries(worker);
+  const made = await worker.api("POST", "/v1/credentials", { body: { kind: "deploy_key", stage: worker.vars.STAGE, name: "spare" } });
+  world.secrets.madeDeployKey = made.json.secret;
   find = scanner(world.secrets);
 });
 after(() => {
@@ -114,7 +116,9 @@ function goodCall({ method, pattern }) {
   const isList = method === "GET" && /^\/v1\/(credentials|conversations)$/.test(pattern);
   const opens = pattern === "/w/{widget_key}/conversations";
   const isEnd = pattern === "/v1/self/revoke";
-  const server = isEnd ? { Authorization: `Bearer ${world.spare}` } : CALLERS[pick(Object.keys(CALLERS))]();
+  // Whatever revokes itself must not be what all other calls need.
+  const ended = pick([`Bearer ${world.spare}`, `Convex ${world.secrets.madeDeployKey}`]);
+  const server = isEnd ? { Authorization: ended } : CALLERS[pick(Object.keys(CALLERS))]();
   const caller = isPage ? { Authorization: `Bearer ${world.visitor.history_secret}` } : server;
   const headers = { ...(isPage && { Origin: world.site }), ...(!opens && caller), "Content-Type": "application/json" };
   const body = method === "GET" ? undefined : JSON.stringify(BODIES[`${method} ${pattern}`] ?? {});

@@ -255,6 +255,14 @@ impl Toy {
         page.json["items"].as_array().unwrap().iter().map(|item| item["text"].as_str().unwrap().to_owned()).collect()
     }
 
+    /// The same, but for what the calls of an operator leave by themselves: that they were made, and by which key.
+    pub fn kept(&self) -> std::collections::BTreeMap<Name, super::Object> {
+        let mut kept = self.snapshot();
+        kept.values_mut().for_each(|object| object.rows.retain(|key, _| !key.starts_with("deploy-key")));
+        kept.retain(|(_, name), object| !name.starts_with("dk_") && !object.rows.is_empty());
+        kept
+    }
+
     /// Everything that is stored: to show that nothing changed.
     pub fn snapshot(&self) -> std::collections::BTreeMap<Name, super::Object> {
         self.objects.borrow().clone()
