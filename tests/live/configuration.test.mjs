@@ -94,7 +94,9 @@ test("the policy named support serves its brand and its scopes", async () => {
   const metadata = await worker.api("GET", "/.well-known/oauth-protected-resource", { key: null });
   assert.equal(metadata.json.scopes_supported.length, 16);
   // A key of another brand is nobody's, though the same root secret made it.
-  assert.equal((await worker.api("GET", "/v1/whoami")).json.code, "invalid_credential");
+  const other = cli(["deploy-key", "--stage", "dev", "--deployment", "local"], { ROOT_SECRETS: worker.rootSecrets });
+  assert.match(other, /^dev:local\|clv_dk_/);
+  assert.equal((await worker.api("GET", "/v1/whoami", { key: other })).json.code, "invalid_credential");
 });
 
 test("a whole policy in a variable comes before the name of one; without a widget there is none", async () => {
