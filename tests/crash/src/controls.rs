@@ -36,8 +36,8 @@ pub const CONTROLS: [Control; 4] = [
         changes: &[
             (STORAGE, "new Rows((this.torn ??= torn(this.ctx.storage)))"),
             (
-                "if (reply[0] === NOTHING) return reply;",
-                "await this.torn.rest; if (reply[0] === NOTHING) return reply;",
+                "      return reply;\n    } catch {",
+                "      return this.torn.rest ? this.torn.rest.then(() => reply) : reply;\n    } catch {",
             ),
         ],
         code: include_str!("../controls/torn.js"),
