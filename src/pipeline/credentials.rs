@@ -70,7 +70,7 @@ pub async fn read(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> R
 /// `PATCH /v1/credentials/{id}`.
 pub async fn change(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
     let record = find(asked, world, notes).await?;
-    let (_, mut fields) = body::read(world).await?;
+    let (_, mut fields) = asked.body()?;
     let name = fields.label("name", 100, &asked.config.door())?;
     let mut change = Change { name, ..Change::default() };
     match &record.key {
@@ -101,7 +101,7 @@ pub async fn revoke(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
     let revoked_at = match id.workspace() {
         Some(_) => {
             let record = find(asked, world, notes).await?;
-            let reason = revocation_reason(asked, world).await?;
+            let reason = revocation_reason(asked)?;
             let revoke = workspace::Command::RevokeCredential(record.id.clone(), reason, asked.by.clone());
             one(world.ask::<Workspace>(&owner(&record)?, revoke).await?)?.revoked_at
         }
@@ -110,7 +110,7 @@ pub async fn revoke(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
         // Made offline and listed nowhere: its own object keeps that it has ended. Only deploy keys come this far.
         None => {
             notes.found(&id);
-            revocation_reason(asked, world).await?;
+            revocation_reason(asked)?;
             let revoke = credential::Command::RevokeDeployKey(Some(asked.about(&id)));
             match world.ask::<Credential>(id.as_str(), revoke).await? {
                 credential::Reply::DeployKey(revoked_at) => revoked_at,
@@ -123,7 +123,7 @@ pub async fn revoke(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
 
 /// `POST /v1/self/revoke`.
 pub async fn revoke_self(asked: &Asked<'_>, world: &impl World) -> Result<Reply, Reason> {
-    let (_, fields) = body::read(world).await?;
+    let (_, fields) = asked.body()?;
     fields.finish()?;
     let id = asked.admitted.principal().id();
     let revoked_at = match id.workspace() {
@@ -143,8 +143,8 @@ pub async fn revoke_self(asked: &Asked<'_>, world: &impl World) -> Result<Reply,
     Reply::json(200, &Revoked { status: "revoked", revoked_at: revoked_at.map(Timestamp::rfc3339) })
 }
 
-async fn revocation_reason(asked: &Asked<'_>, world: &impl World) -> Result<Option<String>, Reason> {
-    let (_, mut fields) = body::read(world).await?;
+fn revocation_reason(asked: &Asked<'_>) -> Result<Option<String>, Reason> {
+    let (_, mut fields) = asked.body()?;
     let reason = fields.label("reason", 200, &asked.config.door())?;
     fields.finish()?;
     Ok(reason)

@@ -3,7 +3,6 @@
 use super::{
     Notes,
     api::Asked,
-    body,
     credentials::{find, one, owner},
     mint,
     reply::Reply,
@@ -22,7 +21,7 @@ const DEFAULT_OVERLAP_SECONDS: u64 = 86_400;
 /// `POST /v1/credentials/{id}/rotate`.
 pub async fn rotate(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
     let record = find(asked, world, notes).await?;
-    let (_, mut fields) = body::read(world).await?;
+    let (_, mut fields) = asked.body()?;
     let overlap = fields.optional_number("overlap_seconds", 0, MAX_OVERLAP_SECONDS)?;
     fields.finish()?;
     let (secret, current) = mint::another(&record, asked.config, world)?;
@@ -35,7 +34,7 @@ pub async fn rotate(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
 /// `POST /v1/credentials/{id}/rotate/finish`: the old secret is not used any more, so it need not wait for its end.
 pub async fn finish(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
     let record = find(asked, world, notes).await?;
-    let (_, fields) = body::read(world).await?;
+    let (_, fields) = asked.body()?;
     fields.finish()?;
     let finish = Command::FinishRotation(record.id.clone(), asked.by.clone());
     let record = one(world.ask::<Workspace>(&owner(&record)?, finish).await?)?;

@@ -1,12 +1,6 @@
 //! `/v1/workspaces`.
 
-use super::{
-    Notes,
-    api::Asked,
-    body::{self, required},
-    identity_secrets,
-    reply::Reply,
-};
+use super::{Notes, api::Asked, body::required, identity_secrets, reply::Reply};
 use crate::{
     error::Reason,
     id::WorkspaceId,
@@ -51,7 +45,7 @@ impl From<WorkspaceRecord> for Shown {
 
 /// `POST /v1/workspaces`.
 pub async fn create(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
-    let (_, mut fields) = body::read(world).await?;
+    let (_, mut fields) = asked.body()?;
     let name = required("name", fields.label("name", 100, &asked.config.door())?)?;
     let id = match fields.optional_text("id", 64)? {
         Some(id) if asked.config.door().is_like_secret(&id) => {

@@ -58,7 +58,11 @@ pub struct Toy {
     loaded: Cell<Option<(usize, u128)>>,
     headers: RefCell<Vec<(String, String)>>,
     body: RefCell<Vec<u8>>,
+    /// What happens while the next body is still on its way.
+    meanwhile: RefCell<Option<Meanwhile>>,
 }
+
+type Meanwhile = Box<dyn FnOnce(&Toy)>;
 
 /// 2026-01-01T00:00:00Z.
 pub const START: u64 = 1_767_225_600_000;
@@ -86,7 +90,13 @@ impl Toy {
             loaded: Cell::new(None),
             headers: RefCell::default(),
             body: RefCell::default(),
+            meanwhile: RefCell::default(),
         }
+    }
+
+    /// The next body that is read is slow: all this happens before it has arrived.
+    pub fn while_body_is_on_its_way(&self, meanwhile: impl FnOnce(&Self) + 'static) {
+        *self.meanwhile.borrow_mut() = Some(Box::new(meanwhile));
     }
 
     /// Sends a request down the road. No answer, header or log line repeats a credential that was presented.
@@ -357,6 +367,12 @@ impl World for Toy {
     }
 
     async fn body(&self, limit: usize) -> Result<Vec<u8>, Reason> {
+        let meanwhile = self.meanwhile.borrow_mut().take();
+        if let Some(meanwhile) = meanwhile {
+            let (headers, body) = (self.headers.borrow().clone(), self.body.borrow().clone());
+            meanwhile(self);
+            (*self.headers.borrow_mut(), *self.body.borrow_mut()) = (headers, body);
+        }
         let body = self.body.borrow();
         if body.len() > limit { Err(Reason::BodyTooLarge(limit)) } else { Ok(body.clone()) }
     }
