@@ -1,4 +1,4 @@
-//! A credential that ends while a body is still on its way: whoever holds the body back gains nothing by it.
+//! A credential that ends while its call is under way: whoever holds a body back, or is fast, gains nothing by it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -84,4 +84,41 @@ fn a_refused_call_says_who_is_refused_before_it_says_what_is_wrong_with_the_body
     send("{").refused(400, "invalid_request");
     end(&toy, &id);
     send("{").refused(401, "revoked_credential");
+}
+
+#[test]
+fn a_key_that_ends_between_its_admission_and_its_act_acts_no_more() {
+    // One hop admits, and up to three more come before the workspace acts.
+    for hops in 1..=3 {
+        let toy = world();
+        let (id, key) = admin_key(&toy);
+        toy.after_hops(hops, move |toy| end(toy, &id));
+        create(&toy, &format!("Bearer {key}")).refused(401, "revoked_credential");
+    }
+    let calls = |other: &str| {
+        [
+            ("PATCH", format!("/v1/credentials/{other}"), json!({ "name": "b" })),
+            ("POST", format!("/v1/credentials/{other}/rotate"), Value::Null),
+            ("POST", format!("/v1/credentials/{other}/rotate/finish"), Value::Null),
+            ("POST", "/v1/workspaces/acme/credentials/revoke".to_owned(), json!({ "environment": "live" })),
+            ("POST", "/v1/workspaces/acme/identity-secrets".to_owned(), Value::Null),
+        ]
+    };
+    for number in 0..5 {
+        let toy = world();
+        let (id, key) = admin_key(&toy);
+        let (other, _) = admin_key(&toy);
+        let (method, path, body) = calls(&other)[number].clone();
+        let hops = if path.contains(&other) { 2 } else { 1 };
+        toy.after_hops(hops, move |toy| end(toy, &id));
+        toy.server(&key, method, &path, &body).refused(401, "revoked_credential");
+    }
+}
+
+#[test]
+fn a_key_that_revokes_itself_twice_at_once_is_told_twice_that_it_is_revoked() {
+    let toy = world();
+    let (id, key) = admin_key(&toy);
+    toy.after_hops(1, move |toy| end(toy, &id));
+    toy.server(&key, "POST", "/v1/self/revoke", &Value::Null).ok(200);
 }

@@ -78,6 +78,21 @@ wire!(enum Command {
     17 FinishRotation(a, b), 18 FindMade(a),
 });
 
+impl Command {
+    /// Who does what only somebody whose credential lives may do. Ending one is nobody's gain, and may be asked for twice.
+    pub fn by(&self) -> Option<&By> {
+        match self {
+            Self::CreateCredential(_, _, by)
+            | Self::ChangeCredential(_, _, by)
+            | Self::RotateCredential(_, _, _, by)
+            | Self::RevokeMany(_, by)
+            | Self::FinishRotation(_, by)
+            | Self::Identity(identity::Command::Create(identity::Made { by, .. }, _)) => Some(by),
+            _ => None,
+        }
+    }
+}
+
 /// Which credentials.
 pub struct ListCredentials {
     /// Only with this status.
