@@ -10,6 +10,7 @@ mod listing;
 mod meter;
 mod metering;
 mod note;
+mod place;
 pub mod record;
 pub mod tally;
 pub mod usage;
