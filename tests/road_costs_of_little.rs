@@ -39,3 +39,14 @@ fn a_place_where_no_key_was_made_is_forgotten_and_one_where_a_key_was_is_not() {
     assert_eq!(places(&toy), 1);
     toy.whoami(&key).ok(200);
 }
+
+#[test]
+fn a_call_that_is_not_metered_asks_nobody_unless_it_ends_the_credential() {
+    let toy = world();
+    let (_, key) = toy.server_key("acme", "live", &Value::Null);
+    let answer = toy.server(&key, "POST", "/v1/self/revoke", &json!({ "reason": "x" }));
+    assert_eq!(answer.refused(400, "invalid_request").hops, 0);
+    toy.whoami(&key).ok(200);
+    toy.server(&key, "POST", "/v1/self/revoke", &Value::Null).ok(200);
+    toy.whoami(&key).refused(401, "revoked_credential");
+}

@@ -67,7 +67,11 @@ pub async fn call(
         return Err(decline(verified, call, world, notes).await);
     }
     // The whole body first, and then who sends it: else whoever holds back its end acts with a credential that has ended since.
-    let body = if matches!(request.method.as_str(), "GET" | "HEAD") { None } else { Some(body::read(world).await) };
+    let mut body = if matches!(request.method.as_str(), "GET" | "HEAD") { None } else { Some(body::read(world).await) };
+    // The one call that is not metered is sound before anybody is asked: so it comes once, and ends what it came with.
+    if let Some(body) = body.take_if(|_| action == Action::RevokeSelf) {
+        body?.1.finish()?;
+    }
     let (principal, by) = believe(verified, call, world, notes).await?;
     let admitted = meter(authorize(principal, action, &config.policy)?)?;
     admitted.quotas().clone_into(&mut notes.quotas);

@@ -123,8 +123,6 @@ pub async fn revoke(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
 
 /// `POST /v1/self/revoke`.
 pub async fn revoke_self(asked: &Asked<'_>, world: &impl World) -> Result<Reply, Reason> {
-    let (_, fields) = asked.body()?;
-    fields.finish()?;
     let id = asked.admitted.principal().id();
     let revoked_at = match id.workspace() {
         Some(workspace) => {
