@@ -51,8 +51,13 @@ pub fn forwarded(headers: Vec<(String, String)>) -> Vec<(String, String)> {
     passing(headers, |name| {
         // Who is asked, and how long the body is, whoever sends it says anew.
         let is_framing = matches!(name, "host" | "content-length" | "expect");
+        // The policy was asked about the method and the path that were sent: these would have the API behind take others.
+        let is_other_call = matches!(
+            name,
+            "x-http-method-override" | "x-http-method" | "x-method-override" | "x-original-url" | "x-rewrite-url"
+        );
         let is_credential = matches!(name, "authorization" | "x-api-key" | "cookie") || name.starts_with("x-service-");
-        is_framing || is_credential
+        is_framing || is_other_call || is_credential
     })
 }
 
@@ -148,6 +153,12 @@ mod tests {
             "host",
             "content-length",
             "expect",
+            "x-http-method-override",
+            "x_http_method_override",
+            "x-http-method",
+            "x-method-override",
+            "x-original-url",
+            "x-rewrite-url",
         ] {
             assert_eq!(forwarded(pairs(&[name])), [], "{name}");
         }

@@ -96,6 +96,34 @@ fn a_rotation_keeps_the_limit_and_tells_the_two_secrets_apart() {
 }
 
 #[test]
+fn a_rotation_that_is_repeated_because_its_answer_was_lost_leaves_the_secret_that_everybody_uses() {
+    let toy = world();
+    let (id, used) = toy.server_key("acme", "live", &Value::Null);
+    toy.whoami(&used).ok(200);
+    let rotate = |overlap: u64| {
+        let path = format!("/v1/credentials/{id}/rotate");
+        toy.admin("POST", &path, &json!({"overlap_seconds": overlap})).ok(201)
+    };
+    let lost = rotate(600).text_at("secret");
+    let again = rotate(600);
+    assert_eq!(again.text_at("replaces"), format!("gs_live_…{}", &used[36..]));
+    toy.whoami(&used).ok(200);
+    toy.whoami(&lost).refused(401, "revoked_credential");
+    let new = again.text_at("secret");
+    toy.whoami(&new).ok(200);
+    // It is in use now: the next rotation is another one, and two live.
+    let newest = rotate(600).text_at("secret");
+    toy.whoami(&used).refused(401, "revoked_credential");
+    toy.whoami(&new).ok(200);
+    // A leak leaves nothing alive, used or not.
+    let last = rotate(0).text_at("secret");
+    for dead in [&new, &newest] {
+        toy.whoami(dead).refused(401, "revoked_credential");
+    }
+    toy.whoami(&last).ok(200);
+}
+
+#[test]
 fn an_old_secret_can_be_ended_before_its_time_and_twice() {
     let toy = world();
     let (id, old) = toy.server_key("acme", "live", &Value::Null);

@@ -93,7 +93,8 @@ function resume(id, ask, came) {
     came.forEach((reply, number) => core.supply(id, number, reply));
     return core.resume(id);
   }
-  return came.length === undefined ? core.resume_without_body(id, came === TOO_LONG) : core.resume_with_body(id, came);
+  const now = Date.now();
+  return came.length === undefined ? core.resume_without_body(id, came === TOO_LONG, now) : core.resume_with_body(id, came, now);
 }
 
 async function answer(step, env, upstream) {

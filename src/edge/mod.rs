@@ -100,16 +100,16 @@ pub fn resume(id: u32) -> String {
     go_on(id, |_| {})
 }
 
-/// Goes on with the request's body.
+/// Goes on with the request's body, which came at `now`.
 #[wasm_bindgen]
-pub fn resume_with_body(id: u32, body: Vec<u8>) -> String {
-    go_on(id, |exchange| exchange.supply_body(Body::Whole(body)))
+pub fn resume_with_body(id: u32, body: Vec<u8>, now: f64) -> String {
+    go_on(id, |exchange| exchange.supply_body(Body::Whole(body), now))
 }
 
 /// Goes on without a body: it was longer than allowed, or it broke off.
 #[wasm_bindgen]
-pub fn resume_without_body(id: u32, is_too_long: bool) -> String {
-    go_on(id, |exchange| exchange.supply_body(if is_too_long { Body::TooLong } else { Body::Broken }))
+pub fn resume_without_body(id: u32, is_too_long: bool, now: f64) -> String {
+    go_on(id, |exchange| exchange.supply_body(if is_too_long { Body::TooLong } else { Body::Broken }, now))
 }
 
 fn go_on(id: u32, supply: impl FnOnce(&mut Exchange)) -> String {

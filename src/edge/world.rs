@@ -18,6 +18,8 @@ pub struct Exchange {
     /// How many of them were handed out.
     handed_out: usize,
     asks: String,
+    /// The moment at which the request arrived, and then its body.
+    now: Timestamp,
 }
 
 enum Slot {
@@ -62,8 +64,9 @@ impl Exchange {
         }
     }
 
-    /// The body that was asked for.
-    pub fn supply_body(&mut self, body: Body) {
+    /// The body that was asked for, which came at `now`: whoever sends it decides how long that takes.
+    pub fn supply_body(&mut self, body: Body, now: f64) {
+        self.now = super::storage::moment(now);
         if let Some(slot) = self.slots.get_mut(self.handed_out) {
             *slot = Slot::Came(Came::Body(body));
         }
@@ -94,14 +97,14 @@ impl Exchange {
 pub struct Edge {
     /// Name and value of each, a line each: every crossing costs, so all of them come in one.
     headers: String,
-    now: Timestamp,
     exchange: Rc<RefCell<Exchange>>,
 }
 
 impl Edge {
     /// The world of a request that arrived at `now`, milliseconds since the Unix epoch.
     pub fn new(headers: String, now: f64, exchange: Rc<RefCell<Exchange>>) -> Self {
-        Self { headers, now: super::storage::moment(now), exchange }
+        exchange.borrow_mut().now = super::storage::moment(now);
+        Self { headers, exchange }
     }
 
     /// Bytes of the longest header value.
@@ -146,7 +149,7 @@ fn overflow(depth: u64) -> u64 {
 
 impl World for Edge {
     fn now(&self) -> Timestamp {
-        self.now
+        self.exchange.borrow().now
     }
 
     fn random(&self) -> Result<[u8; 16], Reason> {

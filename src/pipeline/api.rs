@@ -3,6 +3,7 @@
 use super::{
     Notes, audit,
     believe::{Call, believe, decline},
+    body::{self, Fields},
     bulk,
     config::Config,
     conversations, credentials, deploy_keys, identity_secrets, making,
@@ -23,6 +24,7 @@ use crate::{
     scope::Scope,
 };
 use serde::Serialize;
+use std::cell::Cell;
 
 /// A call that was admitted, and what it asks for.
 pub struct Asked<'a> {
@@ -36,7 +38,12 @@ pub struct Asked<'a> {
     pub config: &'a Config,
     /// Who asks, for the record.
     pub by: By,
+    /// The request's body, or why it cannot be read; none where it was not asked for, or taken already.
+    body: Cell<Option<Read>>,
 }
+
+/// The bytes of a body, and its members.
+type Read = Result<(Vec<u8>, Fields), Reason>;
 
 /// The whole road of a `/v1` call.
 pub async fn call(
@@ -59,10 +66,16 @@ pub async fn call(
     if action.admits(verified.kind()).is_err() {
         return Err(decline(verified, call, world, notes).await);
     }
+    // The whole body first, and then who sends it: else whoever holds back its end acts with a credential that has ended since.
+    let mut body = if matches!(request.method.as_str(), "GET" | "HEAD") { None } else { Some(body::read(world).await) };
+    // The one call that is not metered is sound before anybody is asked: so it comes once, and ends what it came with.
+    if let Some(body) = body.take_if(|_| action == Action::RevokeSelf) {
+        body?.1.finish()?;
+    }
     let (principal, by) = believe(verified, call, world, notes).await?;
     let admitted = meter(authorize(principal, action, &config.policy)?)?;
     admitted.quotas().clone_into(&mut notes.quotas);
-    let asked = Asked { admitted: &admitted, id, request, config, by };
+    let asked = Asked { admitted: &admitted, id, request, config, by, body: Cell::new(body) };
     let reply = act(&asked, world, notes).await?;
     Ok(reply.with_quotas(admitted.quotas(), world.now()))
 }
@@ -106,6 +119,11 @@ async fn act(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result
 }
 
 impl Asked<'_> {
+    /// The body, once: it was read before anybody was believed.
+    pub fn body(&self) -> Read {
+        self.body.take().unwrap_or(Err(Reason::Unavailable))
+    }
+
     /// The parameter `name` of the query.
     pub fn query(&self, name: &str) -> Result<Option<String>, Reason> {
         self.request.parameter(name)

@@ -23,7 +23,7 @@ struct Progress {
 pub async fn revoke(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
     let named = WorkspaceId::try_from(asked.id.to_owned()).map_err(|_| Reason::NotFound)?;
     let workspace = asked.workspace_of(Some(named))?;
-    let (_, mut fields) = body::read(world).await?;
+    let (_, mut fields) = asked.body()?;
     let created_by = fields.optional_text("created_by", 200)?;
     // Kept until all have ended. An id is as long as many a secret, and no credential.
     if created_by.as_deref().is_some_and(|actor| asked.config.door().is_like_credential(actor)) {

@@ -1,6 +1,6 @@
 //! `/v1/conversations`: the customer's people read what visitors wrote, and reply.
 
-use super::{Notes, api::Asked, body, reply::Reply, retry};
+use super::{Notes, api::Asked, reply::Reply, retry};
 use crate::{
     conversation::{Append, Command, Conversation, Message, Party, Reply as Answer},
     error::Reason,
@@ -123,7 +123,7 @@ pub async fn read(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> R
 /// `POST /v1/conversations/{id}/messages`.
 pub async fn reply(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
     let id = find(asked)?;
-    let (bytes, mut fields) = body::read(world).await?;
+    let (bytes, mut fields) = asked.body()?;
     let text = fields.prose("text", asked.config.widget()?.text_bytes)?;
     fields.finish()?;
     let retry = retry::parse(world, &["operator", &asked.actor(), id.as_str()], &bytes)?;

@@ -85,7 +85,7 @@ pub async fn read(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> R
 /// `PATCH /v1/credentials/{id}`.
 pub async fn change(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
     let record = find(asked, world, notes).await?;
-    let (_, mut fields) = body::read(world).await?;
+    let (_, mut fields) = asked.body()?;
     let name = fields.label("name", 100, &asked.config.door())?;
     let mut change = Change { name, ..Change::default() };
     match &record.key {
@@ -113,7 +113,7 @@ pub async fn change(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
 /// `POST /v1/credentials/{id}/revoke`.
 pub async fn revoke(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
     let record = find(asked, world, notes).await?;
-    let reason = revocation_reason(asked, world).await?;
+    let reason = revocation_reason(asked)?;
     let revoke = workspace::Command::RevokeCredential(record.id.clone(), reason, asked.by.clone());
     revoked(one(world.ask::<Workspace>(&owner(&record)?, revoke).await?)?.revoked_at)
 }
@@ -125,8 +125,6 @@ pub fn revoked(revoked_at: Option<Timestamp>) -> Result<Reply, Reason> {
 
 /// `POST /v1/self/revoke`.
 pub async fn revoke_self(asked: &Asked<'_>, world: &impl World) -> Result<Reply, Reason> {
-    let (_, fields) = body::read(world).await?;
-    fields.finish()?;
     let id = asked.admitted.principal().id();
     let why = Some("It revoked itself.".to_owned());
     match id.workspace() {
@@ -139,8 +137,8 @@ pub async fn revoke_self(asked: &Asked<'_>, world: &impl World) -> Result<Reply,
 }
 
 /// Why a credential is revoked, in the words of whoever asks.
-pub async fn revocation_reason(asked: &Asked<'_>, world: &impl World) -> Result<Option<String>, Reason> {
-    let (_, mut fields) = body::read(world).await?;
+pub fn revocation_reason(asked: &Asked<'_>) -> Result<Option<String>, Reason> {
+    let (_, mut fields) = asked.body()?;
     let reason = fields.label("reason", 200, &asked.config.door())?;
     fields.finish()?;
     Ok(reason)

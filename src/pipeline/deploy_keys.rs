@@ -80,7 +80,7 @@ fn is_deploy_key(asked: &Asked<'_>) -> bool {
 pub async fn act(id: CredentialId, asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
     if asked.admitted.action() == Action::RevokeCredential {
         notes.found(&id);
-        let why = revocation_reason(asked, world).await?;
+        let why = revocation_reason(asked)?;
         return end(&id, why, asked, world).await;
     }
     let record = find(&id, asked, world).await?;
@@ -90,7 +90,7 @@ pub async fn act(id: CredentialId, asked: &Asked<'_>, world: &impl World, notes:
         Action::ChangeCredential => change(id, asked, world).await,
         Action::RotateCredential => rotate(record, asked, world).await,
         Action::FinishRotation => {
-            let (_, fields) = body::read(world).await?;
+            let (_, fields) = asked.body()?;
             fields.finish()?;
             let record = one(ask(Command::FinishRotation(id, mandate(asked)), asked, world).await?)?;
             Reply::json(200, &shown(&record, None, asked, world))
@@ -166,7 +166,7 @@ pub async fn list(asked: &Asked<'_>, world: &impl World) -> Result<Reply, Reason
 }
 
 async fn change(id: CredentialId, asked: &Asked<'_>, world: &impl World) -> Result<Reply, Reason> {
-    let (_, mut fields) = body::read(world).await?;
+    let (_, mut fields) = asked.body()?;
     refuse_foreign_members(&mut fields)?;
     let name = fields.label("name", 100, &asked.config.door())?;
     if fields.take_null("expires_at") {
@@ -181,7 +181,7 @@ async fn change(id: CredentialId, asked: &Asked<'_>, world: &impl World) -> Resu
 
 /// Another text of the same key, which ends when the old one would have.
 async fn rotate(mut record: DeployKeyRecord, asked: &Asked<'_>, world: &impl World) -> Result<Reply, Reason> {
-    let overlap = overlap_seconds(world).await?;
+    let overlap = overlap_seconds(asked)?;
     for left in (0..TRIES).rev() {
         let (Some(old), None) = (&record.current, record.revoked_at) else {
             return Err(Reason::Conflict("This deploy key was revoked.".to_owned()));

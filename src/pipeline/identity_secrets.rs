@@ -1,6 +1,6 @@
 //! `/v1/workspaces/{id}/identity-secrets`: what a customer's servers sign with who their visitors are.
 
-use super::{Notes, api::Asked, body, identity, reply::Reply, retry};
+use super::{Notes, api::Asked, identity, reply::Reply, retry};
 use crate::{
     credential::IdentitySecret,
     error::Reason,
@@ -37,7 +37,7 @@ struct Listed<'a> {
 /// `POST /v1/workspaces/{id}/identity-secrets`.
 pub async fn create(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
     let workspace = workspace_of(asked, asked.id)?;
-    let (bytes, fields) = body::read(world).await?;
+    let (bytes, fields) = asked.body()?;
     fields.finish()?;
     let config = asked.config;
     let made = IdentitySecret::issue(&workspace, world.random()?, &config.policy.brand, &config.ring)?;
@@ -71,7 +71,7 @@ pub async fn revoke(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
     let (id, kid) = asked.id.split_once("/identity-secrets/").ok_or(Reason::NotFound)?;
     let workspace = workspace_of(asked, id)?;
     let kid = IdentitySecretId::try_from(kid.to_owned()).map_err(|_| Reason::NotFound)?;
-    let (_, fields) = body::read(world).await?;
+    let (_, fields) = asked.body()?;
     fields.finish()?;
     let revoke = Command::Revoke(Revoked { kid, by: asked.by.clone() });
     let Answer::One(record) = identity::ask(&workspace, revoke, world).await? else {

@@ -3,7 +3,7 @@
 use super::{
     Notes,
     api::Asked,
-    body::{self, Fields, required},
+    body::{Fields, required},
     credentials::{KINDS, one, unknown_kind},
     deploy_keys, mint, order,
     reply::Reply,
@@ -29,7 +29,7 @@ const MAX_LIFE_SECONDS: u64 = 10 * 366 * 86_400;
 
 /// `POST /v1/credentials`.
 pub async fn create(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
-    let (bytes, mut fields) = body::read(world).await?;
+    let (bytes, mut fields) = asked.body()?;
     let kind = CredentialKind::parse(&fields.text("kind", 40)?);
     if kind == Some(CredentialKind::DeployKey) {
         return deploy_keys::create(&bytes, fields, asked, world, notes).await;

@@ -3,7 +3,7 @@
 use super::{
     Notes,
     api::Asked,
-    body::{self, Fields, required},
+    body::{Fields, required},
     identity_secrets,
     reply::Reply,
 };
@@ -47,7 +47,7 @@ impl From<WorkspaceRecord> for Shown {
 
 /// `POST /v1/workspaces`.
 pub async fn create(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
-    let (_, mut fields) = body::read(world).await?;
+    let (_, mut fields) = asked.body()?;
     let name = required("name", fields.label("name", 100, &asked.config.door())?)?;
     let id = match fields.optional_text("id", 64)? {
         Some(id) if asked.config.door().is_like_secret(&id) => {
@@ -101,7 +101,7 @@ pub async fn read(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> R
 pub async fn change(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
     let named = WorkspaceId::try_from(asked.id.to_owned()).map_err(|_| Reason::NotFound)?;
     let id = asked.workspace_of(Some(named))?;
-    let (_, mut fields) = body::read(world).await?;
+    let (_, mut fields) = asked.body()?;
     let name = fields.label("name", 100, &asked.config.door())?;
     let default_tier = default_tier(&mut fields, &asked.config.policy.tiers)?;
     fields.finish()?;

@@ -35,8 +35,9 @@ pub enum Command {
     ListCredentials(ListCredentials),
     /// Change what can be changed.
     ChangeCredential(CredentialId, Change, By),
-    /// Hand out another secret; the old one overlaps for so many seconds.
-    RotateCredential(CredentialId, SecretRecord, u64, By),
+    /// Hand out another secret; the old one overlaps for so many seconds. The hint of the secret of today, where nobody has
+    /// ever used that: then what overlaps is the one before, which everybody uses.
+    RotateCredential(CredentialId, SecretRecord, u64, By, Option<String>),
     /// End a credential, for this reason.
     RevokeCredential(CredentialId, Option<String>, By),
     /// End many credentials.
@@ -74,12 +75,27 @@ pub enum Command {
 
 wire!(enum Command {
     0 Create(a, b, c), 1 Describe, 2 CreateCredential(a, b, c), 3 ReadCredential(a), 4 ListCredentials(a),
-    5 ChangeCredential(a, b, c), 6 RotateCredential(a, b, c, d), 7 RevokeCredential(a, b, c),
+    5 ChangeCredential(a, b, c), 6 RotateCredential(a, b, c, d, e), 7 RevokeCredential(a, b, c),
     8 CredentialUsed(a, b), 9 NoteConversation(a),
     10 ListConversations { environment, after, limit }, 11 ReadAudit(a), 12 Report(a),
     13 Identity(a), 14 ConversationsWrote(a), 15 RevokeMany(a, b), 16 CredentialSighted(a, b),
     17 FinishRotation(a, b), 18 FindMade(a), 19 ChangeWorkspace(a, b),
 });
+
+impl Command {
+    /// Who does what only somebody whose credential lives may do. Ending one is nobody's gain, and may be asked for twice.
+    pub fn by(&self) -> Option<&By> {
+        match self {
+            Self::CreateCredential(_, _, by)
+            | Self::ChangeCredential(_, _, by)
+            | Self::RotateCredential(_, _, _, by, _)
+            | Self::RevokeMany(_, by)
+            | Self::FinishRotation(_, by)
+            | Self::Identity(identity::Command::Create(identity::Made { by, .. }, _)) => Some(by),
+            _ => None,
+        }
+    }
+}
 
 /// Which credentials.
 pub struct ListCredentials {

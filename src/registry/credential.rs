@@ -6,6 +6,7 @@ use super::{
     key::{self, KeyRecord, Present, Presented},
     meter::KeyMeter,
     metering::{CEILING, Metered, Meters, network_row},
+    place,
     record::ShardRecord,
     tally::Tallies,
     usage::{Minute, Span, Usage},
@@ -150,7 +151,7 @@ impl Machine for Credential {
             Command::StoreDeployKey(state) => deploy_key::store(&state, turn)?,
             Command::Present(present) => return self.present(*present, turn),
             Command::StoreKey(record) => key::store(*record, turn)?,
-            Command::Reserve(id) => key::reserve(&id, turn)?,
+            Command::Reserve(id) => place::reserve(&id, turn)?,
             Command::ReadUsage(span) => {
                 let usage = self.meter.usage(turn)?;
                 let series = usage.series(span, turn)?;
@@ -168,6 +169,7 @@ impl Machine for Credential {
     }
 
     fn wake(&self, turn: &mut Turn) -> Result<Lesson<Self>, Reason> {
+        place::wake(turn)?;
         self.tallies.wake(turn)?;
         let closed = self.meters.wake(turn)?;
         let learnt = self.meter.wake(turn)?;

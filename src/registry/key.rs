@@ -3,6 +3,7 @@
 use super::{
     credential::{Credential, Reply},
     meter::Tick,
+    place,
     record::Sighting,
     tally::Place,
     workspace::{self, Workspace},
@@ -23,8 +24,7 @@ use crate::{
 use ctutils::CtEq as _;
 use std::net::IpAddr;
 
-const KEY: &str = "key";
-const RESERVED: &str = "reserved";
+pub(super) const KEY: &str = "key";
 const SIGHTED: &str = "sighted";
 
 /// The workspace is told of a key in a browser at most this often.
@@ -149,30 +149,13 @@ pub fn object_name(kind: CredentialKind, environment: Environment, locator: &Loc
     format!("{tag}_{}_{locator}", environment.as_str())
 }
 
-/// Takes the place for `id`; a conflict where another credential has it.
-pub(super) fn reserve(id: &CredentialId, turn: &mut Turn) -> Result<Reply, Reason> {
-    let key: Option<KeyRecord> = turn.get(KEY)?;
-    let holder = match key {
-        Some(key) => Some(key.id),
-        None => turn.get(RESERVED)?,
-    };
-    match holder {
-        Some(holder) if holder != *id => Err(Reason::Conflict("This place is taken.".to_owned())),
-        Some(_) => Ok(Reply::Done),
-        None => {
-            turn.put(RESERVED, id);
-            Ok(Reply::Done)
-        }
-    }
-}
-
 /// Older versions are ignored, and `revoked` is for good. What belongs to another credential is left alone.
 pub(super) fn store(record: KeyRecord, turn: &mut Turn) -> Result<Reply, Reason> {
     let known: Option<KeyRecord> = turn.get(KEY)?;
     let is_newer = |known: KeyRecord| known.id == record.id && known.version < record.version && !known.revoked;
     if known.is_none_or(is_newer) {
         turn.put(KEY, &record);
-        turn.delete(RESERVED);
+        place::take(turn);
     }
     Ok(Reply::Done)
 }

@@ -14,6 +14,7 @@ mod listing;
 mod meter;
 mod metering;
 mod note;
+mod place;
 pub mod record;
 pub mod settings;
 pub mod tally;

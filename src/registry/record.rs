@@ -178,11 +178,20 @@ impl CredentialRecord {
     }
 
     /// Hands out another secret; the old one overlaps until then. At most two live: whatever overlapped before ends now.
-    pub fn rotate(&mut self, secret: SecretRecord, until: Timestamp) {
+    /// But a secret that nobody ever used goes before the one that everybody uses: its answer was lost, and this repeats it.
+    pub fn rotate(&mut self, secret: SecretRecord, overlap_seconds: u64, unused: Option<&str>, at: Timestamp) {
+        let until = at.plus_seconds(overlap_seconds);
+        let is_lost = overlap_seconds > 0 && unused == Some(self.current.hint.as_str()) && self.overlap(at).is_some();
         let replaced = std::mem::replace(&mut self.current, secret);
-        let before = self.previous.replace(Overlap { secret: replaced, until });
+        let before = match &mut self.previous {
+            Some(overlap) if is_lost => {
+                overlap.until = until;
+                Some(replaced)
+            }
+            previous => previous.replace(Overlap { secret: replaced, until }).map(|overlap| overlap.secret),
+        };
         if let (Some(key), Some(before)) = (&mut self.key, before) {
-            key.ended.insert(0, before.secret);
+            key.ended.insert(0, before);
             key.ended.truncate(MAX_ENDED);
         }
     }

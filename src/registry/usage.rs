@@ -138,6 +138,9 @@ impl Usage {
 
     /// The calls of a span, in steps; a step without calls is left out.
     pub(super) fn series(&self, span: Span, turn: &Turn) -> Result<Vec<Minute>, Reason> {
+        if span.from >= span.to {
+            return Ok(Vec::new());
+        }
         let after = format!("{HOURS}{:010}", hour(span.from).saturating_sub(1));
         let limit = usize::try_from(KEPT_HOURS).unwrap_or(usize::MAX);
         let range = Range { prefix: HOURS, after: Some(&after), reverse: false, limit };

@@ -89,6 +89,9 @@ fn note(info: &WorkspaceRecord, act: Act, by: By, target: &str, turn: &mut Turn)
 }
 
 fn answer(command: Command, info: &WorkspaceRecord, turn: &mut Turn) -> Result<Reply, Reason> {
+    if let Some(by) = command.by() {
+        lives(by, turn)?;
+    }
     match command {
         Command::Create(..) | Command::Describe => Ok(Reply::Done),
         Command::CreateCredential(record, retry, by) => {
@@ -125,10 +128,10 @@ fn answer(command: Command, info: &WorkspaceRecord, turn: &mut Turn) -> Result<R
             audit::record(&audit::workspace(info.id.as_str()), entry, turn)?;
             publish(record, turn)
         }
-        Command::RotateCredential(id, secret, overlap_seconds, by) => {
+        Command::RotateCredential(id, secret, overlap_seconds, by, unused) => {
             let mut record = find_living(&id, turn)?;
             note(info, Act::CredentialRotate, by, id.as_str(), turn)?;
-            record.rotate(secret, turn.at().plus_seconds(overlap_seconds));
+            record.rotate(secret, overlap_seconds, unused.as_deref(), turn.at());
             publish(record, turn)
         }
         Command::RevokeMany(which, by) => {
@@ -243,6 +246,17 @@ fn credential_key(id: &CredentialId) -> String {
 
 fn find(id: &CredentialId, turn: &Turn) -> Result<CredentialRecord, Reason> {
     turn.get(&credential_key(id))?.ok_or(Reason::NotFound)
+}
+
+/// A credential of the workspace's own may have ended since it was admitted: what is stored here is later than that.
+fn lives(by: &By, turn: &Turn) -> Result<(), Reason> {
+    let id = by.actor.split_once(':').and_then(|(_, id)| CredentialId::try_from(id.to_owned()).ok());
+    match id.filter(|id| id.workspace().is_some()).map(|id| find(&id, turn)) {
+        Some(Ok(record)) if record.revoked_at.is_some() => Err(Reason::CredentialRevoked),
+        Some(Err(Reason::NotFound)) => Err(Reason::CredentialUnknown),
+        Some(Err(reason)) => Err(reason),
+        _ => Ok(()),
+    }
 }
 
 /// What was revoked cannot be changed back into life; what only expired can.

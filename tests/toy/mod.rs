@@ -58,7 +58,13 @@ pub struct Toy {
     loaded: Cell<Option<(usize, u128)>>,
     headers: RefCell<Vec<(String, String)>>,
     body: RefCell<Vec<u8>>,
+    /// What happens while the next body is still on its way.
+    meanwhile: RefCell<Option<Meanwhile>>,
+    /// And before an object is asked, after so many that are asked first.
+    between: RefCell<Option<(usize, Meanwhile)>>,
 }
+
+type Meanwhile = Box<dyn FnOnce(&Toy)>;
 
 /// 2026-01-01T00:00:00Z.
 pub const START: u64 = 1_767_225_600_000;
@@ -86,7 +92,25 @@ impl Toy {
             loaded: Cell::new(None),
             headers: RefCell::default(),
             body: RefCell::default(),
+            meanwhile: RefCell::default(),
+            between: RefCell::default(),
         }
+    }
+
+    /// The next body that is read is slow: all this happens before it has arrived.
+    pub fn while_body_is_on_its_way(&self, meanwhile: impl FnOnce(&Self) + 'static) {
+        *self.meanwhile.borrow_mut() = Some(Box::new(meanwhile));
+    }
+
+    /// All this happens before the next object but `hops` is asked.
+    pub fn after_hops(&self, hops: usize, between: impl FnOnce(&Self) + 'static) {
+        *self.between.borrow_mut() = Some((hops, Box::new(between)));
+    }
+
+    fn interrupt(&self, happening: impl FnOnce(&Self)) {
+        let (headers, body) = (self.headers.borrow().clone(), self.body.borrow().clone());
+        happening(self);
+        (*self.headers.borrow_mut(), *self.body.borrow_mut()) = (headers, body);
     }
 
     /// Sends a request down the road. No answer, header or log line repeats a credential that was presented.
@@ -357,11 +381,20 @@ impl World for Toy {
     }
 
     async fn body(&self, limit: usize) -> Result<Vec<u8>, Reason> {
+        let meanwhile = self.meanwhile.borrow_mut().take();
+        if let Some(meanwhile) = meanwhile {
+            self.interrupt(meanwhile);
+        }
         let body = self.body.borrow();
         if body.len() > limit { Err(Reason::BodyTooLarge(limit)) } else { Ok(body.clone()) }
     }
 
     async fn ask<M: Machine>(&self, name: &str, command: M::Command) -> Result<M::Reply, Reason> {
+        let between = self.between.borrow_mut().take();
+        match between {
+            Some((0, between)) => self.interrupt(between),
+            other => *self.between.borrow_mut() = other.map(|(hops, between)| (hops - 1, between)),
+        }
         self.hops.set(self.hops.get() + 1);
         let reply = self.call(&(M::BINDING.to_owned(), name.to_owned()), &wire::write(&command));
         // Answers once it was asked again: so hops that are made at once are told from hops one after the other.
