@@ -289,3 +289,33 @@ fn a_credential_that_is_asked_for_twice_with_one_idempotency_key_is_made_once_an
     assert_eq!(again.made, 0, "no place is taken in vain");
     toy.whoami(&first.text_at("secret")).ok(200);
 }
+
+#[test]
+fn credentials_are_listed_newest_first_whatever_their_kind_and_however_they_are_paged() {
+    let toy = world();
+    let mut made = Vec::new();
+    for (kind, more) in [
+        ("widget_key", json!({"origins": ["https://shop.example"]})),
+        ("server_key", json!({})),
+        ("service_token", json!({"service": "capture"})),
+        ("server_key", json!({})),
+        ("widget_key", json!({"origins": ["https://shop.example"]})),
+    ] {
+        toy.advance(1);
+        let mut body = json!({"kind": kind, "workspace": "acme", "environment": "live", "name": "n"});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        made.insert(0, toy.admin("POST", "/v1/credentials", &body).ok(201).text_at("id"));
+    }
+    for limit in [1, 2, 100] {
+        let (mut listed, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let path = format!("/v1/credentials?workspace=acme&limit={limit}{cursor}");
+            let page = toy.admin("GET", &path, &Value::Null).ok(200);
+            listed
+                .extend(page.json["items"].as_array().unwrap().iter().map(|it| it["id"].as_str().unwrap().to_owned()));
+            let Some(next) = page.json["next_cursor"].as_str() else { break };
+            cursor = format!("&cursor={next}");
+        }
+        assert_eq!(listed.get(..made.len()), Some(&made[..]), "limit {limit}");
+    }
+}

@@ -42,7 +42,7 @@ pub struct Cli {
 pub enum Command {
     /// Make a deploy key, from ROOT_SECRETS or from DEPLOY_SUB_KEY alone
     #[command(after_help = "\
-Examples, with ROOT_SECRETS or DEPLOY_SUB_KEY in the environment:
+Examples, with ROOT_SECRETS or DEPLOY_SUB_KEY in the environment, and the worker's POLICY or POLICY_TOML where it has one:
   claviger deploy-key --stage dev --deployment local
   claviger deploy-key --stage prod --deployment main --expires-in 12h")]
     DeployKey {

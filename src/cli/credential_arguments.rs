@@ -33,11 +33,11 @@ pub enum CredentialCommand {
     #[command(after_help = "\
 Examples:
   claviger credentials create --kind server_key --workspace acme --environment live --name api \\
-    --scope messages:read --scope messages:write --limit 1000/60 --expires-in 90d --allowed-address 203.0.113.0/24
+    --scope messages:read --scope messages:write --tier enterprise --limit 1000/60 --expires-in 90d --allowed-address 203.0.113.0/24
   claviger credentials create --kind widget_key --workspace acme --environment test --name shop \\
     --origin http://localhost:3000
   claviger credentials create --kind service_token --workspace acme --environment live --name billing \\
-    --service billing --scope customers:read | store-secret billing-token")]
+    --service billing --scope messages:read | store-secret billing-token")]
     Create(Box<Create>),
     /// List credentials, newest first, without their secrets
     #[command(after_help = "\

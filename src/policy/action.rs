@@ -1,6 +1,6 @@
 //! What can be done here, outside the gateway's routes: which kinds of credentials may, and which scopes they need for it.
 
-use super::Policy;
+use super::{Implies, Policy};
 use crate::{credential::CredentialKind, error::Reason, registry::key::Needs};
 
 /// The scope that administers a workspace.
@@ -178,7 +178,14 @@ impl Action {
         let has_scopes = matches!(kind, CredentialKind::ServerKey | CredentialKind::ServiceToken);
         let scopes = self.scopes();
         let known = |scope: &&&str| policy.scopes.iter().any(|(known, _)| known.as_str() == **scope);
-        let scope = scopes.iter().find(known).or(scopes.last()).filter(|_| has_scopes)?;
+        let wanted = *scopes.last().filter(|_| has_scopes)?;
+        let Some(scope) = scopes.iter().find(known) else {
+            // What the policy does not name, only whoever holds everything may: such a scope can be asked for.
+            let all = policy.scopes.iter().filter(|(_, rule)| rule.implies == Implies::All);
+            let enough: Vec<String> = all.map(|(scope, _)| scope.as_str().to_owned()).collect();
+            let scope = enough.first().cloned().unwrap_or_else(|| wanted.to_owned());
+            return Some(Needs { scope, enough });
+        };
         let enough = scopes.iter().flat_map(|scope| policy.satisfying(scope)).collect();
         Some(Needs { scope: (*scope).to_owned(), enough })
     }

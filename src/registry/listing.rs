@@ -14,18 +14,33 @@ use crate::{
 /// Rows that one page of a filtered listing looks through at most.
 pub(super) const LOOK: usize = 1_000;
 
-/// Credentials, newest first.
+/// How the ids of a workspace's credentials begin.
+const KINDS: [&str; 3] = ["sk_", "st_", "wk_"];
+
+/// Credentials, newest first. Their rows stand by kind, and within a kind by time: the kinds are merged.
 pub fn credentials(list: &ListCredentials, turn: &Turn) -> Result<Reply, Reason> {
-    let after = list.after.as_ref().map(|id| format!("{CREDENTIALS}{id}"));
-    let range = Range { prefix: CREDENTIALS, after: after.as_deref(), reverse: true, limit: LOOK };
+    let after = list.after.as_ref().map(|id| made(id.as_str()));
     let at = turn.at();
-    let rows = turn.list_readable::<CredentialRecord>(&range)?.into_iter().map(|(_, record)| record);
-    let (items, next) = page(rows.collect(), list.limit, |record| {
+    let mut rows: Vec<CredentialRecord> = Vec::new();
+    for kind in KINDS {
+        let prefix = format!("{CREDENTIALS}{kind}");
+        let after = after.map(|made| format!("{prefix}{made}"));
+        let range = Range { prefix: &prefix, after: after.as_deref(), reverse: true, limit: LOOK };
+        rows.extend(turn.list_readable::<CredentialRecord>(&range)?.into_iter().map(|(_, record)| record));
+    }
+    rows.sort_by(|a, b| made(b.id.as_str()).cmp(made(a.id.as_str())));
+    rows.truncate(LOOK);
+    let (items, next) = page(rows, list.limit, |record| {
         list.status.as_deref().is_none_or(|status| record.status(at).as_str() == status)
             && list.kind.is_none_or(|kind| record.kind() == kind)
             && list.environment.is_none_or(|environment| record.environment == environment)
     });
     Ok(Reply::Credentials(items, next.map(|record| record.id)))
+}
+
+/// An id without its kind: it begins with the moment when the credential was made.
+fn made(id: &str) -> &str {
+    id.split_once('_').map_or(id, |(_, made)| made)
 }
 
 /// Conversations, newest first.

@@ -124,9 +124,11 @@ pub struct Overlap {
     pub secret: SecretRecord,
     /// The moment from which it opens nothing.
     pub until: Timestamp,
+    /// Whether somebody ended it: for good, whatever the clock says later.
+    pub over: Option<bool>,
 }
 
-wire!(Overlap { secret, until });
+wire!(Overlap { secret, until, over });
 
 /// Where a credential stands in its life.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -181,14 +183,18 @@ impl CredentialRecord {
     /// But a secret that nobody ever used goes before the one that everybody uses: its answer was lost, and this repeats it.
     pub fn rotate(&mut self, secret: SecretRecord, overlap_seconds: u64, unused: Option<&str>, at: Timestamp) {
         let until = at.plus_seconds(overlap_seconds);
-        let is_lost = overlap_seconds > 0 && unused == Some(self.current.hint.as_str()) && self.overlap(at).is_some();
+        let is_lost = overlap_seconds > 0
+            && unused == Some(self.current.hint.as_str())
+            && self.overlap(at).is_some_and(|(_, until)| until > at);
         let replaced = std::mem::replace(&mut self.current, secret);
         let before = match &mut self.previous {
             Some(overlap) if is_lost => {
                 overlap.until = until;
                 Some(replaced)
             }
-            previous => previous.replace(Overlap { secret: replaced, until }).map(|overlap| overlap.secret),
+            previous => previous
+                .replace(Overlap { secret: replaced, until, over: Some(overlap_seconds == 0) })
+                .map(|overlap| overlap.secret),
         };
         if let (Some(key), Some(before)) = (&mut self.key, before) {
             key.ended.insert(0, before);
@@ -205,7 +211,8 @@ impl CredentialRecord {
     /// The secret before, for the objects that admit. One that has ended by now has ended for good: their clocks may be behind.
     fn overlap(&self, at: Timestamp) -> Option<(&SecretRecord, Timestamp)> {
         let overlap = self.previous.as_ref()?;
-        Some((&overlap.secret, if overlap.until <= at { Timestamp::default() } else { overlap.until }))
+        let is_over = overlap.until <= at || overlap.over == Some(true);
+        Some((&overlap.secret, if is_over { Timestamp::default() } else { overlap.until }))
     }
 
     /// What the object of a server key or service token must know.

@@ -130,6 +130,11 @@ fn answer(command: Command, info: &WorkspaceRecord, turn: &mut Turn) -> Result<R
         }
         Command::RotateCredential(id, secret, overlap_seconds, by, unused) => {
             let mut record = find_living(&id, turn)?;
+            if record.status(turn.at()) == Status::Expired {
+                return Err(Reason::Conflict(
+                    "This credential has expired: give it another expires_at first.".to_owned(),
+                ));
+            }
             note(info, Act::CredentialRotate, by, id.as_str(), turn)?;
             record.rotate(secret, overlap_seconds, unused.as_deref(), turn.at());
             publish(record, turn)
@@ -191,7 +196,7 @@ fn finish_rotation(id: &CredentialId, by: By, info: &WorkspaceRecord, turn: &mut
     let mut record = find_living(id, turn)?;
     let at = turn.at();
     match &mut record.previous {
-        Some(overlap) if overlap.until > at => overlap.until = at,
+        Some(overlap) if overlap.until > at => (overlap.until, overlap.over) = (at, Some(true)),
         _ => {
             tell_shards(&record, turn)?;
             turn.await_delivery();

@@ -1,0 +1,50 @@
+//! What can be changed of a server key, what cannot, and what is said about it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "tests"
+)]
+
+mod toy;
+
+use serde_json::{Value, json};
+use toy::Toy;
+
+#[test]
+fn an_expired_key_gets_a_new_end_before_it_gets_a_new_secret() {
+    let toy = Toy::new("llm");
+    toy.workspace("acme");
+    let (id, old) = toy.server_key("acme", "live", &json!({"expires_in": 60}));
+    toy.advance(61);
+    let path = format!("/v1/credentials/{id}");
+    toy.whoami(&old).refused(401, "expired_credential");
+    let refused = toy.admin("POST", &format!("{path}/rotate"), &json!({}));
+    refused.refused(409, "conflict");
+    assert!(refused.text_at("error").contains("expires_at"));
+    toy.admin("PATCH", &path, &json!({"expires_at": "2026-02-01T00:00:00Z"})).ok(200);
+    toy.whoami(&old).ok(200);
+    let new = toy.admin("POST", &format!("{path}/rotate"), &json!({})).ok(201).text_at("secret");
+    toy.whoami(&new).ok(200);
+}
+
+#[test]
+fn a_scope_that_the_policy_does_not_name_is_for_whoever_holds_everything_and_the_fix_can_be_followed() {
+    let toy = Toy::new("llm");
+    toy.workspace("acme");
+    let (_, admin) = toy.server_key("acme", "live", &json!({"scopes": ["admin"]}));
+    let (_, plain) = toy.server_key("acme", "live", &json!({"scopes": ["usage:read"]}));
+    toy.server(&admin, "GET", "/v1/conversations", &Value::Null).ok(200);
+    let refused = toy.server(&plain, "GET", "/v1/conversations", &Value::Null);
+    refused.refused(403, "insufficient_scope");
+    assert_eq!(refused.json["required"], json!(["admin"]));
+    // Where nothing implies everything, nobody has it.
+    let toy = Toy::new("memory");
+    toy.workspace("acme");
+    let scopes = json!({"scopes": ["memory.read", "memory.context", "memory.candidates", "continuations.log"]});
+    let (_, all) = toy.server_key("acme", "live", &scopes);
+    toy.server(&all, "GET", "/v1/conversations", &Value::Null).refused(403, "insufficient_scope");
+    toy.server(&all, "GET", "/v1/audit", &Value::Null).refused(403, "insufficient_scope");
+}
