@@ -122,3 +122,13 @@ fn a_key_that_revokes_itself_twice_at_once_is_told_twice_that_it_is_revoked() {
     toy.after_hops(1, move |toy| end(toy, &id));
     toy.server(&key, "POST", "/v1/self/revoke", &Value::Null).ok(200);
 }
+
+#[test]
+fn a_widget_key_whose_body_comes_after_its_revocation_opens_nothing() {
+    let toy = Toy::new("default");
+    let (id, key) = toy.shop();
+    let open = || toy.send("POST", &format!("/w/{key}/conversations"), &[("origin", toy::ORIGIN)], "{}");
+    open().ok(201);
+    toy.while_body_is_on_its_way(move |toy| end(toy, &id));
+    open().refused(401, "revoked_credential");
+}

@@ -3,7 +3,7 @@
 use super::{
     Notes, audit,
     believe::{Call, believe, decline},
-    body::{self, Fields},
+    body::{self, Read},
     bulk,
     config::Config,
     conversations, credentials, deploy_keys, identity_secrets, making,
@@ -41,9 +41,6 @@ pub struct Asked<'a> {
     /// The request's body, or why it cannot be read; none where it was not asked for, or taken already.
     body: Cell<Option<Read>>,
 }
-
-/// The bytes of a body, and its members.
-type Read = Result<(Vec<u8>, Fields), Reason>;
 
 /// The whole road of a `/v1` call.
 pub async fn call(

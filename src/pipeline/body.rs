@@ -16,11 +16,19 @@ pub const MAX_BYTES: usize = 1 << 20;
 #[derive(Default)]
 pub struct Fields(Members);
 
+/// The bytes of a body, and its members; or why there are none.
+pub type Read = Result<(Vec<u8>, Fields), Reason>;
+
 /// Reads the request's body: its bytes, and its members. No body is an empty object.
-pub async fn read(world: &impl World) -> Result<(Vec<u8>, Fields), Reason> {
+pub async fn read(world: &impl World) -> Read {
+    read_at_most(MAX_BYTES, world).await
+}
+
+/// The same, of so many bytes.
+pub async fn read_at_most(limit: usize, world: &impl World) -> Read {
     let declared = world.header("content-length").and_then(|length| length.parse::<usize>().ok());
-    if declared.is_some_and(|length| length > MAX_BYTES) {
-        return Err(Reason::BodyTooLarge(MAX_BYTES));
+    if declared.is_some_and(|length| length > limit) {
+        return Err(Reason::BodyTooLarge(limit));
     }
     let content_type = world.header("content-type");
     let is_json = content_type.as_deref().map(is_json);
@@ -32,7 +40,7 @@ pub async fn read(world: &impl World) -> Result<(Vec<u8>, Fields), Reason> {
     if world.header("content-encoding").is_some_and(|coding| !coding.eq_ignore_ascii_case("identity")) {
         return Err(Reason::UnsupportedMediaType);
     }
-    let bytes = world.body(MAX_BYTES).await?;
+    let bytes = world.body(limit).await?;
     if bytes.is_empty() {
         return Ok((bytes, Fields::default()));
     }

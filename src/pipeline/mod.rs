@@ -26,6 +26,7 @@ mod rotation;
 mod shown;
 mod usage;
 mod widget;
+mod widget_replies;
 mod workspaces;
 
 use crate::{credential::Door, error::Reason, id::CredentialId, limit::Quota, machine::World, request::Request};

@@ -3,13 +3,14 @@
 use super::{
     Notes,
     believe::{Call, decline},
-    body,
+    body::{self, Fields},
     config::Config,
     conversations::{after, appended, page},
     identity,
     network::network,
     reply::Reply,
     retry, route,
+    widget_replies::{Closed, Opened, Rotated},
 };
 use crate::{
     audit::By,
@@ -26,27 +27,12 @@ use crate::{
     request::Request,
 };
 use futures_util::future::join;
-use serde::Serialize;
 
-#[derive(Serialize)]
-struct Opened<'a> {
-    conversation: &'a str,
-    history_secret: &'a str,
-    expires_at: String,
-    verified: bool,
-}
+/// Bytes of a body beside its text: names, an identity, blanks.
+const SPARE_BYTES: usize = 64 * 1_024;
 
-#[derive(Serialize)]
-struct Rotated<'a> {
-    history_secret: &'a str,
-    expires_at: String,
-}
-
-#[derive(Serialize)]
-struct Closed {
-    status: &'static str,
-    closed_at: String,
-}
+/// Bytes of JSON that one byte of text may take: `\u0001`.
+const MOST_ESCAPED: usize = 6;
 
 /// The browser asks whether it may ask: any genuine key, any origin, no state. The real call decides.
 pub fn preflight(key: &str, config: &Config, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
@@ -92,6 +78,13 @@ pub async fn call(
         Some(Verified::HistorySecret(secret)) if action.admits(CredentialKind::HistorySecret).is_ok() => Some(secret),
         // A second widget key beside the one in the path, too.
         Some(other) => return Err(decline(other, call, world, notes).await),
+    };
+
+    // The whole body first, and then whether the key lives: else whoever holds back its end acts with one that has ended since.
+    // No more of it than a message takes, since the key is public.
+    let body = match action {
+        Action::ReadHistory => None,
+        _ => Some(body::read_at_most(SPARE_BYTES + MOST_ESCAPED * policy.text_bytes, world).await),
     };
 
     // A genuine secret that does not fit is refused after the key's shard was asked: only that knows whether the page may
@@ -149,7 +142,7 @@ pub async fn call(
             }
             Ok(reply)
         }
-        _ => act(&admitted, talk.as_ref(), &key, config, world).await,
+        _ => act(&admitted, talk.as_ref(), &key, body.unwrap_or(Err(Reason::NotFound))?, config, world).await,
     }
 }
 
@@ -177,25 +170,32 @@ async fn act(
     admitted: &Admitted,
     talk: Option<&Talk>,
     key: &WidgetKey,
+    body: (Vec<u8>, Fields),
     config: &Config,
     world: &impl World,
 ) -> Result<Reply, Reason> {
+    let (bytes, fields) = body;
     if admitted.action() == Action::OpenConversation {
-        return open(admitted, key, config, world).await;
+        return open(admitted, key, fields, config, world).await;
     }
     let talk = talk.ok_or(Reason::CredentialMissing)?;
     match admitted.action() {
-        Action::Write => write(admitted, talk, config, world).await,
+        Action::Write => write(admitted, talk, (bytes, fields), config, world).await,
         Action::RotateHistorySecret => {
-            Ok(rotate(talk, config, world).await?.with_quotas(admitted.quotas(), world.now()))
+            Ok(rotate(talk, fields, config, world).await?.with_quotas(admitted.quotas(), world.now()))
         }
-        Action::CloseConversation => Ok(close(talk, world).await?.with_quotas(admitted.quotas(), world.now())),
+        Action::CloseConversation => Ok(close(talk, fields, world).await?.with_quotas(admitted.quotas(), world.now())),
         _ => Err(Reason::NotFound),
     }
 }
 
-async fn open(admitted: &Admitted, key: &WidgetKey, config: &Config, world: &impl World) -> Result<Reply, Reason> {
-    let (_, mut fields) = body::read(world).await?;
+async fn open(
+    admitted: &Admitted,
+    key: &WidgetKey,
+    mut fields: Fields,
+    config: &Config,
+    world: &impl World,
+) -> Result<Reply, Reason> {
     let presented = fields.optional_token("identity")?;
     fields.finish()?;
     let workspace = key.id.workspace().ok_or(Reason::NotFound)?;
@@ -245,9 +245,14 @@ async fn read_history(
     }
 }
 
-async fn write(admitted: &Admitted, talk: &Talk, config: &Config, world: &impl World) -> Result<Reply, Reason> {
+async fn write(
+    admitted: &Admitted,
+    talk: &Talk,
+    (bytes, mut fields): (Vec<u8>, Fields),
+    config: &Config,
+    world: &impl World,
+) -> Result<Reply, Reason> {
     let policy = config.widget()?;
-    let (bytes, mut fields) = body::read(world).await?;
     let text = fields.prose("text", policy.text_bytes)?;
     fields.finish()?;
     let append = Append {
@@ -264,8 +269,7 @@ async fn write(admitted: &Admitted, talk: &Talk, config: &Config, world: &impl W
     Ok(appended(answer)?.with_quotas(&quotas, world.now()))
 }
 
-async fn rotate(talk: &Talk, config: &Config, world: &impl World) -> Result<Reply, Reason> {
-    let (_, fields) = body::read(world).await?;
+async fn rotate(talk: &Talk, fields: Fields, config: &Config, world: &impl World) -> Result<Reply, Reason> {
     fields.finish()?;
     let rotate = Command::Rotate(talk.secret.generation, config.widget()?.history_secret_seconds);
     let Answer::Rotated(generation, expires_at) = talk.ask(rotate, world).await? else {
@@ -277,8 +281,7 @@ async fn rotate(talk: &Talk, config: &Config, world: &impl World) -> Result<Repl
     Reply::json(201, &Rotated { history_secret: issued.reveal(), expires_at: expires_at.rfc3339() })
 }
 
-async fn close(talk: &Talk, world: &impl World) -> Result<Reply, Reason> {
-    let (_, fields) = body::read(world).await?;
+async fn close(talk: &Talk, fields: Fields, world: &impl World) -> Result<Reply, Reason> {
     fields.finish()?;
     match talk.ask(Command::Close(talk.secret.generation), world).await? {
         Answer::Closed(at) => Reply::json(200, &Closed { status: "closed", closed_at: at.rfc3339() }),
