@@ -21,14 +21,9 @@ pub type Read = Result<(Vec<u8>, Fields), Reason>;
 
 /// Reads the request's body: its bytes, and its members. No body is an empty object.
 pub async fn read(world: &impl World) -> Read {
-    read_at_most(MAX_BYTES, world).await
-}
-
-/// The same, of so many bytes.
-pub async fn read_at_most(limit: usize, world: &impl World) -> Read {
     let declared = world.header("content-length").and_then(|length| length.parse::<usize>().ok());
-    if declared.is_some_and(|length| length > limit) {
-        return Err(Reason::BodyTooLarge(limit));
+    if declared.is_some_and(|length| length > MAX_BYTES) {
+        return Err(Reason::BodyTooLarge(MAX_BYTES));
     }
     let content_type = world.header("content-type");
     let is_json = content_type.as_deref().map(is_json);
@@ -40,7 +35,7 @@ pub async fn read_at_most(limit: usize, world: &impl World) -> Read {
     if world.header("content-encoding").is_some_and(|coding| !coding.eq_ignore_ascii_case("identity")) {
         return Err(Reason::UnsupportedMediaType);
     }
-    let bytes = world.body(limit).await?;
+    let bytes = world.body(MAX_BYTES).await?;
     if bytes.is_empty() {
         return Ok((bytes, Fields::default()));
     }

@@ -28,12 +28,6 @@ use crate::{
 };
 use futures_util::future::join;
 
-/// Bytes of a body beside its text: names, an identity, blanks.
-const SPARE_BYTES: usize = 64 * 1_024;
-
-/// Bytes of JSON that one byte of text may take: `\u0001`.
-const MOST_ESCAPED: usize = 6;
-
 /// The browser asks whether it may ask: any genuine key, any origin, no state. The real call decides.
 pub fn preflight(key: &str, config: &Config, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
     config.widget()?;
@@ -81,10 +75,9 @@ pub async fn call(
     };
 
     // The whole body first, and then whether the key lives: else whoever holds back its end acts with one that has ended since.
-    // No more of it than a message takes, since the key is public.
     let body = match action {
         Action::ReadHistory => None,
-        _ => Some(body::read_at_most(SPARE_BYTES + MOST_ESCAPED * policy.text_bytes, world).await),
+        _ => Some(body::read(world).await),
     };
 
     // A genuine secret that does not fit is refused after the key's shard was asked: only that knows whether the page may
