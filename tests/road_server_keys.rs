@@ -124,6 +124,27 @@ fn a_rotation_that_is_repeated_because_its_answer_was_lost_leaves_the_secret_tha
 }
 
 #[test]
+fn a_secret_that_was_used_once_is_not_taken_for_a_lost_one_though_the_process_died_right_after() {
+    let policy = "brand = \"gs\"\n[tiers.free]\nrequests = { limit = 10_000, window_seconds = 60 }\n";
+    let toy = Toy::changed(&[("POLICY_TOML", policy)]);
+    toy.workspace("acme");
+    let (id, old) = toy.server_key("acme", "live", &Value::Null);
+    let rotate = || {
+        let path = format!("/v1/credentials/{id}/rotate");
+        toy.admin("POST", &path, &json!({"overlap_seconds": 600})).ok(201).text_at("secret")
+    };
+    // So busy that a block is open: most calls are counted in memory.
+    (0..400).for_each(|_| drop(toy.whoami(&old).ok(200)));
+    let new = rotate();
+    toy.whoami(&new).ok(200);
+    toy.forget();
+    let newest = rotate();
+    toy.whoami(&old).refused(401, "revoked_credential");
+    toy.whoami(&new).ok(200);
+    toy.whoami(&newest).ok(200);
+}
+
+#[test]
 fn an_old_secret_can_be_ended_before_its_time_and_twice() {
     let toy = world();
     let (id, old) = toy.server_key("acme", "live", &Value::Null);

@@ -43,8 +43,7 @@ async fn unused(record: &CredentialRecord, world: &impl World) -> Result<Option<
         return Err(Reason::Unavailable);
     };
     let hint = &record.current.hint;
-    let is_used = usage.secrets.iter().any(|share| share.name == *hint && share.total > 0);
-    Ok((!is_used).then(|| hint.clone()))
+    Ok((!usage.knows(hint)).then(|| hint.clone()))
 }
 
 /// The one member of the body: how long the old secret lives on.

@@ -25,6 +25,9 @@ const LATE_MILLIS: u64 = 10_000;
 /// Windows that are in force no longer, and that still count.
 const MAX_WINDOWS: usize = 16;
 
+/// Secrets that memory knows as used: the two that live, and some that did.
+const MAX_USED: usize = 8;
+
 /// The one row.
 #[derive(Default)]
 pub(super) struct Account {
@@ -51,6 +54,8 @@ pub struct KeyMeter {
     open: Option<Vec<Counted>>,
     /// Usage that is not stored yet.
     pending: Usage,
+    /// Secrets whose first use is stored: see [`Self::meter`].
+    used: Vec<String>,
     /// The alarm that stores both.
     alarm: Option<Timestamp>,
     rate: Rate,
@@ -82,7 +87,8 @@ pub struct Tick<'a> {
 }
 
 impl KeyMeter {
-    /// Counts `cost` in all windows, or in none of them, and the usage of it; and what memory learns of that.
+    /// Counts `cost` in all windows, or in none of them, and the usage of it; and what memory learns of that. The first use of
+    /// a secret is stored before it is answered: a rotation ends the secret that nobody uses, whatever was killed meanwhile.
     pub fn meter(&self, limits: &[Limit], cost: u32, tick: &Tick, turn: &mut Turn) -> Result<(Metered, Self), Reason> {
         let (at, mut learnt, mut stored) = (turn.at(), self.clone(), None);
         let known = match learnt.open.take() {
@@ -106,7 +112,13 @@ impl KeyMeter {
                 Err(Reason::RateLimited { retry_after_millis, quotas })
             }
         };
-        let must_store = counters.iter().any(|(_, counter)| counter.must_store());
+        let is_first = outcome.is_ok() && !learnt.used.iter().any(|used| used == tick.secret);
+        let is_news = is_first && !account(&mut stored, turn)?.usage.knows(tick.secret);
+        if is_first {
+            learnt.used.insert(0, tick.secret.to_owned());
+            learnt.used.truncate(MAX_USED);
+        }
+        let must_store = is_news || counters.iter().any(|(_, counter)| counter.must_store());
         let counters: Vec<Counter> = counters.into_iter().map(|(_, counter)| counter.stored()).collect();
         for (counted, counter) in counted.iter_mut().zip(counters) {
             counted.counter = counter;

@@ -1,6 +1,6 @@
 //! How much a credential was used, by the minute, by secret and by scope: for people, never for a decision.
 //!
-//! It is stored when the windows are, so a crash forgets at most the last seconds of it. Minutes of the running hour
+//! It is stored when the windows are, so a crash forgets at most the last seconds of it; but never that a secret is in use. Minutes of the running hour
 //! stand beside the windows; every hour that is over has a row of its own, for 90 days.
 
 use crate::{
@@ -87,6 +87,11 @@ impl Usage {
     /// Whether nothing was counted.
     pub fn is_empty(&self) -> bool {
         self.minutes.is_empty()
+    }
+
+    /// Whether a call with the secret of this hint was counted.
+    pub fn knows(&self, hint: &str) -> bool {
+        self.secrets.iter().any(|share| share.name == hint)
     }
 
     /// Counts a call that was admitted.

@@ -3,7 +3,7 @@
 use crate::{
     admin::is_ended,
     audit::{self, Act},
-    client::{Call, Client},
+    client::{Call, Client, Moment},
     http::Request,
     limits::{Admission, NAMES, most},
     report::Violation,
@@ -43,12 +43,25 @@ pub struct ServerKey {
     workspace: String,
     id: String,
     /// Oldest first.
-    secrets: Mutex<Vec<(String, Life)>>,
+    secrets: Mutex<Vec<Secret>>,
     seen: Mutex<Seen>,
     acts: Mutex<Vec<Act>>,
     ended: AtomicBool,
     began: Instant,
     kills_before: u64,
+}
+
+struct Secret {
+    text: String,
+    life: Life,
+    /// Whether a call with it was answered as admitted: from then on no kill lets it be taken for one that nobody got.
+    used: bool,
+}
+
+impl Secret {
+    fn new(text: String, born: Moment) -> Self {
+        Self { text, life: Life { born, doomed: None, ended: None }, used: false }
+    }
 }
 
 #[derive(Default)]
@@ -66,7 +79,7 @@ impl ServerKey {
             let secrets = self.secrets.lock().expect("no client panics");
             let newest = secrets.len() - 1;
             let number = if client.dice.u8(..3) > 0 { newest } else { client.dice.usize(..secrets.len()) };
-            (number, secrets[number].0.clone())
+            (number, secrets[number].text.clone())
         };
         let request = Request::get("/v1/whoami");
         let request = if client.dice.bool() {
@@ -84,6 +97,7 @@ impl ServerKey {
         let admitted = match answer.status {
             200 => {
                 seen.admissions.push((invoked, returned));
+                self.secrets.lock().expect("no client panics")[number].used = true;
                 true
             }
             429 => true,
@@ -106,8 +120,8 @@ impl ServerKey {
         let request = client.as_operator(Request::post(format!("/v1/credentials/{}/{what}", self.id), &body));
         let now = client.world.now();
         let doom = |before: usize| {
-            for (_, life) in self.secrets.lock().expect("no client panics").iter_mut().take(before) {
-                life.doomed.get_or_insert(now);
+            for secret in self.secrets.lock().expect("no client panics").iter_mut().take(before) {
+                secret.life.doomed.get_or_insert(now);
             }
         };
         doom(doomed);
@@ -125,22 +139,26 @@ impl ServerKey {
             return client.surprise(&request, &json!("an act on a living key"));
         };
         let mut secrets = self.secrets.lock().expect("no client panics");
-        for (_, life) in secrets.iter_mut().take(ended).filter(|(_, life)| life.ended.is_none()) {
-            life.ended = Some(returned);
+        for secret in secrets.iter_mut().take(ended).filter(|secret| secret.life.ended.is_none()) {
+            secret.life.ended = Some(returned);
             client.world.report.tally().revocations += 1;
         }
         if what == "rotate" {
-            secrets.push((answer.text("secret"), Life { born: returned, doomed: None, ended: None }));
+            secrets.push(Secret::new(answer.text("secret"), returned));
         }
         let most = if what == "rotate" { attempts } else { 1 };
         self.acts.lock().expect("no client panics").push(Act::times(action, &self.id, most));
     }
 
-    /// At most two secrets live: a third one ends the first; or the second, where nobody has used that yet, and of what was used
-    /// in the last seconds a kill may know nothing. So of the two, one ends; those before have ended.
+    /// At most two secrets live: a third one ends all before the newest, where that was used. Where nobody used it, it ends itself
+    /// or one of those before, and which of them nobody here can tell.
     fn rotate(&self, client: &mut Client) {
-        let count = self.count();
-        self.act(client, "rotate", "credential.rotate", [count, count.saturating_sub(2)]);
+        let (count, is_used) = {
+            let secrets = self.secrets.lock().expect("no client panics");
+            (secrets.len(), secrets.last().is_some_and(|newest| newest.used))
+        };
+        let [doomed, ended] = if is_used { [count - 1; 2] } else { [count, 0] };
+        self.act(client, "rotate", "credential.rotate", [doomed, ended]);
     }
 
     fn finish(&self, client: &mut Client) {
@@ -214,7 +232,7 @@ impl Workload for ServerKeys {
             workspace,
             acts: Mutex::new(vec![Act::once("credential.create", &id)]),
             id,
-            secrets: Mutex::new(vec![(answer.text("secret"), Life { born, doomed: None, ended: None })]),
+            secrets: Mutex::new(vec![Secret::new(answer.text("secret"), born)]),
             seen: Mutex::default(),
             ended: AtomicBool::new(false),
             began: Instant::now(),
@@ -236,7 +254,7 @@ impl Workload for ServerKeys {
     fn check(&self, key: &ServerKey, client: &mut Client) {
         let seen = std::mem::take(&mut *key.seen.lock().expect("no client panics"));
         let lives: Vec<Life> =
-            key.secrets.lock().expect("no client panics").iter().map(|(_, life)| life.clone()).collect();
+            key.secrets.lock().expect("no client panics").iter().map(|secret| secret.life.clone()).collect();
         let report = &client.world.report;
         report.tally().uses_after_an_end += uses_after_an_end(&lives, &seen.uses);
         if let Some((kind, what)) = verdict(&lives, &seen.uses) {
