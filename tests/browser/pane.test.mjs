@@ -91,7 +91,8 @@ describe('the demo', () => {
     assert.equal(await list.isVisible(), false);
     await pane.shot('operator-phone');
     await pane.page.getByRole('link', { name: 'All conversations' }).click();
-    assert.equal(await list.isVisible(), true);
+    // The address changes first, and the page when it hears of that.
+    await list.waitFor({ state: 'visible' });
     await pane.context.close();
   });
 
