@@ -28,6 +28,8 @@ const claviger :Workerd.Worker = (
   modules = [
     (name = "entry.js", esModule = embed "/entry.js"),
     (name = "object.js", esModule = embed "/object.js"),
+    (name = "crypto.js", esModule = embed "/crypto.js"),
+    (name = "passing.js", esModule = embed "/passing.js"),
     (name = "index.js", esModule = embed "/index.js"),
     (name = "index_bg.wasm", wasm = embed "/index_bg.wasm"),
   ],

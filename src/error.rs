@@ -36,8 +36,12 @@ pub enum Reason {
     Gone(String),
     /// A header over 8 KiB.
     HeaderTooLarge,
+    /// A request with the same `Idempotency-Key` is still under way.
+    IdempotencyInProgress,
     /// The `Idempotency-Key` is empty, too long or not visible ASCII.
     IdempotencyKeyMalformed,
+    /// A route that requires an `Idempotency-Key` was called without one.
+    IdempotencyKeyMissing,
     /// The same `Idempotency-Key` came with another body before.
     IdempotencyKeyReused,
     /// The credential lacks these scopes.
@@ -63,6 +67,8 @@ pub enum Reason {
         /// The limits as they stand.
         quotas: Vec<Quota>,
     },
+    /// Somebody only asks about a write that waits for a person's approval.
+    ReviewRequired,
     /// A service token beside another service's name, or beside none.
     ServiceMismatch,
     /// A route of the gateway wants what this version cannot do: what that is.
@@ -71,6 +77,17 @@ pub enum Reason {
     StageMismatch,
     /// An object failed on its way; what it had not written, it forgot.
     ObjectFailed,
+    /// More tokens than the limit admits.
+    TokensLimited {
+        /// Milliseconds until they would be admitted.
+        retry_after_millis: u64,
+        /// The limits of requests as they stand.
+        quotas: Vec<Quota>,
+        /// The limits of tokens as they stand.
+        tokens: Vec<Quota>,
+    },
+    /// More tokens than the limit could ever admit: what the call would take at most, and the limit.
+    TokensTooMany(u32, u32),
     /// An object or its storage did not answer.
     Unavailable,
     /// A stored row that cannot be read: that record is closed, nothing else.
@@ -79,6 +96,12 @@ pub enum Reason {
     UnsupportedMediaType,
     /// The API behind did not answer, or not in a way that could be passed on.
     UpstreamFailed,
+    /// The API behind failed so often lately that it is left alone for so many milliseconds.
+    UpstreamDown(u64),
+    /// An earlier request with this `Idempotency-Key` went to the API behind, and nobody knows what came of it.
+    UpstreamLost,
+    /// The API behind did not begin to answer in time.
+    UpstreamTimedOut,
     /// The policy has routes to an API behind, and no variable says where that is.
     UpstreamMissing,
     /// A history secret at another conversation.
@@ -98,6 +121,9 @@ wire!(enum Reason {
     26 Unavailable, 27 Unreadable(a), 28 UnsupportedMediaType, 29 WrongConversation,
     30 WrongWorkspace, 31 Identity(a), 32 AddressNotAllowed, 33 ServiceMismatch,
     34 RouteNotServed(a), 35 UpstreamFailed, 36 UpstreamMissing,
+    37 IdempotencyInProgress, 38 IdempotencyKeyMissing, 39 ReviewRequired,
+    40 TokensLimited { retry_after_millis, quotas, tokens }, 41 TokensTooMany(a, b),
+    42 UpstreamDown(a), 43 UpstreamLost, 44 UpstreamTimedOut,
 });
 
 /// Why a visitor's identity proves nothing. One that is genuine and unsound is an invalid request instead.
@@ -138,7 +164,9 @@ impl Reason {
             Self::EnvironmentMismatch => "environment_mismatch",
             Self::Gone(..) => "gone",
             Self::HeaderTooLarge => "header_too_large",
+            Self::IdempotencyInProgress => "idempotency_in_progress",
             Self::IdempotencyKeyMalformed => "idempotency_key_malformed",
+            Self::IdempotencyKeyMissing => "idempotency_key_missing",
             Self::IdempotencyKeyReused => "idempotency_key_reused",
             Self::InsufficientScope(..) => "insufficient_scope",
             Self::Identity(IdentityFault::Elsewhere) => "identity_elsewhere",
@@ -154,14 +182,20 @@ impl Reason {
             Self::NotFound => "not_found",
             Self::OriginNotAllowed => "origin_not_allowed",
             Self::RateLimited { .. } => "rate_limited",
+            Self::ReviewRequired => "review_required",
             Self::ServiceMismatch => "service_mismatch",
             Self::RouteNotServed(..) => "route_not_served",
             Self::StageMismatch => "stage_mismatch",
             Self::ObjectFailed => "object_failed",
+            Self::TokensLimited { .. } => "tokens_limited",
+            Self::TokensTooMany(..) => "tokens_too_many",
             Self::Unavailable => "unavailable",
             Self::Unreadable(..) => "unreadable",
             Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::UpstreamDown(_) => "upstream_down",
             Self::UpstreamFailed => "upstream_failed",
+            Self::UpstreamLost => "upstream_lost",
+            Self::UpstreamTimedOut => "upstream_timed_out",
             Self::UpstreamMissing => "upstream_missing",
             Self::WrongConversation => "wrong_conversation",
             Self::WrongWorkspace => "wrong_workspace",

@@ -17,9 +17,11 @@ pub mod audit;
 pub mod base62;
 pub mod conversation;
 pub mod credential;
+pub mod crypto;
 pub mod error;
 pub mod host;
 pub mod id;
+pub mod isolate;
 pub mod jose;
 pub mod json;
 pub mod keyring;
@@ -41,6 +43,7 @@ pub mod secret;
 pub mod tier;
 pub mod time;
 pub mod upstream;
+pub mod watch;
 pub mod wire;
 
 #[cfg(not(target_arch = "wasm32"))]

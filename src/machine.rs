@@ -4,8 +4,10 @@
 //! tests) writes all changes in one transaction, or none, and only then lets the reply go.
 
 use crate::{
+    crypto::Job,
     error::Reason,
     host::Delivery,
+    isolate::Isolate,
     keyring::KeyRing,
     tier::Tiers,
     time::Timestamp,
@@ -279,4 +281,10 @@ pub trait World {
 
     /// Calls the API behind; the request's body goes with it as it comes.
     async fn forward(&self, call: Outgoing) -> Result<Incoming, Reason>;
+
+    /// Has the platform do one piece of cryptography.
+    async fn crypto(&self, job: Job<'_>) -> Result<Vec<u8>, Reason>;
+
+    /// What the isolate remembers.
+    fn isolate(&self) -> &Isolate;
 }

@@ -7,16 +7,31 @@ pub struct Outgoing {
     pub method: String,
     /// The whole URL: the origin is ours, path and query are as they were sent.
     pub url: String,
-    /// Whether the request's body goes with it, as a stream.
-    pub has_body: bool,
+    /// What goes with it.
+    pub body: Sent,
     /// Names in lower case, and values: these, and no others.
     pub headers: Vec<(String, String)>,
 }
 
+/// The body of a call to the API behind.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Sent {
+    /// None.
+    Nothing,
+    /// The request's, as a stream that never comes here.
+    Stream,
+    /// These bytes, which were read here.
+    Bytes(Vec<u8>),
+}
+
 impl Outgoing {
-    /// As text for whoever sends it: method, URL, `body` or nothing, then names and values, one a line. HTTP lets no line end in.
+    /// As text for whoever sends it: method, URL, kind of body, then names and values, one a line. HTTP lets no line end in.
     pub fn to_lines(&self) -> String {
-        let body = if self.has_body { "body" } else { "" };
+        let body = match self.body {
+            Sent::Nothing => "",
+            Sent::Stream => "stream",
+            Sent::Bytes(_) => "bytes",
+        };
         let mut lines = vec![self.method.as_str(), self.url.as_str(), body];
         lines.extend(self.headers.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]));
         lines.join("\n")
@@ -112,7 +127,7 @@ fn is_hop_by_hop(name: &str) -> bool {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use super::{Incoming, Outgoing, forwarded, returned};
+    use super::{Incoming, Outgoing, Sent, forwarded, returned};
 
     fn pairs(names: &[&str]) -> Vec<(String, String)> {
         names.iter().map(|name| ((*name).to_owned(), "v".to_owned())).collect()
@@ -201,11 +216,13 @@ mod tests {
         let call = Outgoing {
             method: "POST".to_owned(),
             url: "https://api.example/a?b".to_owned(),
-            has_body: true,
+            body: Sent::Stream,
             headers: vec![("a".to_owned(), "1".to_owned()), ("b".to_owned(), String::new())],
         };
-        assert_eq!(call.to_lines(), "POST\nhttps://api.example/a?b\nbody\na\n1\nb\n");
-        assert_eq!(Outgoing { has_body: false, ..call }.to_lines().lines().nth(2), Some(""));
+        assert_eq!(call.to_lines(), "POST\nhttps://api.example/a?b\nstream\na\n1\nb\n");
+        for (body, line) in [(Sent::Nothing, ""), (Sent::Bytes(vec![b'x']), "bytes")] {
+            assert_eq!(Outgoing { body, ..call.clone() }.to_lines().lines().nth(2), Some(line));
+        }
         let read = Incoming::parse(b"404\nset-cookie\na=1\nset-cookie\n\nx\n\xc3\xa9").unwrap();
         let headers = [("set-cookie", "a=1"), ("set-cookie", ""), ("x", "é")];
         assert_eq!((read.status, read.headers), (404, headers.map(|(n, v)| (n.to_owned(), v.to_owned())).to_vec()));

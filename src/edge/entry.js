@@ -1,12 +1,15 @@
 // The thin entry: carries requests, hops, bodies and rows between the platform and the core, and decides nothing.
+import { work } from "./crypto.js";
 import * as core from "./index.js";
 import { epoch, FAILED, guarded, hop } from "./object.js";
+import { passing } from "./passing.js";
 
 export { Conversation, Credential, Deployment, Workspace } from "./object.js";
 
 const [TOO_LONG, BROKEN] = [{}, {}]; // in the stead of a body
 const BODY = ""; // an ask without a binding is for the request's body
 const UPSTREAM = "UPSTREAM"; // and one of this name for the API behind
+const CRYPTO = "CRYPTO"; // or for the platform's cryptography
 const encoder = new TextEncoder();
 
 // What the core could not answer itself: it failed, or another request's panic took this one's memory away.
@@ -26,53 +29,64 @@ function failed(id, code, origin) {
 
 const hasFailed = (reply) => reply[0] === FAILED;
 
+// A panic took a request's memory away while it waited: its own object's, or somebody else's.
+class Lost extends Error {}
+
 export default {
   // Also for a client that has gone: what was begun is ended and logged, and its memory is given back.
   fetch(request, env, ctx) {
-    const answered = serve(request, env);
+    const answered = serve(request, env, ctx);
     ctx.waitUntil(answered);
     return answered;
   },
 };
 
-async function serve(request, env) {
+async function serve(request, env, ctx) {
   const id = `req_${crypto.randomUUID().replaceAll("-", "")}`;
-  const started = epoch;
-  let upstream;
+  const road = { env, ctx, body: request.body, began: epoch };
   try {
     // Every crossing into wasm costs: all headers cross as one text, a line for each name and each value.
     let lines = "";
     for (const [name, value] of request.headers) lines += `${name}\n${value}\n`;
     const { method, url } = request;
-    let step = guarded(() => core.begin(env, lines, id, method, url, Date.now()));
-    while (step[0] === "?") {
-      const [number, ...asks] = step.slice(1).split("\n");
-      let came;
-      if (asks[0] === BODY) came = await read(request.body, Number(asks[1]));
-      else if (asks[0] === UPSTREAM) came = [headOf((upstream = await forward(request.body, env, asks)))];
-      else came = await hops(env, Number(number), asks);
-      // A panic took this request's memory away while it waited: its own object's, or somebody else's.
-      if (epoch !== started) return failed(id, came.some?.(hasFailed) ? "internal" : "unavailable", env.ORIGIN);
-      step = guarded(() => resume(Number(number), asks[0], came));
-    }
-    return await answer(step, env, upstream);
+    return await answer(await walk(guarded(() => core.begin(env, lines, id, method, url, Date.now())), road), road);
   } catch (error) {
+    if (error instanceof Lost) return failed(id, error.message, env.ORIGIN);
     console.error(`failed: ${error?.stack ?? error}`);
     return failed(id, "internal", env.ORIGIN);
   }
 }
 
+// Each step of the core says what it needs from outside; it goes on with that, until it has an answer.
+async function walk(step, road) {
+  while (step[0] === "?") {
+    const [number, ...asks] = step.slice(1).split("\n");
+    const id = Number(number);
+    let came;
+    if (asks[0] === BODY) came = await read(road.body, Number(asks[1]));
+    else if (asks[0] === UPSTREAM) came = [headOf((road.upstream = await forward(id, road, asks)))];
+    else came = await hops(road.env, id, asks);
+    if (epoch !== road.began) throw new Lost(came.some?.(hasFailed) ? "internal" : "unavailable");
+    step = guarded(() => resume(id, asks[0], came));
+  }
+  return step;
+}
+
 function hops(env, id, asks) {
-  const one = (at) => hop(env, asks[at], asks[at + 1], guarded(() => core.command(id, at / 2)));
+  const one = (at) => {
+    const command = guarded(() => core.command(id, at / 2));
+    return asks[at] === CRYPTO ? work(asks[at + 1], command) : hop(env, asks[at], asks[at + 1], command);
+  };
   if (asks.length === 2) return one(0).then((reply) => [reply]);
   return Promise.all(Array.from({ length: asks.length / 2 }, (_, number) => one(2 * number)));
 }
 
 // One call, with what the core chose. No cache may answer it: that knows a URL, and not who is asking.
 // A caller who goes away ends it: its body breaks off, or nobody reads the answer.
-async function forward(body, env, [, method, url, hasBody, ...lines]) {
+async function forward(id, { body, env }, [, method, url, kind, ...lines]) {
   try {
-    const init = { method, headers: pairs(lines), body: hasBody ? body : null, redirect: "manual", cache: "no-store" };
+    const sent = { stream: body, bytes: kind === "bytes" && guarded(() => core.command(id, 0)) }[kind] ?? null;
+    const init = { method, headers: pairs(lines), body: sent, redirect: "manual", cache: "no-store" };
     return await (env.UPSTREAM_NETWORK ?? globalThis).fetch(url, init);
   } catch (error) {
     console.error(`no answer from the upstream: ${error?.name}`);
@@ -97,11 +111,12 @@ function resume(id, ask, came) {
   return came.length === undefined ? core.resume_without_body(id, came === TOO_LONG, now) : core.resume_with_body(id, came, now);
 }
 
-async function answer(step, env, upstream) {
+async function answer(step, road) {
+  const { env, upstream } = road;
   const [status, log, kind, body, ...lines] = step.slice(1).split("\n");
   const init = { status: Number(status), headers: pairs(lines) };
   console.log(log);
-  if (kind === "upstream") return new Response(upstream.body, init);
+  if (kind === "upstream") return new Response(body ? await passing(Number(body), road, walk) : upstream.body, init);
   if (kind === "lines") return new Response(body.replaceAll("\u001e", "\n"), init);
   if (kind !== "asset") return new Response(kind ? body : null, init);
   const file = await env.ASSETS.fetch(`http://assets${body}`);

@@ -10,12 +10,14 @@ mod world;
 
 use crate::{
     error::Reason,
+    isolate::Isolate,
     pipeline::{
         config::Config,
         reply::{self, Reply},
         serve,
     },
     request::Request,
+    watch::{Ending, Watch},
 };
 use js_sys::Reflect;
 use std::{
@@ -32,17 +34,34 @@ use world::{Body, Edge, Exchange};
 struct Running {
     future: Pin<Box<dyn Future<Output = Reply>>>,
     exchange: Rc<RefCell<Exchange>>,
+    world: Rc<Edge>,
+}
+
+/// An answer of the API behind that is watched on its way to the caller.
+struct Watched {
+    watch: Watch,
+    exchange: Rc<RefCell<Exchange>>,
+    world: Rc<Edge>,
 }
 
 #[derive(Default)]
 struct Requests {
     next: u32,
     running: Vec<(u32, Running)>,
+    watched: Vec<(u32, Watched)>,
+}
+
+impl Requests {
+    fn next(&mut self) -> u32 {
+        self.next = self.next.wrapping_add(1);
+        self.next
+    }
 }
 
 thread_local! {
     /// Leaked on purpose: it lives as long as the isolate.
     static CONFIG: OnceCell<&'static Result<Config, Reason>> = const { OnceCell::new() };
+    static ISOLATE: OnceCell<&'static Isolate> = const { OnceCell::new() };
     static REQUESTS: RefCell<Requests> = RefCell::default();
 }
 
@@ -66,13 +85,15 @@ pub fn start() {
 #[wasm_bindgen]
 pub fn begin(env: &JsValue, headers: String, id: String, method: String, url: String, now: f64) -> String {
     let exchange = Rc::new(RefCell::new(Exchange::default()));
-    let world = Edge::new(headers, now, Rc::clone(&exchange));
+    let isolate = ISOLATE.with(|cell| *cell.get_or_init(|| Box::leak(Box::default())));
+    let world = Rc::new(Edge::new(headers, now, Rc::clone(&exchange), isolate));
     #[cfg(feature = "faults")]
     world.fail_on_purpose();
     let request = Request { id, method, url, longest_header: world.longest_header() };
     let config = config(env);
-    let future = Box::pin(async move { serve(&request, config.as_ref(), &world).await });
-    run(None, Running { future, exchange })
+    let walker = Rc::clone(&world);
+    let future = Box::pin(async move { serve(&request, config.as_ref(), &*walker).await });
+    run(None, Running { future, exchange, world })
 }
 
 /// The command for the hop `number` of those that the request `id` asks for, from 0.
@@ -130,20 +151,62 @@ fn go_on(id: u32, supply: impl FnOnce(&mut Exchange)) -> String {
 fn run(id: Option<u32>, mut running: Running) -> String {
     let mut context = Context::from_waker(Waker::noop());
     match running.future.as_mut().poll(&mut context) {
-        Poll::Ready(reply) => answer(&reply),
+        Poll::Ready(mut reply) => {
+            let watch = if let reply::Body::Upstream(passing) = &mut reply.body { passing.watch.take() } else { None };
+            answer(&reply, watch.map(|watch| keep(watch, running)))
+        }
         Poll::Pending => {
             let asks = running.exchange.borrow_mut().take_asks();
             let id = REQUESTS.with_borrow_mut(|requests| {
-                let id = id.unwrap_or_else(|| {
-                    requests.next = requests.next.wrapping_add(1);
-                    requests.next
-                });
+                let id = id.unwrap_or_else(|| requests.next());
                 requests.running.push((id, running));
                 id
             });
             format!("?{id}{asks}")
         }
     }
+}
+
+fn keep(watch: Watch, Running { exchange, world, .. }: Running) -> u32 {
+    REQUESTS.with_borrow_mut(|requests| {
+        let id = requests.next();
+        requests.watched.push((id, Watched { watch, exchange, world }));
+        id
+    })
+}
+
+/// A part of a watched body has come. Whether the rest is read to its end though the caller has gone.
+#[wasm_bindgen]
+pub fn watch(id: u32, part: &[u8]) -> bool {
+    REQUESTS.with_borrow_mut(|requests| {
+        let watched = requests.watched.iter_mut().find(|(known, _)| *known == id);
+        watched.is_some_and(|(_, watched)| {
+            watched.watch.feed(part);
+            watched.watch.goes_on()
+        })
+    })
+}
+
+/// A watched body has passed, whole or not: what is to be done of that, as [`begin`] says what it needs.
+#[wasm_bindgen]
+pub fn passed(id: u32, is_whole: bool, now: f64) -> String {
+    let watched = REQUESTS.with_borrow_mut(|requests| {
+        let place = requests.watched.iter().position(|(known, _)| *known == id)?;
+        Some(requests.watched.swap_remove(place).1)
+    });
+    let Some(Watched { watch, exchange, world }) = watched else { return String::new() };
+    exchange.borrow_mut().goes_on_at(now);
+    let (ending, walker) = (if is_whole { Ending::Whole } else { Ending::Cut }, Rc::clone(&world));
+    let future = Box::pin(async move { ended(watch.end(ending, &*walker).await) });
+    run(None, Running { future, exchange, world })
+}
+
+/// Nobody waits for an answer any more: what failed is only told to the log.
+fn ended(outcome: Result<(), Reason>) -> Reply {
+    if let Err(reason) = &outcome {
+        log_error(&format!("after an answer: {}", reason.name()));
+    }
+    Reply::empty(204)
 }
 
 /// Read once per isolate.
@@ -157,8 +220,10 @@ pub(super) fn config(env: &JsValue) -> &'static Result<Config, Reason> {
 }
 
 /// Status, log, kind of body, body, and headers: one a line. JSON has no line ends of its own, and HTTP lets none in.
-fn answer(reply: &Reply) -> String {
+/// The body of a watched answer is the number under which it is watched.
+fn answer(reply: &Reply, watched: Option<u32>) -> String {
     let joined;
+    let number = watched.map(|number| number.to_string()).unwrap_or_default();
     let (kind, body) = match &reply.body {
         reply::Body::Empty => ("", ""),
         reply::Body::Json(text) => ("text", text.as_str()),
@@ -168,10 +233,10 @@ fn answer(reply: &Reply) -> String {
             ("lines", joined.as_str())
         }
         reply::Body::Asset(path) => ("asset", *path),
-        reply::Body::Upstream(_) => ("upstream", ""),
+        reply::Body::Upstream(_) => ("upstream", number.as_str()),
     };
     let mut text = format!("!{}\n{}\n{kind}\n{body}", reply.status, reply.log);
-    let theirs = if let reply::Body::Upstream(headers) = &reply.body { headers.as_slice() } else { &[] };
+    let theirs = if let reply::Body::Upstream(passing) = &reply.body { passing.headers.as_slice() } else { &[] };
     let theirs = theirs.iter().map(|(name, value)| (name.as_str(), value));
     for (name, value) in reply.headers.iter().map(|(name, value)| (*name, value)).chain(theirs) {
         text.push('\n');

@@ -1,11 +1,13 @@
 //! The real [`World`]: what a request needs from outside becomes lines of text for `entry.js`.
 
 use crate::{
+    crypto::Job,
     error::Reason,
     host,
+    isolate::Isolate,
     machine::{Machine, World},
     time::Timestamp,
-    upstream::{Incoming, Outgoing},
+    upstream::{Incoming, Outgoing, Sent},
     wire,
 };
 use std::{cell::RefCell, future::poll_fn, rc::Rc, task::Poll};
@@ -72,6 +74,11 @@ impl Exchange {
         }
     }
 
+    /// Time has passed since the request arrived: its answer has.
+    pub fn goes_on_at(&mut self, now: f64) {
+        self.now = super::storage::moment(now);
+    }
+
     fn ask(&mut self, binding: &str, name: &str, command: Vec<u8>) -> usize {
         if self.asks.is_empty() {
             self.handed_out = self.slots.len();
@@ -98,13 +105,14 @@ pub struct Edge {
     /// Name and value of each, a line each: every crossing costs, so all of them come in one.
     headers: String,
     exchange: Rc<RefCell<Exchange>>,
+    isolate: &'static Isolate,
 }
 
 impl Edge {
     /// The world of a request that arrived at `now`, milliseconds since the Unix epoch.
-    pub fn new(headers: String, now: f64, exchange: Rc<RefCell<Exchange>>) -> Self {
+    pub fn new(headers: String, now: f64, exchange: Rc<RefCell<Exchange>>, isolate: &'static Isolate) -> Self {
         exchange.borrow_mut().now = super::storage::moment(now);
-        Self { headers, exchange }
+        Self { headers, exchange, isolate }
     }
 
     /// Bytes of the longest header value.
@@ -186,15 +194,31 @@ impl World for Edge {
     }
 
     async fn forward(&self, call: Outgoing) -> Result<Incoming, Reason> {
-        match self.exchange(UPSTREAM, &call.to_lines(), Vec::new()).await {
+        let lines = call.to_lines();
+        let body = if let Sent::Bytes(body) = call.body { body } else { Vec::new() };
+        match self.exchange(UPSTREAM, &lines, body).await {
             Came::Reply(head) => Incoming::parse(&head).ok_or(Reason::UpstreamFailed),
             Came::Body(_) => Err(Reason::Unavailable),
         }
+    }
+
+    async fn crypto(&self, job: Job<'_>) -> Result<Vec<u8>, Reason> {
+        match self.exchange(CRYPTO, job.name(), job.to_bytes()).await {
+            Came::Reply(answer) if !answer.is_empty() => Ok(answer),
+            _ => Err(Reason::Unavailable),
+        }
+    }
+
+    fn isolate(&self) -> &Isolate {
+        self.isolate
     }
 }
 
 /// An ask under this name is for the API behind: the lines after it say what goes out.
 const UPSTREAM: &str = "UPSTREAM";
+
+/// And one under this name is for the platform's cryptography: the line after it says which job.
+const CRYPTO: &str = "CRYPTO";
 
 #[cfg(feature = "faults")]
 impl Edge {

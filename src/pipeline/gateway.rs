@@ -4,17 +4,16 @@ use super::{
     Notes,
     believe::{Call, believe, decline},
     config::Config,
-    reply::{Body, Reply},
+    forwarding::{self, forward},
+    reply::{Body, Passing, Reply},
 };
 use crate::{
     error::Reason,
-    id::WorkspaceId,
     machine::World,
     meter::{Admitted, meter},
     policy::{Action, Destination, Idempotency, Route, authorize_route},
     request::Request,
-    scope::Scope,
-    upstream::{Outgoing, forwarded, returned},
+    upstream::returned,
 };
 
 /// The whole road of a call to the API behind.
@@ -32,15 +31,29 @@ pub async fn call(request: &Request, config: &Config, world: &impl World, notes:
     if route.admits(verified.kind()).is_err() {
         return Err(decline(verified, call, world, notes).await);
     }
+    // The whole body first, where it is read here: else whoever holds back its end acts with a credential that has ended since.
+    let body = if reads_body(route, world) { Some(forwarding::read(world).await?) } else { None };
     let (principal, _) = believe(verified, call, world, notes).await?;
     let admitted = meter(authorize_route(principal, number, &config.policy)?)?;
     notes.quotas = admitted.quotas().to_vec();
-    let reply = act(&admitted, request, config, world).await?;
+    let reply = act(&admitted, body, request, config, world).await?;
     Ok(reply.with_quotas(admitted.quotas(), world.now()))
 }
 
-/// Forwards the call, once. The route is the one that was authorized, whatever else the request might mean.
-async fn act(admitted: &Admitted, request: &Request, config: &Config, world: &impl World) -> Result<Reply, Reason> {
+/// Whether the body is read here, whole and before anybody is believed: then it has a limit. Any other streams through.
+fn reads_body(route: &Route, world: &impl World) -> bool {
+    let is_retried = route.idempotency != Idempotency::Ignored && world.header("idempotency-key").is_some();
+    route.tokens.is_some() || route.review || route.to == Destination::Records || is_retried
+}
+
+/// Does what was admitted. The route is the one that was authorized, whatever else the request might mean.
+async fn act(
+    admitted: &Admitted,
+    body: Option<Vec<u8>>,
+    request: &Request,
+    config: &Config,
+    world: &impl World,
+) -> Result<Reply, Reason> {
     let Action::Forward(number) = admitted.action() else {
         return Err(Reason::NotFound);
     };
@@ -48,20 +61,9 @@ async fn act(admitted: &Admitted, request: &Request, config: &Config, world: &im
     if let Some(what) = unserved(route) {
         return Err(Reason::RouteNotServed(what.to_owned()));
     }
-    let origin = config.upstream.as_deref().ok_or(Reason::UpstreamMissing)?;
-    let is_read = matches!(request.method.as_str(), "GET" | "HEAD");
-    let has_body = world.header("transfer-encoding").is_some()
-        || world.header("content-length").is_some_and(|length| length.trim() != "0");
-    if is_read && has_body {
-        return Err(Reason::invalid("", "A GET or HEAD has no body here: ask in the path and in the query."));
-    }
-    let mut headers = forwarded(world.headers());
-    headers.extend(vouched(admitted, request));
-    let url = format!("{origin}{}", request.target());
-    let call = Outgoing { method: request.method.clone(), url, has_body: !is_read, headers };
-    let answer = world.forward(call).await?;
+    let answer = forward(admitted, body, request, config, world).await?;
     let mut reply = Reply::empty(answer.status);
-    reply.body = Body::Upstream(returned(answer.headers));
+    reply.body = Body::Upstream(Passing { headers: returned(answer.headers), watch: None });
     Ok(reply)
 }
 
@@ -77,20 +79,4 @@ fn unserved(route: &Route) -> Option<&'static str> {
         return Some("its cost is counted in tokens");
     }
     (route.idempotency == Idempotency::Required).then_some("it requires an Idempotency-Key that is honoured here")
-}
-
-/// Who is asking, in our word: what comes in under these names never passes. What the principal has not is left out.
-fn vouched(admitted: &Admitted, request: &Request) -> Vec<(String, String)> {
-    let principal = admitted.principal();
-    let scopes: Vec<&str> = principal.scopes().iter().map(Scope::as_str).collect();
-    let scopes = scopes.join(" ");
-    let facts = [
-        ("claviger-principal", Some(principal.id().as_str())),
-        ("claviger-kind", Some(principal.kind().as_str())),
-        ("claviger-workspace", principal.workspace().map(WorkspaceId::as_str)),
-        ("claviger-environment", principal.environment().map(|environment| environment.as_str())),
-        ("claviger-scopes", Some(scopes.as_str()).filter(|scopes| !scopes.is_empty())),
-        ("claviger-request-id", Some(request.id.as_str())),
-    ];
-    facts.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect()
 }

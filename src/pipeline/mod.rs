@@ -14,6 +14,7 @@ mod conversations;
 mod credentials;
 mod deploy_keys;
 mod deploy_shown;
+mod forwarding;
 mod gateway;
 mod identity;
 mod identity_secrets;
@@ -31,7 +32,7 @@ mod workspaces;
 
 use crate::{credential::Door, error::Reason, id::CredentialId, limit::Quota, machine::World, request::Request};
 use config::Config;
-use reply::{Body, Reply, refuse};
+use reply::{Body, Passing, Reply, refuse};
 use route::{Route, Wish, route};
 use serde::Serialize;
 use std::borrow::Cow;
@@ -182,7 +183,9 @@ fn dress(mut reply: Reply, request: &Request, notes: &Notes) -> Reply {
     }
     match &mut reply.body {
         // What we say of an answer, the API behind does not say again.
-        Body::Upstream(theirs) => theirs.retain(|(name, _)| !reply.headers.iter().any(|(ours, _)| ours == name)),
+        Body::Upstream(Passing { headers: theirs, .. }) => {
+            theirs.retain(|(name, _)| !reply.headers.iter().any(|(ours, _)| ours == name))
+        }
         body if request.method == "HEAD" => *body = Body::Empty,
         _ => {}
     }

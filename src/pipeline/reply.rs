@@ -7,6 +7,7 @@ use crate::{
     machine::World,
     refusal::{Code, Refusal},
     time::Timestamp,
+    watch::Watch,
 };
 use serde::Serialize;
 
@@ -34,8 +35,17 @@ pub enum Body {
     Json(String),
     /// JSON texts, one a line: newline-delimited JSON.
     Lines(Vec<String>),
-    /// What the API behind answers, as a stream; its own headers that pass, names in lower case.
-    Upstream(Vec<(String, String)>),
+    /// What the API behind answers, as a stream.
+    Upstream(Passing),
+}
+
+/// An answer of the API behind on its way to the caller.
+#[derive(Debug)]
+pub struct Passing {
+    /// Its own headers that pass, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// What is watched for in its body; none: it streams past without being looked at.
+    pub watch: Option<Watch>,
 }
 
 impl Reply {
@@ -60,7 +70,7 @@ impl Reply {
 
     /// Whether a header of this name goes out, of ours or of the API behind.
     pub fn says(&self, name: &str) -> bool {
-        let theirs = if let Body::Upstream(headers) = &self.body { headers.as_slice() } else { &[] };
+        let theirs = if let Body::Upstream(passing) = &self.body { passing.headers.as_slice() } else { &[] };
         self.headers.iter().any(|(ours, _)| *ours == name) || theirs.iter().any(|(theirs, _)| theirs == name)
     }
 
@@ -150,7 +160,13 @@ pub fn refuse(reason: &Reason, request_id: &str, config: Option<&Config>, world:
         Reason::RateLimited { retry_after_millis, quotas } => reply
             .with_quotas(quotas, world.now())
             .with("retry-after", retry_after_millis.div_ceil(1_000).max(1).to_string()),
-        Reason::Unavailable | Reason::Unreadable(_) | Reason::DeliveryPending => reply.with("retry-after", "1"),
+        Reason::TokensLimited { retry_after_millis, quotas, .. } => reply
+            .with_quotas(quotas, world.now())
+            .with("retry-after", retry_after_millis.div_ceil(1_000).max(1).to_string()),
+        Reason::UpstreamDown(millis) => reply.with("retry-after", millis.div_ceil(1_000).max(1).to_string()),
+        Reason::Unavailable | Reason::Unreadable(_) | Reason::DeliveryPending | Reason::IdempotencyInProgress => {
+            reply.with("retry-after", "1")
+        }
         _ => reply,
     }
 }

@@ -61,6 +61,11 @@ codes! {
         when "It is empty, longer than 255 characters, not visible ASCII, or there twice."
         fix "Send 1 to 255 visible ASCII characters, for instance a new UUID for each new message."
     }
+    IdempotencyKeyRequired 400 "idempotency_key_required" {
+        means "This call must not happen twice by accident, and came without an `Idempotency-Key`."
+        when "The policy says `idempotency = \"required\"` for the route."
+        fix "Make a new key for each new request, a UUID for instance, and send the same one to repeat that request."
+    }
     MissingCredential 401 "missing_credential" {
         means "This call needs a credential, or a visitor's identity, and none came."
         when "The header is missing or has another name; or the policy says `identity = \"required\"` and no \
@@ -82,6 +87,12 @@ codes! {
         means "The credential was good, and somebody ended it."
         when "It was revoked, a rotation replaced it and the overlap is over, or its conversation was closed."
         fix "Get a new one. If nobody of yours ended it, ask the operator: the audit says who did."
+    }
+    ReviewRequired 403 "review_required" {
+        means "The write is one that a person must approve, and was only asked about."
+        when "`/v1/verify` or `/v1/forward-auth` is asked about a route under `review`. No answer there could stand for \
+              the approval."
+        fix "Send the write itself through Claviger, which keeps it until somebody approves it."
     }
     InsufficientScope 403 "insufficient_scope" {
         means "The credential is good and may not do this. `required` names the scopes that would be enough."
@@ -152,15 +163,21 @@ codes! {
               already."
         fix "Read the present state, and send the request again only if it is still wanted."
     }
+    IdempotencyInProgress 409 "idempotency_in_progress" {
+        means "The first request with this `Idempotency-Key` has no answer yet."
+        when "A request was repeated while the first one was still under way."
+        fix "Wait a moment and send it again with the same key: it gets the answer of the first."
+    }
     Gone 410 "gone" {
         means "It was there and has ended."
         when "An operator answers in a conversation that was closed or has expired."
         fix "Start a new one. This one does not come back."
     }
     PayloadTooLarge 413 "payload_too_large" {
-        means "The body, or a text in it, is too long. `error` names the limit in bytes."
-        when "A body is over 1 MiB, or a message is over the policy's limit, 16 KiB unless that was changed."
-        fix "Send less at once: two messages, or smaller parts."
+        means "The body, or a text in it, is too long, or the call may take more tokens than the tier ever has. `error` names the limit."
+        when "A body is over 1 MiB, or a message is over the policy's limit, 16 KiB unless that was changed; or \
+              `max_tokens` and the prompt are more than the tier's tokens."
+        fix "Send less at once: two messages, or smaller parts; ask for fewer tokens."
     }
     UnsupportedMediaType 415 "unsupported_media_type" {
         means "The body is not said to be JSON."
@@ -178,6 +195,12 @@ codes! {
               limits there are."
         fix "Wait for as many seconds as `Retry-After` says, then send the same request again."
     }
+    TokenRateLimited 429 "token_rate_limited" {
+        means "A limit of tokens is reached. Nothing was forwarded, and nothing was counted."
+        when "The tokens that were used lately, those that running calls may still use, and those that this call may \
+              take are more than the tier has."
+        fix "Wait for as many seconds as `Retry-After` says, or lower what the call may take at most, as in `max_tokens`."
+    }
     HeaderTooLarge 431 "header_too_large" {
         means "One of the request's headers is over 8 KiB."
         when "Cookies have piled up, or a header holds what belongs into the body."
@@ -192,6 +215,11 @@ codes! {
         means "The API behind did not answer, or none is named. Whether the call had an effect there is then not known."
         when "It is down, closed the connection, or its answer makes no sense; or the variable `UPSTREAM` is not set."
         fix "Look whether the API answers by itself. A read can be sent again; before a write is, look what became of it."
+    }
+    UpstreamTimeout 504 "upstream_timeout" {
+        means "The API behind did not begin to answer in time. Whether the call had an effect there is not known."
+        when "It takes longer than the route's `timeout_seconds`."
+        fix "Look whether the API answers by itself. Before you repeat a write, look what became of it."
     }
     NotConfigured 503 "not_configured" {
         means "The deployment is not set up, and answers nothing until it is."

@@ -78,6 +78,16 @@ impl From<&Reason> for Refusal {
             ),
             Reason::Gone(what) => say(C::Gone, what, "Start a new one."),
             Reason::HeaderTooLarge => say(C::HeaderTooLarge, "A header is over 8 KiB.", "Send shorter headers."),
+            Reason::IdempotencyInProgress => say(
+                C::IdempotencyInProgress,
+                "A request with this Idempotency-Key is still under way.",
+                "Wait a moment, then send the same request with the same key: it gets the answer of the first one.",
+            ),
+            Reason::IdempotencyKeyMissing => say(
+                C::IdempotencyKeyRequired,
+                "This call needs an Idempotency-Key.",
+                "Send a new one with each new request, and the same one to repeat that request.",
+            ),
             Reason::IdempotencyKeyMalformed => say(
                 C::IdempotencyKeyInvalid,
                 "The Idempotency-Key is not valid.",
@@ -153,6 +163,11 @@ impl From<&Reason> for Refusal {
                 "Too many requests.",
                 &format!("Try again in {} s.", retry_after_millis.div_ceil(1_000).max(1)),
             ),
+            Reason::ReviewRequired => say(
+                C::ReviewRequired,
+                "This write waits for a person's approval, so asking about it is not enough.",
+                "Send the write itself through Claviger: it is kept until somebody approves it.",
+            ),
             Reason::RouteNotServed(what) => say(
                 C::NotConfigured,
                 &format!("This version cannot serve this route: {what}."),
@@ -162,6 +177,16 @@ impl From<&Reason> for Refusal {
                 C::WrongStage,
                 "The deploy key is for another stage or deployment.",
                 "Call that deployment, with a deploy key made for it.",
+            ),
+            Reason::TokensLimited { retry_after_millis, .. } => say(
+                C::TokenRateLimited,
+                "Too many tokens.",
+                &format!("Try again in {} s, or ask for fewer.", retry_after_millis.div_ceil(1_000).max(1)),
+            ),
+            Reason::TokensTooMany(needed, limit) => say(
+                C::PayloadTooLarge,
+                &format!("This call may take {needed} tokens, and the limit is {limit}: it can never be admitted."),
+                "Ask for fewer tokens, send less at once, or use a credential with a higher tier.",
             ),
             Reason::Unavailable | Reason::Unreadable(_) => say(
                 C::Unavailable,
@@ -174,6 +199,21 @@ impl From<&Reason> for Refusal {
             Reason::UpstreamFailed => say(
                 C::UpstreamError,
                 "The API behind did not answer.",
+                "It is not known whether the call had an effect: look before you repeat one that changes something.",
+            ),
+            Reason::UpstreamDown(millis) => say(
+                C::UpstreamError,
+                "The API behind has failed again and again, and is left alone for a moment.",
+                &format!("Nothing was forwarded. Try again in {} s.", millis.div_ceil(1_000).max(1)),
+            ),
+            Reason::UpstreamLost => say(
+                C::Conflict,
+                "A request with this Idempotency-Key went to the API behind, and its answer was lost.",
+                "Look there what became of it. If it had no effect, send it again with a new key.",
+            ),
+            Reason::UpstreamTimedOut => say(
+                C::UpstreamTimeout,
+                "The API behind did not answer in time.",
                 "It is not known whether the call had an effect: look before you repeat one that changes something.",
             ),
             Reason::UpstreamMissing => say(

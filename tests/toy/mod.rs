@@ -1,6 +1,7 @@
 //! The toy world: the machines that the objects host, in maps, under a clock turned by hand, with dice that can be foretold.
 #![allow(dead_code, reason = "no test needs all of it")]
 
+mod crypto;
 mod helpers;
 mod rows;
 
@@ -9,15 +10,22 @@ pub use rows::*;
 
 use claviger::{
     conversation::Conversation,
+    crypto::Job,
     error::Reason,
     host::{self, Decided, Delivery},
+    isolate::Isolate,
     machine::{Changes, Machine, World},
     outbox,
-    pipeline::{config::Config, reply::Body, serve},
+    pipeline::{
+        config::Config,
+        reply::{Body, Passing},
+        serve,
+    },
     registry::{credential::Credential, deployment::Deployment, workspace::Workspace},
     request::Request,
     time::Timestamp,
     upstream::{Incoming, Outgoing},
+    watch::Ending,
     wire,
 };
 use std::{
@@ -44,6 +52,10 @@ pub struct Toy {
     pub forwarded: RefCell<Vec<Outgoing>>,
     /// What the API behind answers; where it stays silent, why.
     pub upstream: RefCell<Result<Incoming, Reason>>,
+    /// The body of its answer, part by part, and how that ends: seen by whoever watches it.
+    pub upstream_body: RefCell<(Vec<Vec<u8>>, Ending)>,
+    /// What the isolate remembers.
+    pub isolate: Isolate,
     memory: RefCell<BTreeMap<Name, Box<dyn Any>>>,
     hops: Cell<usize>,
     /// Turns that wrote anything.
@@ -82,6 +94,8 @@ impl Toy {
             issued: RefCell::default(),
             forwarded: RefCell::default(),
             upstream: RefCell::new(Ok(Incoming { status: 200, headers: Vec::new() })),
+            upstream_body: RefCell::new((Vec::new(), Ending::Whole)),
+            isolate: Isolate::default(),
             memory: RefCell::default(),
             hops: Cell::new(0),
             commits: Cell::new(0),
@@ -150,9 +164,14 @@ impl Toy {
             Body::Empty => String::new(),
             Body::Asset(path) => format!("asset {path}"),
             Body::Lines(lines) => lines.into_iter().map(|line| line + "\n").collect(),
-            Body::Upstream(headers) => {
+            Body::Upstream(Passing { headers, watch }) => {
                 passed = headers;
-                "the API behind".to_owned()
+                let (parts, ending) = self.upstream_body.borrow().clone();
+                if let Some(mut watch) = watch {
+                    parts.iter().for_each(|part| watch.feed(part));
+                    run(watch.end(ending, self)).0.expect("what follows an answer");
+                }
+                if parts.is_empty() { "the API behind".to_owned() } else { String::from_utf8(parts.concat()).unwrap() }
             }
         };
         let answer = Answer {
@@ -406,6 +425,14 @@ impl World for Toy {
     async fn forward(&self, call: Outgoing) -> Result<Incoming, Reason> {
         self.forwarded.borrow_mut().push(call);
         self.upstream.borrow().clone()
+    }
+
+    async fn crypto(&self, job: Job<'_>) -> Result<Vec<u8>, Reason> {
+        crypto::work(job)
+    }
+
+    fn isolate(&self) -> &Isolate {
+        &self.isolate
     }
 }
 

@@ -10,7 +10,9 @@ use super::{
 use crate::{lawful::BRAND, opaque::SHAPES};
 use claviger::{
     credential::{CredentialKind, Door},
+    crypto::Job,
     error::Reason,
+    isolate::Isolate,
     machine::{Machine, World},
     time::Timestamp,
     upstream::{Incoming, Outgoing},
@@ -19,7 +21,7 @@ use claviger::{
 const SCHEMES: [&str; 2] = ["Convex", "Deploy"];
 
 /// A request of nothing but headers.
-struct Head(Vec<(String, String)>);
+struct Head(Vec<(String, String)>, Isolate);
 
 pub fn check(bytes: &[u8]) {
     let mut input = text(bytes).into_owned();
@@ -33,7 +35,7 @@ pub fn check(bytes: &[u8]) {
         let (name, value) = line.split_once(": ")?;
         Some((name.to_lowercase(), value.to_owned())).filter(|(_, value)| !value.is_empty())
     };
-    let head = Head(input.split('\n').filter_map(line).collect());
+    let head = Head(input.split('\n').filter_map(line).collect(), Isolate::default());
     let schemes = SCHEMES.map(str::to_owned);
     let found = Door { ring: &RING, brand: BRAND, deploy_schemes: &schemes }.in_headers(&head);
     let found = found.map(|found| found.map(|verified| verified.kind()));
@@ -107,5 +109,13 @@ impl World for Head {
 
     async fn forward(&self, _: Outgoing) -> Result<Incoming, Reason> {
         Err(Reason::Unavailable)
+    }
+
+    async fn crypto(&self, _: Job<'_>) -> Result<Vec<u8>, Reason> {
+        Err(Reason::Unavailable)
+    }
+
+    fn isolate(&self) -> &Isolate {
+        &self.1
     }
 }

@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! cargo build ─▶ claviger.wasm ─▶ wasm-bindgen ─▶ index.js, index_bg.wasm ─▶ wasm-opt ─▶ build/
-//!                                          src/edge/entry.js, object.js ──────────────▶ build/
+//!                                          src/edge/*.js ────────────────────────────▶ build/
 //! ```
 //!
-//! The same folder serves both ways to run: wrangler bundles `entry.js`, the bare runtime loads the four files as
+//! The same folder serves both ways to run: wrangler bundles `entry.js`, the bare runtime loads the files as
 //! modules. It is replaced as a whole, so nobody reads half a build, and left alone while its inputs are unchanged.
 
 use std::fs;
@@ -19,7 +19,7 @@ use wasm_bindgen_cli_support::Bindgen;
 const USAGE: &str = "usage: claviger-wasm [--features NAMES] [--out FOLDER]";
 const TARGET: &str = "wasm32-unknown-unknown";
 /// What stands beside the glue, as it is.
-const CARRIERS: [&str; 2] = ["entry.js", "object.js"];
+const CARRIERS: [&str; 4] = ["entry.js", "object.js", "crypto.js", "passing.js"];
 const CARRIERS_FOLDER: &str = "src/edge";
 
 /// What rustc's output may use. wasm-opt refuses code with a feature that is not named.
