@@ -26,6 +26,7 @@ pub mod jose;
 pub mod json;
 pub mod keyring;
 pub mod kind;
+pub mod lease;
 pub mod limit;
 pub mod machine;
 pub mod meter;

@@ -7,6 +7,9 @@
 //! last moment at which they could be. A crash forgets how many of a block were left, and so admits too little for a window,
 //! never too much; what is left when the block's second is over, is given back.
 
+mod lease;
+pub use lease::{FEWEST_LEASED, lease};
+
 use crate::{time::Timestamp, wire};
 
 /// Slots in a window: a steady caller below `limit - limit / 60` is never refused.
@@ -247,12 +250,13 @@ impl Window {
         limit.window_millis()
     }
 
-    /// Counts into the slot of `at`, or into the newest, if that is later.
+    /// Counts into the slot of `at`: those of permits that may be used later stand behind it.
     fn add(&mut self, limit: &Limit, units: u32, at: Timestamp) {
         let now = at.0 / limit.slot_millis();
-        match self.slots.last_mut() {
-            Some((newest, count)) if *newest >= now => *count = count.saturating_add(units),
-            _ => self.slots.push((now, units)),
+        let place = self.slots.partition_point(|(slot, _)| *slot < now);
+        match self.slots.get_mut(place) {
+            Some((slot, count)) if *slot == now => *count = count.saturating_add(units),
+            _ => self.slots.insert(place, (now, units)),
         }
     }
 
@@ -267,11 +271,6 @@ impl Window {
         let elapsed = at.0.saturating_sub(since).max(BLOCK_MILLIS);
         let rate = u32::try_from(units * BLOCK_MILLIS / elapsed).unwrap_or(u32::MAX);
         rate.saturating_sub(1).min(self.room(limit))
-    }
-
-    /// The largest block that it has room for.
-    fn room(&self, limit: &Limit) -> u32 {
-        limit.limit.saturating_sub(self.used()).min(limit.limit / BLOCKS)
     }
 }
 

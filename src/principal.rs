@@ -1,9 +1,11 @@
-//! A caller we believe. Only [`authenticate`] and [`visit`] can make one, and each asks the credential's object.
+//! A caller we believe. Only [`authenticate`], [`present`] and [`visit`] can make one, and each asks the credential's object, or
+//! holds permits of it.
 
 use crate::{
     credential::{CredentialKind, DeployKey, HistorySecret, MAX_LIFE_SECONDS, WidgetKey},
     error::Reason,
     id::{ConversationId, CredentialId, Environment, Locator, Stage, WorkspaceId},
+    lease,
     limit::Quota,
     machine::World,
     registry::{
@@ -158,13 +160,12 @@ pub struct Known {
     pub outcome: Result<Principal, Reason>,
 }
 
-/// Believes a server key or service token. One hop, which answers status, scopes, limits and usage together.
-pub async fn present(opaque: Opaque, present: Present, world: &impl World) -> Result<Known, Reason> {
+/// Believes a server key or service token. One hop, which answers status, scopes, limits and usage together; none, where the call
+/// may ride on a lease and one is held.
+pub async fn present(opaque: Opaque, present: Present, may_ride: bool, world: &impl World) -> Result<Known, Reason> {
     let Opaque { kind, environment, locator } = opaque;
     let name = object_name(kind, environment, &locator);
-    let Reply::Presented(presented) = world.ask::<Credential>(&name, Command::Present(Box::new(present))).await? else {
-        return Err(Reason::Unavailable);
-    };
+    let presented = lease::present(&name, present, may_ride, world).await?;
     let metered = match presented.outcome {
         Ok(quotas) => Ok(quotas),
         Err(reason @ Reason::RateLimited { .. }) => Err(reason),

@@ -2,6 +2,9 @@
 
 use crate::{limit::Limit, wire};
 
+/// A lease lives for at most this part of a window.
+const LEASES: u64 = 20;
+
 /// How much a credential may use.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Tier {
@@ -35,4 +38,12 @@ pub fn requests<'a>(tiers: &'a Tiers, name: &str, own: Option<&'a Numbers>) -> O
     let (_, tier) = tiers.iter().find(|(known, _)| known == name)?;
     let windows = if tier.custom { &own?.requests } else { &tier.requests };
     Some(windows)
+}
+
+/// How long permits of the tier `name`, which has these windows, may be held: its `lease_seconds`, and at most a twentieth of the
+/// shortest window. A permit counts until that is over, so a longer one would keep others out. `None`: nobody holds any.
+pub fn lease_millis(tiers: &Tiers, name: &str, windows: &[Limit]) -> Option<u64> {
+    let (_, tier) = tiers.iter().find(|(known, _)| known == name)?;
+    let shortest = windows.iter().map(|window| window.window_seconds).min()?;
+    Some(u64::from(tier.lease_seconds?) * 1_000).map(|millis| millis.min(u64::from(shortest) * 1_000 / LEASES))
 }

@@ -37,6 +37,7 @@ const LAYERS: &[(&[&str], Mates, &str)] = &[
     (&["registry"], Apart, "the objects that know credentials"),
     (&["conversation"], Apart, "it tells the workspace's registry what it holds"),
     (&["credential"], Apart, "what a caller presents"),
+    (&["lease"], Apart, "permits that an isolate holds: the credential's object handed them out"),
     (&["principal"], Apart, "a caller we believe: the credential's object was asked"),
     (&["policy"], Apart, "may they: it takes a principal, and splits ceilings over the registry's shards"),
     (&["meter"], Apart, "how much"),

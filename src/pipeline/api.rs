@@ -59,7 +59,8 @@ pub async fn call(
     let needs = action.needs(verified.kind(), &config.policy);
     // Whoever finds a leaked key can always kill it.
     let cost = u32::from(action != Action::RevokeSelf);
-    let call = Call { name: route::name(action).to_owned(), needs, cost, request, config };
+    let may_ride = action.may_ride();
+    let call = Call { name: route::name(action).to_owned(), needs, cost, may_ride, request, config };
     if action.admits(verified.kind()).is_err() {
         return Err(decline(verified, call, world, notes).await);
     }

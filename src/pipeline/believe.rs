@@ -30,6 +30,8 @@ pub struct Call<'a> {
     pub needs: Option<Needs>,
     /// Requests that it counts as; 0: it is not metered.
     pub cost: u32,
+    /// Whether a permit that the isolate holds is enough: then it may come from a credential that has ended since.
+    pub may_ride: bool,
     /// The request.
     pub request: &'a Request,
     /// The deployment.
@@ -119,9 +121,10 @@ async fn believe_opaque(
         browser: browser(call.config, world),
         cost: call.cost,
         request_id: call.request.id.clone(),
+        wish: None,
     };
     let opaque = principal::Opaque { kind, environment, locator: opaque.locator };
-    let known = present(opaque, asked, world).await?;
+    let known = present(opaque, asked, call.may_ride, world).await?;
     notes.credential = Some(known.id.as_str().to_owned());
     notes.workspace = known.id.workspace().map(String::from);
     let principal = known.outcome?;

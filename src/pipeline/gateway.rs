@@ -27,12 +27,14 @@ pub async fn call(request: &Request, config: &Config, world: &impl World, notes:
     let verified = presented.ok_or(Reason::CredentialMissing)?;
     notes.kind = Some(verified.kind().as_str());
     let needs = route.needs(verified.kind(), &config.policy);
-    let call = Call { name: route.name(), needs, cost: 1, request, config };
+    let reads_body = reads_body(route, world);
+    // What is read here is kept, counted or decided upon here: that asks the credential's object.
+    let call = Call { name: route.name(), needs, cost: 1, may_ride: !reads_body, request, config };
     if route.admits(verified.kind()).is_err() {
         return Err(decline(verified, call, world, notes).await);
     }
     // The whole body first, where it is read here: else whoever holds back its end acts with a credential that has ended since.
-    let body = if reads_body(route, world) { Some(forwarding::read(world).await?) } else { None };
+    let body = if reads_body { Some(forwarding::read(world).await?) } else { None };
     let (principal, _) = believe(verified, call, world, notes).await?;
     let admitted = meter(authorize_route(principal, number, &config.policy)?)?;
     notes.quotas = admitted.quotas().to_vec();

@@ -56,7 +56,8 @@ pub async fn call(
     let policy = config.widget()?;
     notes.is_widget = true;
     let door = config.door();
-    let call = Call { name: route::name(action).to_owned(), needs: None, cost: 0, request, config };
+    let name = route::name(action).to_owned();
+    let call = Call { name, needs: None, cost: 0, may_ride: false, request, config };
     let key = match door.in_path(key)? {
         Verified::WidgetKey(key) => key,
         other => return Err(decline(other, call, world, notes).await),

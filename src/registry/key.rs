@@ -2,6 +2,7 @@
 
 use super::{
     credential::{Credential, Reply},
+    leasing::{Lease, Wish},
     meter::Tick,
     place,
     record::Sighting,
@@ -105,9 +106,11 @@ pub struct Present {
     pub cost: u32,
     /// The request, for the record.
     pub request_id: String,
+    /// What the isolate wants and tells beside the call.
+    pub wish: Option<Wish>,
 }
 
-wire!(Present { digest, needs, service, address, network, browser, cost, request_id });
+wire!(Present { digest, needs, service, address, network, browser, cost, request_id, wish });
 
 impl Present {
     /// Whether it is presented only to be ended: that call is not metered.
@@ -139,9 +142,11 @@ pub struct Presented {
     pub expires_at: Option<Timestamp>,
     /// The limits as they stand, or why not.
     pub outcome: Result<Vec<Quota>, Reason>,
+    /// Permits for later; none: the tier has no leases.
+    pub lease: Option<Lease>,
 }
 
-wire!(Presented { id, scopes, tier, expires_at, outcome });
+wire!(Presented { id, scopes, tier, expires_at, outcome, lease });
 
 /// The name of the object at `locator`.
 pub fn object_name(kind: CredentialKind, environment: Environment, locator: &Locator) -> String {
@@ -162,16 +167,23 @@ pub(super) fn store(record: KeyRecord, turn: &mut Turn) -> Result<Reply, Reason>
 
 impl Credential {
     /// The whole of an admission: who, may they, how much, and the usage of it.
-    pub(super) fn present(&self, present: Present, turn: &mut Turn) -> Result<Step<Self>, Reason> {
+    pub(super) fn present(&self, mut present: Present, turn: &mut Turn) -> Result<Step<Self>, Reason> {
+        let Wish { permits: wanted, told } = present.wish.take().unwrap_or_default();
+        let heard = told.map(|told| self.meter.hear(told));
+        let meter = heard.as_ref().unwrap_or(&self.meter);
         let record: KeyRecord = turn.get(KEY)?.ok_or(Reason::CredentialUnknown)?;
         let secret = record.secret(&present.digest).ok_or(Reason::CredentialUnknown)?;
         let judged = record.judge(secret, &present, turn.at());
         let scope = present.needs.as_ref().map(|needs| needs.scope.as_str());
         let tick = Tick { secret: &secret.hint, scope, network: present.network.as_deref() };
-        let (outcome, learnt) = match judged {
-            Ok(()) if present.is_for_its_end() => (Ok(Vec::new()), self.meter.count(&tick, turn)?),
-            Ok(()) => self.meter.meter(record.limits(turn)?, present.cost, &tick, turn)?,
-            Err(reason) => (Err(reason), self.meter.deny(turn)?),
+        let (mut outcome, mut learnt) = match judged {
+            Ok(()) if present.is_for_its_end() => (Ok(Vec::new()), meter.count(&tick, turn)?),
+            Ok(()) => meter.meter(record.limits(turn)?, present.cost, &tick, turn)?,
+            Err(reason) => (Err(reason), meter.deny(turn)?),
+        };
+        let lease = match &mut outcome {
+            Ok(quotas) if present.cost == 1 => record.lease(&present.digest, wanted, &mut learnt, quotas, turn)?,
+            _ => None,
         };
         let counted = match &outcome {
             Ok(_) => None,
@@ -187,7 +199,7 @@ impl Credential {
                 memory.tallies.learn(counted);
             }
         }));
-        let presented = Presented { id, scopes, tier, expires_at, outcome };
+        let presented = Presented { id, scopes, tier, expires_at, outcome, lease };
         Ok(Step { lesson, reply: Reply::Presented(Box::new(presented)) })
     }
 
@@ -225,7 +237,7 @@ fn sight(id: &CredentialId, origin: &str, turn: &mut Turn) -> Result<(), Reason>
 
 impl KeyRecord {
     /// The secret of this digest. All are compared, and each in constant time.
-    fn secret(&self, digest: &[u8; 32]) -> Option<&KeySecret> {
+    pub fn secret(&self, digest: &[u8; 32]) -> Option<&KeySecret> {
         self.secrets.iter().fold(
             None,
             |found, secret| {
@@ -234,8 +246,8 @@ impl KeyRecord {
         )
     }
 
-    /// Whether the call may be made, before it is counted.
-    fn judge(&self, secret: &KeySecret, present: &Present, at: Timestamp) -> Result<(), Reason> {
+    /// Whether the call may be made, before it is counted: by its object, or by whoever holds a lease.
+    pub fn judge(&self, secret: &KeySecret, present: &Present, at: Timestamp) -> Result<(), Reason> {
         if self.revoked || secret.until.is_some_and(|until| until <= at) {
             return Err(Reason::CredentialRevoked);
         }
@@ -270,7 +282,7 @@ impl KeyRecord {
     }
 
     /// The windows that all must admit; refused where the policy that serves does not know them.
-    fn limits<'a>(&'a self, turn: &Turn<'a>) -> Result<&'a [Limit], Reason> {
+    pub(super) fn limits<'a>(&'a self, turn: &Turn<'a>) -> Result<&'a [Limit], Reason> {
         let Some(tier) = &self.tier else { return Ok(&[]) };
         tier::requests(turn.tiers(), tier, self.numbers.as_ref())
             .ok_or_else(|| Reason::NotConfigured("The policy has no tier of this credential's name.".to_owned()))

@@ -13,7 +13,7 @@ use crate::{
     wire,
 };
 
-const ACCOUNT: &str = "account";
+pub(super) const ACCOUNT: &str = "account";
 
 /// What memory alone knows is looked after so much later: a block's second is over by then, and long before an object that
 /// nobody asks is evicted.
@@ -31,14 +31,14 @@ const MAX_USED: usize = 8;
 /// The one row.
 #[derive(Default)]
 pub(super) struct Account {
-    windows: Vec<Stored>,
+    pub windows: Vec<Stored>,
     /// What was used.
     pub usage: Usage,
 }
 
 wire!(Account { windows, usage });
 
-struct Stored {
+pub(super) struct Stored {
     limit: Limit,
     window: Window,
     /// When it was no longer in force.
@@ -51,9 +51,9 @@ wire!(Stored { limit, window, ended });
 #[derive(Clone, Default)]
 pub struct KeyMeter {
     /// All windows, where memory knows more of them than the row, or where there are none: a block is open.
-    open: Option<Vec<Counted>>,
+    pub(super) open: Option<Vec<Counted>>,
     /// Usage that is not stored yet.
-    pending: Usage,
+    pub(super) pending: Usage,
     /// Secrets whose first use is stored: see [`Self::meter`].
     used: Vec<String>,
     /// The alarm that stores both.
@@ -62,15 +62,15 @@ pub struct KeyMeter {
 }
 
 #[derive(Clone)]
-struct Counted {
-    limit: Limit,
-    counter: Counter,
+pub(super) struct Counted {
+    pub limit: Limit,
+    pub counter: Counter,
     ended: Option<Timestamp>,
 }
 
 /// How much was admitted in this second of the clock, and in the one before.
 #[derive(Clone, Copy, Default)]
-struct Rate {
+pub struct Rate {
     second: u64,
     now: u32,
     before: u32,
@@ -209,7 +209,7 @@ fn account<'s>(read: &'s mut Option<Account>, turn: &Turn) -> Result<&'s mut Acc
 /// The windows of these limits, with what was counted before, and after them those that are in force no longer: these go on
 /// counting for as long as they are, so that tiers that are changed back and forth reset nothing. A length that is new begins
 /// with what the longest one knows.
-fn in_force(limits: &[Limit], known: Vec<Counted>) -> Vec<Counted> {
+pub(super) fn in_force(limits: &[Limit], known: Vec<Counted>) -> Vec<Counted> {
     let longest = known.iter().max_by_key(|counted| counted.limit.window_seconds);
     let begun = |limit: &Limit| match known.iter().find(|counted| counted.is_as_long_as(limit)) {
         Some(same) => same.counter.clone(),
@@ -222,7 +222,7 @@ fn in_force(limits: &[Limit], known: Vec<Counted>) -> Vec<Counted> {
     all
 }
 
-fn has_block(counted: &[Counted]) -> bool {
+pub(super) fn has_block(counted: &[Counted]) -> bool {
     counted.iter().any(|counted| counted.counter.block_ends_at().is_some())
 }
 
@@ -241,7 +241,7 @@ impl Counted {
         (!is_over).then_some(Self { limit, ended: Some(ended), ..self })
     }
 
-    fn row(&self) -> Stored {
+    pub fn row(&self) -> Stored {
         Stored { limit: self.limit.clone(), window: self.counter.row(&self.limit), ended: self.ended }
     }
 
@@ -252,14 +252,15 @@ impl Counted {
 }
 
 impl Account {
-    fn counted(&mut self) -> Vec<Counted> {
+    pub fn counted(&mut self) -> Vec<Counted> {
         let counted = |Stored { limit, window, ended }| Counted { limit, counter: Counter::new(window), ended };
         std::mem::take(&mut self.windows).into_iter().map(counted).collect()
     }
 }
 
 impl Rate {
-    fn and(self, cost: u32, at: Timestamp) -> Self {
+    /// And `cost` more, now.
+    pub fn and(self, cost: u32, at: Timestamp) -> Self {
         let second = at.0 / 1_000;
         let (before, now) = match second.checked_sub(self.second) {
             Some(0) => (self.before, self.now),
@@ -269,8 +270,13 @@ impl Rate {
         Self { second, now: now.saturating_add(cost), before }
     }
 
-    /// How many more the next second will want, by the busier of the two.
+    /// The busier of the two.
+    pub fn busier(self) -> u32 {
+        self.before.max(self.now)
+    }
+
+    /// How many more the next second will want.
     fn ahead(self) -> u32 {
-        self.before.max(self.now).saturating_sub(1)
+        self.busier().saturating_sub(1)
     }
 }

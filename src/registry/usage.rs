@@ -95,7 +95,7 @@ impl Usage {
     }
 
     /// Counts a call that was admitted.
-    pub(super) fn count(&mut self, tick: &super::meter::Tick, at: Timestamp) {
+    pub fn count(&mut self, tick: &super::meter::Tick, at: Timestamp) {
         self.total += 1;
         self.last_used_at = Some(at);
         if let Some(network) = tick.network {

@@ -56,6 +56,13 @@ pub struct Toy {
     pub upstream_body: RefCell<(Vec<Vec<u8>>, Ending)>,
     /// What the isolate remembers.
     pub isolate: Isolate,
+    /// What others remember, and which one is called: 0 is the one above.
+    pub others: [Isolate; 3],
+    pub chosen: Cell<usize>,
+    /// How many milliseconds the clocks of isolates are ahead of those of objects.
+    pub ahead: Cell<u64>,
+    /// What the network makes of a reply on its way from an object.
+    pub on_its_way: Cell<Option<fn(Vec<u8>) -> Vec<u8>>>,
     memory: RefCell<BTreeMap<Name, Box<dyn Any>>>,
     hops: Cell<usize>,
     /// Turns that wrote anything.
@@ -96,6 +103,10 @@ impl Toy {
             upstream: RefCell::new(Ok(Incoming { status: 200, headers: Vec::new() })),
             upstream_body: RefCell::new((Vec::new(), Ending::Whole)),
             isolate: Isolate::default(),
+            others: Default::default(),
+            chosen: Cell::new(0),
+            ahead: Cell::new(0),
+            on_its_way: Cell::new(None),
             memory: RefCell::default(),
             hops: Cell::new(0),
             commits: Cell::new(0),
@@ -225,6 +236,10 @@ impl Toy {
         run(self.ask::<M>(name, command)).0
     }
 
+    fn objects_now(&self) -> Timestamp {
+        Timestamp(self.clock.get())
+    }
+
     fn fault(&self, name: &Name) -> Option<Fault> {
         self.faults.borrow().get(name).copied()
     }
@@ -287,7 +302,7 @@ impl Toy {
         let mut memory = self.take_memory::<M>(name);
         let Decided { lesson, reply, changes } = {
             let tiers = self.config.as_ref().map_or(&[][..], |config| &config.policy.tiers);
-            host::handle(&*memory, &self.stored(name), command, self.now(), tiers)
+            host::handle(&*memory, &self.stored(name), command, self.objects_now(), tiers)
         };
         let written = self.commit(name, &changes);
         if let (Ok(()), Some(learn)) = (&written, lesson) {
@@ -306,7 +321,7 @@ impl Toy {
         let woken = outbox::wake(
             &*memory,
             &self.stored(name),
-            self.now(),
+            self.objects_now(),
             self.config.as_ref().ok().map(|config| &config.ring),
         );
         let written = woken.and_then(|woken| self.commit(name, &woken.changes).map(|()| woken.lesson));
@@ -374,7 +389,7 @@ impl Toy {
 
 impl World for Toy {
     fn now(&self) -> Timestamp {
-        Timestamp(self.clock.get())
+        Timestamp(self.clock.get() + self.ahead.get())
     }
 
     fn random(&self) -> Result<[u8; 16], Reason> {
@@ -419,7 +434,7 @@ impl World for Toy {
         // Answers once it was asked again: so hops that are made at once are told from hops one after the other.
         let mut asked = false;
         poll_fn(|_| if std::mem::replace(&mut asked, true) { Poll::Ready(()) } else { Poll::Pending }).await;
-        host::read::<M>(&reply)
+        host::read::<M>(&self.on_its_way.get().map_or(reply.clone(), |change| change(reply)))
     }
 
     async fn forward(&self, call: Outgoing) -> Result<Incoming, Reason> {
@@ -432,7 +447,7 @@ impl World for Toy {
     }
 
     fn isolate(&self) -> &Isolate {
-        &self.isolate
+        self.chosen.get().checked_sub(1).map_or(&self.isolate, |other| &self.others[other])
     }
 }
 
