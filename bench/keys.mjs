@@ -34,19 +34,19 @@ const request = (key) => ({
 });
 
 /** A workspace with server keys of limits that nobody reaches: the only place that knows how ours makes them. */
-async function create(ours, world, count) {
+async function create(ours, world, count, tier) {
   if (!world.workspace) world.workspace = (await expect(ours.call("POST", "/v1/workspaces", { headers: admin, body: { name: "keys" } }), 201)).json.id;
   const keys = Array(count);
   await inParallel(count, async (number) => {
     const limits = { requests: [{ limit: LIMIT, window_seconds: WINDOW_SECONDS }] };
-    const body = { kind: "server_key", workspace: world.workspace, environment: "live", name: `bench ${number}`, scopes: [], tier: "enterprise", limits };
+    const body = { kind: "server_key", workspace: world.workspace, environment: "live", name: `bench ${number}`, scopes: [], tier, limits };
     keys[number] = (await expect(ours.call("POST", "/v1/credentials", { headers: admin, body }), 201)).json.secret;
   });
   return keys;
 }
 
-async function make(worker, world, count) {
-  if (worker.name === "ours") return create(worker, world, count);
+async function make(worker, world, count, tier = "enterprise") {
+  if (worker.name === "ours") return create(worker, world, count, tier);
   if (worker.name === "mute") return [`clv_live_${"0".repeat(32)}`];
   const keys = [];
   await inParallel(count, async () => {
@@ -56,10 +56,10 @@ async function make(worker, world, count) {
   return keys;
 }
 
-/** One key for everybody. */
-export async function prepareKeys(workers) {
+/** One key for everybody, in a tier of ours. */
+export async function prepareKeys(workers, tier) {
   const world = { keys: {} };
-  for (const worker of Object.values(workers)) if (worker.name !== "floor") world.keys[worker.name] = await make(worker, world, 1);
+  for (const worker of Object.values(workers)) if (worker.name !== "floor") world.keys[worker.name] = await make(worker, world, 1, tier);
   return world;
 }
 

@@ -16,6 +16,7 @@ const objects :Workerd.Config = (
   sockets = .sockets,
 );
 const rowObject :Workerd.Config = (services = [(name = "peer", worker = .rowObjectWorker), .disk], sockets = .sockets);
+const counterObject :Workerd.Config = (services = [(name = "peer", worker = .counterObjectWorker), .disk], sockets = .sockets);
 const sqlLimiter :Workerd.Config = (services = [(name = "peer", worker = .sqlLimiterWorker), .disk], sockets = .sockets);
 const oauthProvider :Workerd.Config = (
   services = [
@@ -113,6 +114,18 @@ const rowObjectWorker :Workerd.Worker = (
   compatibilityFlags = ["global_fetch_strictly_public"],
   bindings = .keyBindings,
   durableObjectNamespaces = [(className = "Key", uniqueKey = "key", enableSql = true)],
+  durableObjectStorage = (localDisk = "state"),
+);
+
+const counterObjectWorker :Workerd.Worker = (
+  modules = [
+    (name = "worker.js", esModule = embed "peers/counter-object.js"),
+    (name = "words.js", esModule = embed "peers/words.js"),
+  ],
+  compatibilityDate = "2026-04-20",
+  compatibilityFlags = ["global_fetch_strictly_public"],
+  bindings = [(name = "COUNTER", durableObjectNamespace = "Counter")],
+  durableObjectNamespaces = [(className = "Counter", uniqueKey = "counter", enableSql = true)],
   durableObjectStorage = (localDisk = "state"),
 );
 

@@ -4,12 +4,13 @@
  *   node bench/profile.mjs CASE                   self time by function, as V8 samples it
  *   node bench/profile.mjs CASE FOLDER FOLDER …   these builds in turn: CPU of a request, to the first one's
  *
- * CASE is forged, preflight, read, write, whoami or key. ROUNDS (5) and SECONDS (3) as in `run.mjs`.
+ * CASE is forged, preflight, read, write, whoami, key or lease. ROUNDS (5) and SECONDS (3) as in `run.mjs`.
  */
 
 import { resolve } from "node:path";
 import { freePort } from "../tests/support/worker.mjs";
 import { keyCase, prepareKeys } from "./keys.mjs";
+import { leaseCase, prepareLease } from "./lease.mjs";
 import { measure } from "./load.mjs";
 import { median } from "./summary.mjs";
 import { need, ROOT, snapshot, start } from "./runtime.mjs";
@@ -23,6 +24,7 @@ snapshot();
 
 async function casesOf(worker) {
   if (wanted === "key") return [keyCase("key", await prepareKeys({ ours: worker }))];
+  if (wanted === "lease") return [leaseCase(await prepareLease({ ours: worker }))];
   const world = await prepare({ ours: worker });
   await fill({ ours: worker }, world, FEW, 20);
   return cases(world);

@@ -69,7 +69,7 @@ request; \`objects\` is the same product by hand, two objects with rows in SQLit
 logs nothing: it brackets every measurement. \`mute\` is the empty worker that says what the others say.
 
 \`row-object\` is a server key by hand: one object that reads its row and counts in memory, where a restart forgets it; \`sql-limiter\`
-counts in SQLite with every call. \`oauth-provider\` is workers-oauth-provider with an access token: the bare runtime has no KV, so its
+counts in SQLite with every call. \`counter-object\` only counts in memory, and looks at no key. \`oauth-provider\` is workers-oauth-provider with an access token: the bare runtime has no KV, so its
 binding leads to a worker of the same process that keeps the values in memory, which is faster than any real one; \`oauth-in-isolate\` has
 them in its own memory, without any binding. Neither counts anything. \`better-auth\` is that library with its API keys and their limit, in
 a Node process with Node's SQLite in memory.

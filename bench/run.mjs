@@ -6,7 +6,7 @@
  *
  *   ROUNDS   5      at least 5 for numbers to be kept
  *   SECONDS  2      of every measurement, after a second that is not counted
- *   CASES    all    of forged, preflight, read, write, whoami, key, keys, start
+ *   CASES    all    of forged, preflight, read, write, whoami, key, keys, lease, start
  *   MANY     10000  conversations
  *   MESSAGES 20     in each of them
  *   KEYS     10000  server keys
@@ -22,6 +22,7 @@ import { cpus, loadavg } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { fillKeys, KEEPERS, keyCase, keysCase, MANY as KEYS_PEERS, PEERS as KEY_PEERS, prepareKeys, remakeKeys, writesOf } from "./keys.mjs";
+import { leaseCase, PEERS as LEASE_PEERS, prepareLease } from "./lease.mjs";
 import { define, measure, measureFloor } from "./load.mjs";
 import { merge, report } from "./report.mjs";
 import { checkWords } from "./said.mjs";
@@ -41,12 +42,12 @@ const MESSAGES = number("MESSAGES", 20);
 const KEYS = number("KEYS", quick ? 300 : 10_000);
 const STARTS = quick ? 3 : 7;
 const WIDGET = ["forged", "preflight", "read", "write", "whoami"];
-const ALL = [...WIDGET, "key", "keys", "start"];
+const ALL = [...WIDGET, "key", "keys", "lease", "start"];
 const without = list("WITHOUT", "");
 const merges = process.env.MERGE === "1";
 const chosen = list("CASES", ALL.join(","));
 for (const name of chosen) if (!ALL.includes(name)) throw new Error(`CASES: ${name} is none of ${ALL.join(", ")}`);
-for (const name of without) if (!["ours", ...WIDGET_PEERS, ...KEY_PEERS].includes(name)) throw new Error(`WITHOUT: there is no ${name}`);
+for (const name of without) if (!["ours", ...WIDGET_PEERS, ...KEY_PEERS, ...LEASE_PEERS].includes(name)) throw new Error(`WITHOUT: there is no ${name}`);
 
 const say = (text) => process.stderr.write(`${text}\n`);
 const HERE = import.meta.dirname;
@@ -144,6 +145,7 @@ if (chosen.includes("keys")) {
   const made = ({ keys: { "row-object": keys } }) => counts.filter((count) => count <= keys.length);
   await part({ peers: KEYS_PEERS, prepare: prepareKeys, grow, casesOf: (world) => made(world).map((count) => keysCase(count, world)) });
 }
+if (chosen.includes("lease")) await part({ peers: LEASE_PEERS, prepare: prepareLease, grow: async () => {}, casesOf: (world) => [leaseCase(world)] });
 say(`${((performance.now() - began) / 60_000).toFixed(1)} minutes`);
 
 results.sizes = Object.fromEntries(Object.entries(files).map(([name, bytes]) => [name, { bytes: bytes.length, gzip: gzipSync(bytes, { level: 9 }).length }]));

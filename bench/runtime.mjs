@@ -67,6 +67,9 @@ export const OURS = {
 admin = "Everything"
 [tiers.enterprise]
 custom = true
+[tiers.leased]
+custom = true
+lease_seconds = 2
 [widget]
 page = 10
 messages_per_minute = ${NUMBER}
@@ -84,7 +87,7 @@ const PEER = {
 };
 // Peers that are one file with their library, as a deployment would upload it.
 const BUNDLED = ["hono", "oauth-provider"];
-const KEEPS = ["ours", "objects", "row-object", "sql-limiter"];
+const KEEPS = ["ours", "objects", "row-object", "counter-object", "sql-limiter"];
 
 /** What is measured: copies, so that a build in between changes nothing. */
 export function snapshot() {

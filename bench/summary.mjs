@@ -18,6 +18,7 @@ export const WORDS = {
   write: "message write",
   whoami: "whoami with a deploy key",
   key: "whoami with a server key",
+  lease: "whoami with a leased server key",
 };
 
 /** The ratio of two series, round by round. */
@@ -71,6 +72,9 @@ function goals({ cases, start, memory, writes }) {
     goal(`${WORDS[name]} over many conversations, to objects by hand`, peer(`${name} many`, "objects"));
   }
   keys(goal, peer, cases, writes);
+  goal("leased server key, to the empty worker with the same headers and log line", peer("lease", "mute"), { least: 0.65 });
+  goal("leased server key, to the empty worker that sends two letters and logs nothing", floor("lease"));
+  goal("leased server key, to one object by hand that only counts in memory", peer("lease", "counter-object"), { least: 1.8 });
   if (memory) goal("memory after the conversations were made", memory.ours.now, { most: 256, unit: " MB" });
   if (start) goal("start, over the empty worker's", median(start.ours) - median(start.floor), { most: 25, unit: " ms" });
   return list;
