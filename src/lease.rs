@@ -233,3 +233,30 @@ impl Held {
 fn is_end(reason: &Reason) -> bool {
     matches!(reason, Reason::CredentialExpired | Reason::CredentialRevoked | Reason::CredentialUnknown)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::{Asked, Leases, MOST};
+    use crate::{registry::leasing::Lease, time::Timestamp};
+
+    #[test]
+    fn an_isolate_remembers_a_thousand_credentials_and_the_one_that_was_not_used_for_longest_makes_room() {
+        let mut leases = Leases::default();
+        let digest = |number: usize| {
+            let mut digest = [0; 32];
+            digest[..8].copy_from_slice(&number.to_le_bytes());
+            digest
+        };
+        let lease = Lease { permits: 0, millis: 2_000, version: 1, record: None };
+        let mut hold = |number: usize, at: usize| {
+            let asked = Asked { at: Timestamp(u64::try_from(at).unwrap()), steps: 0, permits: 0 };
+            leases.hold(digest(number), &asked, &[], &lease);
+        };
+        (0..MOST).for_each(|number| hold(number, number));
+        hold(0, MOST);
+        hold(MOST, MOST + 1);
+        assert_eq!(leases.held.len(), MOST);
+        assert!(leases.held.contains_key(&digest(0)) && !leases.held.contains_key(&digest(1)));
+    }
+}

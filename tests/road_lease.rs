@@ -228,6 +228,18 @@ fn what_was_changed_is_known_when_the_lease_is_over() {
 }
 
 #[test]
+fn an_isolate_that_has_asked_meanwhile_knows_what_was_changed() {
+    let toy = world();
+    let (id, key) = hot(&toy, &[]);
+    warm(&toy, &key);
+    toy.admin("PATCH", &format!("/v1/credentials/{id}"), &json!({"scopes": ["prompts:write"]})).ok(200);
+    get(&toy, &key).ok(200);
+    let bearer = format!("Bearer {key}");
+    toy.send("POST", "/v1/prompts", &[("authorization", &bearer), ("idempotency-key", "once")], "{}").ok(200);
+    get(&toy, &key).refused(403, "insufficient_scope");
+}
+
+#[test]
 fn an_end_that_was_known_when_the_lease_was_taken_is_exact() {
     let toy = world();
     let (id, key) = hot(&toy, &[]);

@@ -96,6 +96,13 @@ async function forward(id, { body, env }, [, method, url, kind, ...lines]) {
 // Nothing where there was no answer.
 const headOf = (response) => encoder.encode(response ? [response.status, ...[...response.headers].flat()].join("\n") : "");
 
+// Of a record, which has each name once, the platform makes headers faster than of pairs.
+function record(lines) {
+  const record = {};
+  for (let at = 0; at < lines.length; at += 2) record[lines[at]] = lines[at + 1];
+  return record;
+}
+
 function pairs(lines) {
   const pairs = [];
   for (let at = 0; at < lines.length; at += 2) pairs.push([lines[at], lines[at + 1]]);
@@ -114,7 +121,7 @@ function resume(id, ask, came) {
 async function answer(step, road) {
   const { env, upstream } = road;
   const [status, log, kind, body, ...lines] = step.slice(1).split("\n");
-  const init = { status: Number(status), headers: pairs(lines) };
+  const init = { status: Number(status), headers: kind === "upstream" ? pairs(lines) : record(lines) };
   console.log(log);
   if (kind === "upstream") return new Response(body ? await passing(Number(body), road, walk) : upstream.body, init);
   if (kind === "lines") return new Response(body.replaceAll("\u001e", "\n"), init);

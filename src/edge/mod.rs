@@ -235,7 +235,11 @@ fn answer(reply: &Reply, watched: Option<u32>) -> String {
         reply::Body::Asset(path) => ("asset", *path),
         reply::Body::Upstream(_) => ("upstream", number.as_str()),
     };
-    let mut text = format!("!{}\n{}\n{kind}\n{body}", reply.status, reply.log);
+    // Room for the headers, or the text would move with every few of them.
+    let mut text = String::with_capacity(reply.log.len() + body.len() + 1_024);
+    for part in ["!", &reply.status.to_string(), "\n", &reply.log, "\n", kind, "\n", body] {
+        text.push_str(part);
+    }
     let theirs = if let reply::Body::Upstream(passing) = &reply.body { passing.headers.as_slice() } else { &[] };
     let theirs = theirs.iter().map(|(name, value)| (name.as_str(), value));
     for (name, value) in reply.headers.iter().map(|(name, value)| (*name, value)).chain(theirs) {

@@ -31,7 +31,7 @@ use claviger::{
 use std::{
     any::Any,
     cell::{Cell, RefCell},
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     future::{Future, poll_fn},
     pin::pin,
     rc::Rc,
@@ -169,6 +169,8 @@ impl Toy {
         body.as_bytes().clone_into(&mut self.body.borrow_mut());
         let (hops, objects) = (self.hops.get(), self.objects.borrow().len());
         let (reply, rounds) = run(serve(&request, self.config.as_ref(), self));
+        let names: BTreeSet<&str> = reply.headers.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names.len(), reply.headers.len(), "the entry keeps one header of each name: {:?}", reply.headers);
         let mut passed = Vec::new();
         let text = match reply.body {
             Body::Json(text) => text,
