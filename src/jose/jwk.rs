@@ -48,6 +48,7 @@ mod tests {
     use super::{coordinates, thumbprint};
 
     #[test]
+    #[allow(clippy::indexing_slicing, reason = "tests")]
     fn a_point_is_65_bytes_without_compression() {
         let point = [&[4][..], &[1; 32], &[2; 32]].concat();
         let x = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE";
