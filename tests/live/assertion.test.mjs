@@ -1,10 +1,13 @@
 // The assertion on the bare runtime: what a real API behind can check of it, over restarts, rotations and many isolates' worth of callers.
 
 import assert from "node:assert/strict";
-import { createPublicKey, verify } from "node:crypto";
+import { createDecipheriv, createHmac, createPrivateKey, createPublicKey, hkdfSync, verify } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:http";
+import { DatabaseSync } from "node:sqlite";
 import { after, afterEach, before, test } from "node:test";
+import { deserialize } from "node:v8";
+import { filesOf, scanner } from "../support/canaries.mjs";
 import { freshRootSecret, startWorker } from "../support/worker.mjs";
 
 const POLICY_TOML = `brand = "clv"
@@ -140,4 +143,64 @@ test("a demoted root secret opens no key: another one signs, and what the old on
   const { header } = await checked();
   assert.notEqual(header.kid, old.kid);
   assert.deepEqual((await keySet()).keys.map(({ kid }) => kid), [header.kid]);
+});
+
+/** A value as it is stored: CBOR (RFC 8949) of numbers, texts and lists. */
+function decode(bytes) {
+  let at = 0;
+  const one = () => {
+    const [kind, low] = [bytes[at] >> 5, bytes[at++] & 31];
+    const width = low < 24 ? 0 : 1 << (low - 24);
+    const number = width ? Number(bytes.subarray(at, at + width).reduce((sum, byte) => sum * 256n + BigInt(byte), 0n)) : low;
+    at += width;
+    if (kind === 4) return Array.from({ length: number }, one);
+    if (kind === 3) return bytes.subarray(at, (at += number)).toString();
+    return number;
+  };
+  return one();
+}
+
+/** The rows of the keys, in whatever object's database they are. */
+function keyRows() {
+  const rows = filesOf(worker.state).filter(({ path }) => path.endsWith(".sqlite")).flatMap(({ path }) => {
+    const database = new DatabaseSync(path, { readOnly: true });
+    try {
+      return database.prepare("SELECT key, value FROM _cf_KV WHERE key LIKE 'assertion-key/%'").all();
+    } catch {
+      return []; // no object's
+    } finally {
+      database.close();
+    }
+  });
+  return rows.map(({ value }) => decode(Buffer.from(deserialize(value))));
+}
+
+test("l6_the_private_key_is_sealed_as_it_is_said_and_stands_nowhere_as_it_is", async () => {
+  await call({ key: server.secret, scheme: "Bearer" });
+  const { keys: [published] } = await keySet();
+  await worker.stop();
+  const rows = keyRows();
+  assert.equal(rows.length, 1, "what was withdrawn is deleted");
+  const [[kid, x, y, , sealed]] = rows[0];
+  assert.deepEqual([kid, x, y], [published.kid, published.x, published.y]);
+  // By the root secret, and by nothing less: as another implementation opens it.
+  const root = Buffer.from(worker.rootSecrets.split(",")[0].split(":")[1], "base64url");
+  const open = (secret, place) => {
+    const subKey = Buffer.from(hkdfSync("sha256", secret, "", "claviger/1/assertion_key", 32));
+    const bytes = Buffer.from(sealed);
+    const cipher = createDecipheriv("aes-256-gcm", createHmac("sha256", subKey).update(kid).digest(), bytes.subarray(0, 12));
+    cipher.setAAD(Buffer.from(place)).setAuthTag(bytes.subarray(-16));
+    return Buffer.concat([cipher.update(bytes.subarray(12, -16)), cipher.final()]);
+  };
+  const pkcs8 = open(root, `local\ndev\n${kid}`);
+  const key = createPrivateKey({ key: pkcs8, format: "der", type: "pkcs8" }).export({ format: "jwk" });
+  assert.deepEqual([key.x, key.y], [x, y]);
+  for (const place of [`other\ndev\n${kid}`, `local\nprod\n${kid}`, `local\ndev\n${published.x}`]) assert.throws(() => open(root, place), place);
+  assert.throws(() => open(Buffer.alloc(32), `local\ndev\n${kid}`));
+  // And so it can be looked for everywhere, in every spelling.
+  const find = scanner({ scalar: key.d, pkcs8: pkcs8.toString("base64url"), hex: Buffer.from(key.d, "base64url").toString("hex") });
+  assert.deepEqual(find(`a ${key.d} b`), ["scalar"], "it would be found");
+  assert.deepEqual(find(worker.log()), []);
+  for (const { path, bytes } of filesOf(worker.state)) assert.deepEqual(find(bytes), [], path);
+  assert.deepEqual(find(JSON.stringify(seen)), []);
 });
