@@ -37,7 +37,7 @@ build: tools node_modules/.package-lock.json ## compile to build/
 	@$(wasm) --out build
 
 .PHONY: test
-test: format lint unit live crash crash-controls browser deploy-check ## everything that the continuous integration checks
+test: format lint unit live crash crash-controls browser examples deploy-check ## everything that the continuous integration checks
 
 .PHONY: deploy-check
 deploy-check: build ## what a deployment would upload, and whether it is small enough
@@ -60,7 +60,7 @@ mutants: tools ## a mistake in every line that decides, to see which no test not
 
 .PHONY: clean
 clean: ## remove what was made; state and secrets stay
-	rm -rf target build build-faults dist node_modules bench/node_modules .wrangler fuzz/{target,artifacts,found} mutants.out*
+	rm -rf target build build-faults dist node_modules bench/node_modules examples/{express/node_modules,fastapi/.venv} .wrangler fuzz/{target,artifacts,found} mutants.out*
 
 # The steps of `test`. Each also runs alone.
 
@@ -107,6 +107,11 @@ browser: build cli
 	$(call heading,browser: in Chromium)
 	@CHROMIUM=$$(tools/chromium) && export CHROMIUM && $(node_test) --test-concurrency=3 'tests/browser/**/*.test.mjs'
 
+.PHONY: examples
+examples: build cli examples/express/node_modules/.package-lock.json examples/fastapi/.venv/installed
+	$(call heading,examples: services behind the running worker)
+	@$(node_test) 'tests/examples/*.test.mjs'
+
 # What the steps stand on.
 
 .PHONY: build-faults
@@ -128,4 +133,14 @@ node_modules/.package-lock.json: package-lock.json
 
 bench/node_modules/.package-lock.json: bench/package-lock.json
 	@npm ci --prefix bench --loglevel=error --no-progress >/dev/null
+	@touch $@
+
+examples/express/node_modules/.package-lock.json: examples/express/package-lock.json
+	@npm ci --prefix examples/express --loglevel=error --no-progress >/dev/null
+	@touch $@
+
+examples/fastapi/.venv/installed: examples/fastapi/requirements.txt
+	@tools/need python
+	@python3 -m venv examples/fastapi/.venv
+	@examples/fastapi/.venv/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@

@@ -14,6 +14,8 @@ pub struct Members(Vec<(String, Member)>);
 pub enum Member {
     /// `null`.
     Null,
+    /// `true` or `false`.
+    Flag(bool),
     /// A whole number, not negative, and written as one.
     Number(u64),
     /// A text.
@@ -94,8 +96,8 @@ impl<'de> Deserialize<'de> for Member {
                 f.write_str("a value")
             }
 
-            fn visit_bool<E>(self, _: bool) -> Result<Member, E> {
-                Ok(Member::Unfit)
+            fn visit_bool<E>(self, flag: bool) -> Result<Member, E> {
+                Ok(Member::Flag(flag))
             }
 
             fn visit_i64<E>(self, _: i64) -> Result<Member, E> {

@@ -22,9 +22,10 @@ const FILE: &str = "docs/kinds.md";
 /// A class of calls: all of one class answer a kind alike, or the class is two.
 ///
 /// A new call of the core, or a route of the gateway, is one more line here, or one more call in a line.
-const CLASSES: [(&str, &[&str]); 11] = [
+const CLASSES: [(&str, &[&str]); 12] = [
     ("who am I, and end me", &["GET /v1/whoami", "POST /v1/self/revoke"]),
     ("all workspaces", &["GET /v1/workspaces", "POST /v1/workspaces"]),
+    ("the keys of assertions", &["POST /v1/assertion-keys/rotate"]),
     (
         "one workspace",
         &[
@@ -73,6 +74,7 @@ const CLASSES: [(&str, &[&str]); 11] = [
             "GET /docs",
             "GET /docs/errors",
             "GET /.well-known/oauth-protected-resource",
+            "GET /.well-known/jwks.json",
         ],
     ),
     ("anything else", &["GET /v1/nothing", "POST /nothing"]),

@@ -109,6 +109,7 @@ fn table() -> String {
         "GET /docs/errors",
         "GET /widget.js",
         "GET /.well-known/oauth-protected-resource",
+        "GET /.well-known/jwks.json",
     ];
     let mut text = EXPLANATION.to_owned();
     text += &section("The customer's and the operator's servers", &server, &COLUMNS, by_kind);

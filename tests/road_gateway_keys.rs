@@ -23,6 +23,8 @@ fn toy() -> Toy {
 fn a_route_costs_one_hop_and_one_request_of_the_keys_limit_and_says_who_it_is() {
     let toy = toy();
     let (id, key) = toy.server_key("acme", "live", &json!({"scopes": ["prompts:read", "usage:read"]}));
+    // Whoever comes first has the keys of assertions made.
+    toy.send("GET", "/.well-known/jwks.json", &[], "").ok(200);
     let answer = toy.server(&key, "GET", "/v1/prompts", &Value::Null).ok(200);
     assert_eq!((answer.hops, answer.header("x-ratelimit-remaining")), (1, Some("59")));
     let sent = toy.forwarded.borrow().last().unwrap().clone();

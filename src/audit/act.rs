@@ -29,6 +29,10 @@ macro_rules! acts {
 }
 
 acts! {
+    /// A key pair that signs what the API behind is told was made.
+    AssertionKeyCreate "assertion_key.create",
+    /// The same, because somebody asked for another one.
+    AssertionKeyRotate "assertion_key.rotate",
     /// A credential was changed.
     CredentialChange "credential.change",
     /// A credential was made.

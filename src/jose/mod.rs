@@ -9,6 +9,8 @@
 //! token; what a header says about keys beyond `kid` is refused, so nothing is ever fetched.
 
 mod claims;
+pub mod compact;
+pub mod jwk;
 
 pub use claims::{Claims, MAX_LIFE_SECONDS, SKEW_SECONDS, Unfit};
 

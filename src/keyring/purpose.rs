@@ -3,6 +3,8 @@
 /// What a sub-key is for. A tag made for one purpose verifies for no other.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Purpose {
+    /// Seals the key pairs that sign what the API behind is told.
+    AssertionKey,
     /// Signatures under the head of an audit chain.
     AuditCheckpoint,
     /// Keyed checks of opaque credentials.
@@ -19,7 +21,8 @@ pub enum Purpose {
 
 impl Purpose {
     /// Every purpose.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
+        Self::AssertionKey,
         Self::AuditCheckpoint,
         Self::CredentialCheck,
         Self::DeployKey,
@@ -31,6 +34,7 @@ impl Purpose {
     /// The purpose as a sub-key's text names it.
     pub(super) fn name(self) -> &'static str {
         match self {
+            Self::AssertionKey => "assertion_key",
             Self::AuditCheckpoint => "audit_checkpoint",
             Self::CredentialCheck => "credential_check",
             Self::DeployKey => "deploy_key",
@@ -43,6 +47,7 @@ impl Purpose {
     /// The label that separates sub-keys: HKDF's `info` (RFC 5869 §2.3).
     pub(super) fn label(self) -> &'static str {
         match self {
+            Self::AssertionKey => "claviger/1/assertion_key",
             Self::AuditCheckpoint => "claviger/1/audit_checkpoint",
             Self::CredentialCheck => "claviger/1/credential_check",
             Self::DeployKey => "claviger/1/deploy_key",

@@ -1,7 +1,7 @@
 //! `/v1`: calls with a credential in the headers.
 
 use super::{
-    Notes, audit,
+    Notes, assertion_keys, audit,
     believe::{Call, believe, decline},
     body::{self, Read},
     bulk,
@@ -92,6 +92,7 @@ async fn act(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result
         Action::ListCredentials => credentials::list(asked, world, notes).await,
         Action::ReadCredential => credentials::read(asked, world, notes).await,
         Action::ChangeCredential => credentials::change(asked, world, notes).await,
+        Action::RotateAssertionKey => assertion_keys::rotate(asked, world).await,
         Action::RotateCredential => rotation::rotate(asked, world, notes).await,
         Action::RevokeCredential => credentials::revoke(asked, world, notes).await,
         Action::FinishRotation => rotation::finish(asked, world, notes).await,

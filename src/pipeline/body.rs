@@ -131,6 +131,15 @@ impl Fields {
         }
     }
 
+    /// `true` or `false`; may be missing or `null`.
+    pub fn optional_flag(&mut self, name: &str) -> Result<Option<bool>, Reason> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Member::Flag(flag)) => Ok(Some(flag)),
+            Some(_) => Err(Reason::invalid(name, "Either true or false.")),
+        }
+    }
+
     /// A list of texts that may be missing or `null`.
     pub fn optional_texts(&mut self, name: &str, max: usize) -> Result<Option<Vec<String>>, Reason> {
         match self.take(name) {

@@ -1,6 +1,6 @@
 //! The call to the API behind: what goes out with it, once, and how its answer begins.
 
-use super::{body::MAX_BYTES, config::Config};
+use super::{assertion::assert, body::MAX_BYTES, config::Config};
 use crate::{
     error::Reason,
     id::WorkspaceId,
@@ -37,6 +37,8 @@ pub async fn forward(
     }
     let mut headers = forwarded(world.headers());
     headers.extend(vouched(admitted, request));
+    let assertion = assert(admitted.principal(), origin, request, config, world).await?;
+    headers.push(("claviger-assertion".to_owned(), assertion));
     let url = format!("{origin}{}", request.target());
     let body = match body {
         _ if is_read => Sent::Nothing,

@@ -8,6 +8,8 @@ pub mod reply;
 pub mod route;
 
 mod api;
+mod assertion;
+mod assertion_keys;
 mod believe;
 mod bulk;
 mod conversations;
@@ -137,7 +139,7 @@ async fn answer(request: &Request, config: &Config, world: &impl World, notes: &
     match (route, wish) {
         (Route::Public(document), Wish::Call) => {
             notes.readable_by = Some("*".to_owned());
-            public::serve(document, config)
+            public::serve(document, request, config, world).await
         }
         (Route::Public(_), Wish::Preflight) => {
             notes.readable_by = Some("*".to_owned());

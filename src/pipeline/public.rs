@@ -1,10 +1,11 @@
 //! Documents for anybody: no credential, CORS `*`, and only what the policy switches on.
 
 use super::{
+    assertion_keys,
     config::Config,
     reply::{Body, Reply},
 };
-use crate::error::Reason;
+use crate::{error::Reason, machine::World, request::Request};
 use serde::Serialize;
 
 /// What a page may do: nothing. The digest is that of its `<style>`; `tests/errors.rs` knows when it is another.
@@ -20,6 +21,8 @@ pub enum Document<'a> {
     Errors,
     /// `/healthz`.
     Health,
+    /// `/.well-known/jwks.json`: the keys that verify assertions.
+    KeySet,
     /// `/.well-known/oauth-protected-resource`, and the resource's path behind it (RFC 9728 §3.1).
     ProtectedResource(&'a str),
     /// `/widget.js`.
@@ -33,6 +36,7 @@ impl Document<'_> {
             Self::Docs => "GET /docs",
             Self::Errors => "GET /docs/errors",
             Self::Health => "GET /healthz",
+            Self::KeySet => "GET /.well-known/jwks.json",
             Self::ProtectedResource(_) => "GET /.well-known/oauth-protected-resource",
             Self::Widget => "GET /widget.js",
         }
@@ -54,11 +58,17 @@ struct ProtectedResource<'a> {
 }
 
 /// Answers with a document.
-pub fn serve(document: Document, config: &Config) -> Result<Reply, Reason> {
+pub async fn serve(
+    document: Document<'_>,
+    request: &Request,
+    config: &Config,
+    world: &impl World,
+) -> Result<Reply, Reason> {
     let reply = match document {
         Document::Docs => page("/docs/index.html"),
         Document::Errors => page("/docs/errors.html"),
         Document::Health => Reply::json(200, &Health { status: "ok", version: env!("CARGO_PKG_VERSION") })?,
+        Document::KeySet => assertion_keys::document(request, config, world).await?,
         Document::ProtectedResource(path) => {
             // The suffix comes from a stranger and is repeated: only what a path can be made of.
             let sound = path.len() <= 512 && path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-._~".contains(&b));

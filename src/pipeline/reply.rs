@@ -57,8 +57,13 @@ impl Reply {
     /// An answer in JSON.
     pub fn json(status: u16, body: &impl Serialize) -> Result<Self, Reason> {
         let text = serde_json::to_string(body).map_err(|error| Reason::Unreadable(error.to_string()))?;
+        Ok(Self::text(status, text))
+    }
+
+    /// An answer in JSON that was written before.
+    pub fn text(status: u16, json: String) -> Self {
         let headers = vec![("content-type", "application/json".to_owned())];
-        Ok(Self { status, headers, body: Body::Json(text), log: String::new() })
+        Self { status, headers, body: Body::Json(json), log: String::new() }
     }
 
     /// With one more header.

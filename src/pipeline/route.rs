@@ -56,6 +56,7 @@ fn routes(path: &str) -> Option<Vec<(&'static str, Route<'_>)>> {
         ["docs"] => vec![("GET", Route::Public(Document::Docs))],
         ["docs", "errors"] => vec![("GET", Route::Public(Document::Errors))],
         ["healthz"] => vec![("GET", Route::Public(Document::Health))],
+        [".well-known", "jwks.json"] => vec![("GET", Route::Public(Document::KeySet))],
         ["widget.js"] => vec![("GET", Route::Public(Document::Widget))],
         [".well-known", "oauth-protected-resource", ..] => {
             let resource = path.strip_prefix("/.well-known/oauth-protected-resource")?;
@@ -79,6 +80,7 @@ fn routes(path: &str) -> Option<Vec<(&'static str, Route<'_>)>> {
         ["v1", "credentials", id, "usage"] => vec![("GET", api(A::ReadUsage, id))],
         ["v1", "credentials", id, "rotate"] => vec![("POST", api(A::RotateCredential, id))],
         ["v1", "credentials", id, "revoke"] => vec![("POST", api(A::RevokeCredential, id))],
+        ["v1", "assertion-keys", "rotate"] => vec![("POST", api(A::RotateAssertionKey, ""))],
         ["v1", "audit"] => vec![("GET", api(A::ReadAudit, ""))],
         ["v1", "audit", "export"] => vec![("GET", api(A::ExportAudit, ""))],
         ["v1", "audit", "verify"] => vec![("GET", api(A::VerifyAudit, ""))],
@@ -136,6 +138,7 @@ pub fn name(action: Action) -> &'static str {
         Action::RevokeCredential => "POST /v1/credentials/{id}/revoke",
         Action::RevokeCredentials => "POST /v1/workspaces/{id}/credentials/revoke",
         Action::RevokeIdentitySecret => "POST /v1/workspaces/{id}/identity-secrets/{kid}/revoke",
+        Action::RotateAssertionKey => "POST /v1/assertion-keys/rotate",
         Action::RotateCredential => "POST /v1/credentials/{id}/rotate",
         Action::RotateHistorySecret => "POST /w/{widget_key}/conversations/{id}/secret/rotate",
         Action::VerifyAudit => "GET /v1/audit/verify",

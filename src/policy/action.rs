@@ -53,6 +53,8 @@ pub enum Action {
     RevokeCredentials,
     /// `POST /v1/workspaces/{id}/identity-secrets/{kid}/revoke`.
     RevokeIdentitySecret,
+    /// `POST /v1/assertion-keys/rotate`.
+    RotateAssertionKey,
     /// `POST /v1/credentials/{id}/rotate`.
     RotateCredential,
     /// `POST /w/{wk}/conversations/{id}/secret/rotate`.
@@ -73,13 +75,14 @@ pub enum Action {
 
 impl Action {
     /// Every action but the routes, which are the policy's.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::Whoami,
         Self::RevokeSelf,
         Self::CreateWorkspace,
         Self::ListWorkspaces,
         Self::ReadWorkspace,
         Self::ChangeWorkspace,
+        Self::RotateAssertionKey,
         Self::CreateIdentitySecret,
         Self::ListIdentitySecrets,
         Self::RevokeCredentials,
@@ -118,7 +121,7 @@ impl Action {
             Self::Whoami | Self::RevokeSelf | Self::ListConversations | Self::ReadMessages | Self::Reply => {
                 &[CredentialKind::DeployKey, CredentialKind::ServerKey, CredentialKind::ServiceToken]
             }
-            Self::CreateWorkspace | Self::ListWorkspaces => &[CredentialKind::DeployKey],
+            Self::CreateWorkspace | Self::ListWorkspaces | Self::RotateAssertionKey => &[CredentialKind::DeployKey],
             Self::ReadWorkspace
             | Self::ChangeWorkspace
             | Self::CreateIdentitySecret
@@ -164,6 +167,7 @@ impl Action {
             | Self::RevokeIdentitySecret
             | Self::CreateCredential
             | Self::ChangeCredential
+            | Self::RotateAssertionKey
             | Self::RotateCredential
             | Self::FinishRotation
             | Self::RevokeCredential

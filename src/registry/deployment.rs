@@ -1,7 +1,7 @@
-//! The object of a whole deployment: the lists of its workspaces and of its deploy keys, its own audit chain, and the checkpoints of theirs. On no
-//! ordinary request's path.
+//! The object of a whole deployment: the lists of its workspaces and of its deploy keys, its own audit chain, the checkpoints of theirs,
+//! and the keys that sign assertions. On no ordinary request's path: isolates fetch those keys about once a minute.
 
-use super::deploy_keys;
+use super::{assertion_keys, deploy_keys};
 use crate::{
     audit::{self, Ask, Checkpoint, Page, Report},
     error::Reason,
@@ -38,9 +38,14 @@ pub enum Command {
     Kept(String),
     /// Something about deploy keys.
     DeployKeys(Box<deploy_keys::Command>),
+    /// Something about the keys that sign assertions.
+    AssertionKeys(assertion_keys::Command),
 }
 
-wire!(enum Command { 0 ListWorkspaces(a, b), 1 Register(a, b), 2 ReadAudit(a), 3 Report(a), 4 Keep(a), 5 Kept(a), 6 DeployKeys(a) });
+wire!(enum Command {
+    0 ListWorkspaces(a, b), 1 Register(a, b), 2 ReadAudit(a), 3 Report(a), 4 Keep(a), 5 Kept(a), 6 DeployKeys(a),
+    7 AssertionKeys(a),
+});
 
 /// What the object answers.
 pub enum Reply {
@@ -54,9 +59,11 @@ pub enum Reply {
     Checkpoints(Vec<Checkpoint>),
     /// To what was about deploy keys.
     DeployKeys(deploy_keys::Reply),
+    /// To what was about the keys that sign assertions.
+    AssertionKeys(assertion_keys::Reply),
 }
 
-wire!(enum Reply { 0 Done, 1 Workspaces(a), 2 Audit(a), 3 Checkpoints(a), 4 DeployKeys(a) });
+wire!(enum Reply { 0 Done, 1 Workspaces(a), 2 Audit(a), 3 Checkpoints(a), 4 DeployKeys(a), 5 AssertionKeys(a) });
 
 /// A workspace in the list.
 #[derive(Clone, Debug)]
@@ -95,6 +102,7 @@ impl Machine for Deployment {
             Command::ReadAudit(ask) => Reply::Audit(Box::new(audit::read(&ask, turn)?)),
             Command::Report(report) => audit::receive(report, turn).map(|()| Reply::Done)?,
             Command::DeployKeys(command) => Reply::DeployKeys(deploy_keys::handle(*command, turn)?),
+            Command::AssertionKeys(command) => Reply::AssertionKeys(assertion_keys::handle(command, turn)?),
             Command::Keep(checkpoint) => keep(&checkpoint, turn)?,
             Command::Kept(chain) => {
                 let kept = kept(&chain, turn)?.into_iter().map(|(_, checkpoint)| checkpoint);

@@ -54,6 +54,9 @@ pub struct Toy {
     pub upstream: RefCell<Result<Incoming, Reason>>,
     /// The body of its answer, part by part, and how that ends: seen by whoever watches it.
     pub upstream_body: RefCell<(Vec<Vec<u8>>, Ending)>,
+    /// The platform's cryptography: what it was asked to do, and whether it answers.
+    pub jobs: RefCell<Vec<&'static str>>,
+    pub has_crypto: Cell<bool>,
     /// What the isolate remembers.
     pub isolate: Isolate,
     /// What others remember, and which one is called: 0 is the one above.
@@ -102,6 +105,8 @@ impl Toy {
             forwarded: RefCell::default(),
             upstream: RefCell::new(Ok(Incoming { status: 200, headers: Vec::new() })),
             upstream_body: RefCell::new((Vec::new(), Ending::Whole)),
+            jobs: RefCell::default(),
+            has_crypto: Cell::new(true),
             isolate: Isolate::default(),
             others: Default::default(),
             chosen: Cell::new(0),
@@ -445,7 +450,8 @@ impl World for Toy {
     }
 
     async fn crypto(&self, job: Job<'_>) -> Result<Vec<u8>, Reason> {
-        crypto::work(job)
+        self.jobs.borrow_mut().push(job.name());
+        if self.has_crypto.get() { crypto::work(job) } else { Err(Reason::Unavailable) }
     }
 
     fn isolate(&self) -> &Isolate {

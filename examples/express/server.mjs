@@ -1,0 +1,34 @@
+// Notes, kept per workspace. The service has no keys, no users and no sessions: Claviger stands in front of it and says who calls.
+
+import express from "express";
+import { createRemoteJWKSet, jwtVerify } from "jose";
+
+// Where Claviger is (its ORIGIN), and what Claviger calls this service (its UPSTREAM).
+const { CLAVIGER = "http://127.0.0.1:8787", SELF = "http://127.0.0.1:3000", PORT = new URL(SELF).port } = process.env;
+
+const keys = createRemoteJWKSet(new URL("/.well-known/jwks.json", CLAVIGER));
+const expected = { algorithms: ["ES256"], typ: "claviger-assertion+jwt", issuer: CLAVIGER, audience: SELF, requiredClaims: ["exp", "sub"], clockTolerance: 5 };
+
+async function whoCalls(request, response, next) {
+  try {
+    request.caller = (await jwtVerify(request.get("claviger-assertion") ?? "", keys, expected)).payload;
+  } catch {
+    return response.status(401).json({ error: "Call this service through Claviger." });
+  }
+  next();
+}
+
+const notes = new Map();
+const app = express().use(whoCalls, express.json());
+
+app.get("/notes", ({ caller }, response) => {
+  response.json({ items: notes.get(caller.workspace) ?? [] });
+});
+
+app.post("/notes", ({ caller, body }, response) => {
+  const note = { text: String(body.text), by: caller.sub };
+  notes.set(caller.workspace, [...(notes.get(caller.workspace) ?? []), note]);
+  response.status(201).json(note);
+});
+
+const server = app.listen(PORT, "127.0.0.1", () => console.log(`ready http://127.0.0.1:${server.address().port}`));

@@ -1,0 +1,137 @@
+//! The assertion: who is asking, as a token that the API behind can check by itself (`Claviger-Assertion`).
+//!
+//! It is signed at most every 30 seconds for equal facts, and looked up otherwise. Without a key to sign with, nothing goes out.
+
+use super::{assertion_keys, config::Config};
+use crate::{
+    crypto::Job, error::Reason, id::WorkspaceId, jose::compact, machine::World, principal::Principal, request::Request,
+    scope::Scope, time::Timestamp,
+};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// The life of an assertion, from `iat` to `exp`: it is made for a call that goes out at once.
+pub const LIFE_SECONDS: u64 = 60;
+
+/// How long one is used again for the same facts: so it always has half its life before it.
+const REUSE_MILLIS: u64 = 30_000;
+
+/// Credentials whose assertions an isolate remembers, at most.
+const MOST: usize = 1_000;
+
+/// What kind of token it is (RFC 8725 §3.11): so that no other one that is ever signed here passes for an assertion.
+pub const TYPE: &str = "claviger-assertion+jwt";
+
+/// RFC 7519 §4.1; `scope` as RFC 8693 §4.2 has it. What the principal has not is left out.
+#[derive(Serialize)]
+struct Claims<'a> {
+    iss: &'a str,
+    aud: &'a str,
+    sub: &'a str,
+    iat: u64,
+    exp: u64,
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workspace: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    environment: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<String>,
+}
+
+/// The assertions that an isolate has signed: the last one of each credential.
+#[derive(Default)]
+pub struct Signed(BTreeMap<String, Made>);
+
+/// One of them, and what it depends on beyond the credential's id.
+struct Made {
+    at: Timestamp,
+    kid: String,
+    kind: &'static str,
+    environment: Option<&'static str>,
+    scopes: Vec<Scope>,
+    audience: String,
+    text: String,
+}
+
+impl Made {
+    /// A clock that stepped back finds none: what was signed in the future says so.
+    fn is_fresh(&self, at: Timestamp) -> bool {
+        self.at <= at && at.millis_since(self.at) < REUSE_MILLIS
+    }
+
+    fn says(&self, principal: &Principal, audience: &str) -> bool {
+        self.kind == principal.kind().as_str()
+            && self.environment == environment(principal)
+            && self.scopes == principal.scopes()
+            && self.audience == audience
+    }
+}
+
+impl Signed {
+    fn find(&self, principal: &Principal, audience: &str, at: Timestamp) -> Option<String> {
+        let made = self.0.get(principal.id().as_str())?;
+        (made.is_fresh(at) && made.says(principal, audience)).then(|| made.text.clone())
+    }
+
+    fn remember(&mut self, id: &str, made: Made) {
+        if self.0.len() >= MOST {
+            self.0.retain(|_, known| known.is_fresh(made.at));
+        }
+        if self.0.len() >= MOST {
+            self.0.clear();
+        }
+        self.0.insert(id.to_owned(), made);
+    }
+
+    /// Forgets what was signed by keys that are not published any more.
+    pub fn keep(&mut self, is_published: impl Fn(&str) -> bool) {
+        self.0.retain(|_, made| is_published(&made.kid));
+    }
+}
+
+/// The assertion about this principal for `audience`, the origin of the API behind.
+pub async fn assert(
+    principal: &Principal,
+    audience: &str,
+    request: &Request,
+    config: &Config,
+    world: &impl World,
+) -> Result<String, Reason> {
+    let at = world.now();
+    if let Some(text) = world.isolate().with(|signed: &mut Signed| signed.find(principal, audience, at)) {
+        return Ok(text);
+    }
+    let key = assertion_keys::signer(request, config, world).await?;
+    let scopes: Vec<&str> = principal.scopes().iter().map(Scope::as_str).collect();
+    let iat = at.0 / 1_000;
+    let claims = Claims {
+        iss: &config.origin,
+        aud: audience,
+        sub: principal.id().as_str(),
+        iat,
+        exp: iat.saturating_add(LIFE_SECONDS),
+        kind: principal.kind().as_str(),
+        workspace: principal.workspace().map(WorkspaceId::as_str),
+        environment: environment(principal),
+        scope: (!scopes.is_empty()).then(|| scopes.join(" ")),
+    };
+    let unsigned = compact::unsigned(TYPE, key.kid(), &claims).ok_or(Reason::Unavailable)?;
+    let signature = world.crypto(Job::SignP256 { key: key.private(), message: unsigned.as_bytes() }).await?;
+    let text = compact::signed(&unsigned, &signature).ok_or(Reason::Unavailable)?;
+    let made = Made {
+        at,
+        kid: key.kid().to_owned(),
+        kind: principal.kind().as_str(),
+        environment: environment(principal),
+        scopes: principal.scopes().to_vec(),
+        audience: audience.to_owned(),
+        text: text.clone(),
+    };
+    world.isolate().with(|signed: &mut Signed| signed.remember(principal.id().as_str(), made));
+    Ok(text)
+}
+
+fn environment(principal: &Principal) -> Option<&'static str> {
+    principal.environment().map(|environment| environment.as_str())
+}
