@@ -141,7 +141,8 @@ fn a_call_goes_out_as_it_came_with_our_word_and_without_the_credential() {
     assert_eq!(sent.body, Sent::Bytes(b"{\"a\":1}".to_vec()));
     let mut names: Vec<&str> = sent.headers.iter().map(|(name, _)| name.as_str()).collect();
     names.sort_unstable();
-    let passing = ["accept", "claviger-kind", "claviger-principal", "claviger-request-id", "content-type"];
+    let passing =
+        ["accept", "accept-encoding", "claviger-kind", "claviger-principal", "claviger-request-id", "content-type"];
     assert_eq!(names, [passing.as_slice(), &["idempotency-key", "x-request-id"]].concat());
     let id = answer.log["credential"].as_str().unwrap();
     assert_eq!(value(&sent, "claviger-principal"), [id]);

@@ -2,6 +2,7 @@
 
 use super::{
     config::Config,
+    health,
     reply::{Body, Reply},
 };
 use crate::error::Reason;
@@ -39,12 +40,6 @@ impl Document<'_> {
     }
 }
 
-#[derive(Serialize)]
-struct Health {
-    status: &'static str,
-    version: &'static str,
-}
-
 /// RFC 9728 §2.
 #[derive(Serialize)]
 struct ProtectedResource<'a> {
@@ -58,7 +53,7 @@ pub fn serve(document: Document, config: &Config) -> Result<Reply, Reason> {
     let reply = match document {
         Document::Docs => page("/docs/index.html"),
         Document::Errors => page("/docs/errors.html"),
-        Document::Health => Reply::json(200, &Health { status: "ok", version: env!("CARGO_PKG_VERSION") })?,
+        Document::Health => health::own()?,
         Document::ProtectedResource(path) => {
             // The suffix comes from a stranger and is repeated: only what a path can be made of.
             let sound = path.len() <= 512 && path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-._~".contains(&b));
