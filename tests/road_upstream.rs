@@ -14,6 +14,7 @@ use claviger::{
     error::Reason,
     upstream::{Incoming, Outgoing, Sent},
 };
+use proptest::prelude::*;
 use toy::{Answer, ORIGIN, Toy, idle};
 
 const POLICY: &str = r#"
@@ -34,6 +35,9 @@ accept = ["deploy_key"]
 to = "upstream"
 timeout_seconds = 1
 "#;
+
+const EVERYTHING: &str =
+    "brand = \"clv\"\n[[routes]]\nmatch = \"GET /{rest...}\"\naccept = [\"deploy_key\"]\nto = \"upstream\"\n";
 
 const UPSTREAM: &str = "http://api.internal:8080";
 
@@ -303,4 +307,28 @@ fn without_an_api_its_health_is_that_none_is_configured() {
         ("failing", &"not_configured".into())
     );
     assert_eq!(toy.went_out(), 0);
+}
+
+proptest! {
+    #[test]
+    fn a22_what_goes_out_is_what_was_matched_byte_for_byte(
+        path in "[a-zA-Z0-9/%.;:@\\\\~|{}\"+*-]{0,12}",
+        query in "(\\?[ -\"$-~]{0,12})?",
+        fragment in "(#[ -~]{0,6})?",
+    ) {
+        let toy = Toy::changed(&[("POLICY_TOML", EVERYTHING), ("UPSTREAM", UPSTREAM)]);
+        let target = format!("/x{path}{query}");
+        toy.through("GET", &format!("{target}{fragment}"), &[]);
+        if let Some(sent) = toy.forwarded.borrow().last() {
+            prop_assert_eq!(&sent.url, &format!("{UPSTREAM}{target}"));
+            // And whoever undoes the encoding once, or takes it apart at slashes, reads no other path.
+            let shape = |path: &str| path.split('/').map(|segment| segment.is_empty()).collect::<Vec<_>>();
+            let path = target.split('?').next().unwrap();
+            let undone = String::from_utf8_lossy(&form_urlencoded::parse(path.replace('+', "%2B").as_bytes()).next().map_or(Vec::new(), |(name, _)| name.into_owned().into_bytes())).into_owned();
+            prop_assert!(undone.split('/').all(|segment| segment != "." && segment != ".."), "{undone}");
+            if !path.contains(['=', '&']) {
+                prop_assert_eq!(shape(path), shape(&undone));
+            }
+        }
+    }
 }
