@@ -4,13 +4,14 @@
  *   node bench/profile.mjs CASE                   self time by function, as V8 samples it
  *   node bench/profile.mjs CASE FOLDER FOLDER …   these builds in turn: CPU of a request, to the first one's
  *
- * CASE is forged, preflight, read, write, whoami or key. ROUNDS (5) and SECONDS (3) as in `run.mjs`.
+ * CASE is forged, preflight, read, write, whoami, key, "proxy 1KB" or "proxy 1MB". ROUNDS (5) and SECONDS (3) as in `run.mjs`.
  */
 
 import { resolve } from "node:path";
 import { freePort } from "../tests/support/worker.mjs";
 import { keyCase, prepareKeys } from "./keys.mjs";
 import { measure } from "./load.mjs";
+import { prepareProxies, proxyCases, startApi } from "./proxy.mjs";
 import { median } from "./summary.mjs";
 import { need, ROOT, snapshot, start } from "./runtime.mjs";
 import { cases, FEW, fill, prepare } from "./world.mjs";
@@ -21,7 +22,10 @@ const ROUNDS = Number(process.env.ROUNDS || 5);
 const SECONDS = Number(process.env.SECONDS || 3);
 snapshot();
 
+const env = wanted.startsWith("proxy ") ? (await startApi()).env : undefined;
+
 async function casesOf(worker) {
+  if (env) return proxyCases(await prepareProxies({ ours: worker }));
   if (wanted === "key") return [keyCase("key", await prepareKeys({ ours: worker }))];
   const world = await prepare({ ours: worker });
   await fill({ ours: worker }, world, FEW, 20);
@@ -29,7 +33,7 @@ async function casesOf(worker) {
 }
 
 async function ready(options) {
-  const worker = await start("ours", options);
+  const worker = await start("ours", { ...options, env });
   const found = (await casesOf(worker)).find(({ name }) => name === wanted);
   if (!found) throw new Error(`there is no case ${wanted}`);
   return { worker, of: found };

@@ -1,5 +1,7 @@
 // Rounds into medians, and medians against goals.
 
+import { proxyGoals } from "./proxy.mjs";
+
 function quantile(values, part) {
   const sorted = values.toSorted((a, b) => a - b);
   const at = (sorted.length - 1) * part;
@@ -18,6 +20,8 @@ export const WORDS = {
   write: "message write",
   whoami: "whoami with a deploy key",
   key: "whoami with a server key",
+  "proxy 1KB": "1 KB passed through",
+  "proxy 1MB": "1 MB passed through",
 };
 
 /** The ratio of two series, round by round. */
@@ -71,6 +75,7 @@ function goals({ cases, start, memory, writes }) {
     goal(`${WORDS[name]} over many conversations, to objects by hand`, peer(`${name} many`, "objects"));
   }
   keys(goal, peer, cases, writes);
+  proxyGoals(goal, peer);
   if (memory) goal("memory after the conversations were made", memory.ours.now, { most: 256, unit: " MB" });
   if (start) goal("start, over the empty worker's", median(start.ours) - median(start.floor), { most: 25, unit: " ms" });
   return list;

@@ -98,7 +98,8 @@ async function answer(step, road) {
   console.log(log);
   if (kind === "upstream") {
     // Its bytes as they are, compressed or not; or the other half of a WebSocket.
-    Object.assign(init, { encodeBody: "manual", webSocket: upstream.webSocket });
+    init.encodeBody = "manual";
+    if (upstream.status === 101) init.webSocket = upstream.webSocket;
     return new Response(body ? await passing(Number(body), road, walk) : upstream.body, init);
   }
   if (kind === "lines") return new Response(body.replaceAll("\u001e", "\n"), init);

@@ -135,9 +135,9 @@ pub fn resume_without_body(id: u32, is_too_long: bool, now: f64) -> String {
 
 /// Goes on with the head of what the API behind answered at `now`, or with one word that says why there is none.
 #[wasm_bindgen]
-pub fn resume_with_answer(id: u32, head: Vec<u8>, now: f64) -> String {
+pub fn resume_with_answer(id: u32, head: String, now: f64) -> String {
     go_on(id, |exchange| {
-        exchange.supply_reply(0, head);
+        exchange.supply_reply(0, head.into_bytes());
         exchange.goes_on_at(now);
     })
 }

@@ -1,7 +1,5 @@
 // The call to the API behind: carries what the core chose, and breaks off when the core's time is over or the caller has gone.
 
-const encoder = new TextEncoder();
-
 // The head of the answer, which `road` keeps; or the core's word for why there is none. No cache may answer: that knows a
 // URL, and not who is asking. The answer's bytes are not unpacked.
 export async function forward(road, [method, url, kind, millis, end, ...lines], bytes) {
@@ -18,11 +16,13 @@ export async function forward(road, [method, url, kind, millis, end, ...lines], 
   try {
     const body = { stream: road.body, bytes: kind === "bytes" && bytes() }[kind] ?? null;
     const init = { method, headers: pairs(lines), body, redirect: "manual", cache: "no-store", encodeResponseBody: "manual", signal: ending.signal };
-    const { status, headers } = (road.upstream = await (road.env.UPSTREAM_NETWORK ?? globalThis).fetch(url, init));
-    return encoder.encode([status, ...[...headers].flat()].join("\n"));
+    const answer = (road.upstream = await (road.env.UPSTREAM_NETWORK ?? globalThis).fetch(url, init));
+    let head = `${answer.status}`;
+    for (const [name, value] of answer.headers) head += `\n${name}\n${value}`;
+    return head;
   } catch (error) {
     console.error(`no answer from the upstream: ${error?.name}`);
-    return encoder.encode(silence);
+    return silence;
   } finally {
     clearTimeout(timer);
     caller?.removeEventListener("abort", gone);
