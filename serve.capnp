@@ -30,12 +30,13 @@ const claviger :Workerd.Worker = (
     (name = "object.js", esModule = embed "/object.js"),
     (name = "crypto.js", esModule = embed "/crypto.js"),
     (name = "passing.js", esModule = embed "/passing.js"),
+    (name = "upstream.js", esModule = embed "/upstream.js"),
     (name = "index.js", esModule = embed "/index.js"),
     (name = "index_bg.wasm", wasm = embed "/index_bg.wasm"),
   ],
   # As in wrangler.toml, where the date is explained.
   compatibilityDate = "2026-04-20",
-  compatibilityFlags = ["global_fetch_strictly_public"],
+  compatibilityFlags = ["global_fetch_strictly_public", "enable_request_signal"],
   globalOutbound = "internet",
 
   bindings = [

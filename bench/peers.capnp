@@ -43,7 +43,7 @@ const bindings :List(Workerd.Worker.Binding) = [
 const floorWorker :Workerd.Worker = (
   modules = [(name = "worker.js", esModule = embed "peers/floor.js")],
   compatibilityDate = "2026-04-20",
-  compatibilityFlags = ["global_fetch_strictly_public"],
+  compatibilityFlags = ["global_fetch_strictly_public", "enable_request_signal"],
 );
 
 const muteWorker :Workerd.Worker = (
@@ -52,7 +52,7 @@ const muteWorker :Workerd.Worker = (
     (name = "words.js", esModule = embed "peers/words.js"),
   ],
   compatibilityDate = "2026-04-20",
-  compatibilityFlags = ["global_fetch_strictly_public"],
+  compatibilityFlags = ["global_fetch_strictly_public", "enable_request_signal"],
   bindings = .bindings,
 );
 
@@ -63,7 +63,7 @@ const subtleWorker :Workerd.Worker = (
     (name = "signed.js", esModule = embed "peers/signed.js"),
   ],
   compatibilityDate = "2026-04-20",
-  compatibilityFlags = ["global_fetch_strictly_public"],
+  compatibilityFlags = ["global_fetch_strictly_public", "enable_request_signal"],
   bindings = .bindings,
 );
 
@@ -71,7 +71,7 @@ const subtleWorker :Workerd.Worker = (
 const honoWorker :Workerd.Worker = (
   modules = [(name = "worker.js", esModule = embed "/hono.js")],
   compatibilityDate = "2026-04-20",
-  compatibilityFlags = ["global_fetch_strictly_public"],
+  compatibilityFlags = ["global_fetch_strictly_public", "enable_request_signal"],
   bindings = .bindings,
 );
 
@@ -82,7 +82,7 @@ const objectsWorker :Workerd.Worker = (
     (name = "signed.js", esModule = embed "peers/signed.js"),
   ],
   compatibilityDate = "2026-04-20",
-  compatibilityFlags = ["global_fetch_strictly_public"],
+  compatibilityFlags = ["global_fetch_strictly_public", "enable_request_signal"],
   bindings = [
     (name = "ORIGIN", fromEnvironment = "ORIGIN"),
     (name = "KEY_ID", fromEnvironment = "KEY_ID"),
@@ -111,7 +111,7 @@ const rowObjectWorker :Workerd.Worker = (
     (name = "server-key.js", esModule = embed "peers/server-key.js"),
   ],
   compatibilityDate = "2026-04-20",
-  compatibilityFlags = ["global_fetch_strictly_public"],
+  compatibilityFlags = ["global_fetch_strictly_public", "enable_request_signal"],
   bindings = .keyBindings,
   durableObjectNamespaces = [(className = "Key", uniqueKey = "key", enableSql = true)],
   durableObjectStorage = (localDisk = "state"),
@@ -137,7 +137,7 @@ const sqlLimiterWorker :Workerd.Worker = (
     (name = "server-key.js", esModule = embed "peers/server-key.js"),
   ],
   compatibilityDate = "2026-04-20",
-  compatibilityFlags = ["global_fetch_strictly_public"],
+  compatibilityFlags = ["global_fetch_strictly_public", "enable_request_signal"],
   bindings = .keyBindings,
   durableObjectNamespaces = [(className = "Key", uniqueKey = "key", enableSql = true)],
   durableObjectStorage = (localDisk = "state"),
@@ -147,18 +147,18 @@ const sqlLimiterWorker :Workerd.Worker = (
 const oauthProviderWorker :Workerd.Worker = (
   modules = [(name = "worker.js", esModule = embed "/oauth-provider.js")],
   compatibilityDate = "2026-04-20",
-  compatibilityFlags = ["global_fetch_strictly_public"],
+  compatibilityFlags = ["global_fetch_strictly_public", "enable_request_signal"],
   bindings = [(name = "OAUTH_KV", kvNamespace = "kv")],
 );
 
 const oauthInIsolateWorker :Workerd.Worker = (
   modules = [(name = "worker.js", esModule = embed "/oauth-provider.js")],
   compatibilityDate = "2026-04-20",
-  compatibilityFlags = ["global_fetch_strictly_public"],
+  compatibilityFlags = ["global_fetch_strictly_public", "enable_request_signal"],
 );
 
 const memoryKvWorker :Workerd.Worker = (
   modules = [(name = "worker.js", esModule = embed "peers/memory-kv.js")],
   compatibilityDate = "2026-04-20",
-  compatibilityFlags = ["global_fetch_strictly_public"],
+  compatibilityFlags = ["global_fetch_strictly_public", "enable_request_signal"],
 );

@@ -4,7 +4,7 @@
  *   node bench/profile.mjs CASE                   self time by function, as V8 samples it
  *   node bench/profile.mjs CASE FOLDER FOLDER …   these builds in turn: CPU of a request, to the first one's
  *
- * CASE is forged, preflight, read, write, whoami, key or lease. ROUNDS (5) and SECONDS (3) as in `run.mjs`.
+ * CASE is forged, preflight, read, write, whoami, key, lease, "proxy 1KB" or "proxy 1MB". ROUNDS (5) and SECONDS (3) as in `run.mjs`.
  */
 
 import { resolve } from "node:path";
@@ -12,6 +12,7 @@ import { freePort } from "../tests/support/worker.mjs";
 import { keyCase, prepareKeys } from "./keys.mjs";
 import { leaseCase, prepareLease } from "./lease.mjs";
 import { measure } from "./load.mjs";
+import { prepareProxies, proxyCases, startApi } from "./proxy.mjs";
 import { median } from "./summary.mjs";
 import { need, ROOT, snapshot, start } from "./runtime.mjs";
 import { cases, FEW, fill, prepare } from "./world.mjs";
@@ -22,7 +23,10 @@ const ROUNDS = Number(process.env.ROUNDS || 5);
 const SECONDS = Number(process.env.SECONDS || 3);
 snapshot();
 
+const env = wanted.startsWith("proxy ") ? (await startApi()).env : undefined;
+
 async function casesOf(worker) {
+  if (env) return proxyCases(await prepareProxies({ ours: worker }));
   if (wanted === "key") return [keyCase("key", await prepareKeys({ ours: worker }))];
   if (wanted === "lease") return [leaseCase(await prepareLease({ ours: worker }))];
   const world = await prepare({ ours: worker });
@@ -31,7 +35,7 @@ async function casesOf(worker) {
 }
 
 async function ready(options) {
-  const worker = await start("ours", options);
+  const worker = await start("ours", { ...options, env });
   const found = (await casesOf(worker)).find(({ name }) => name === wanted);
   if (!found) throw new Error(`there is no case ${wanted}`);
   return { worker, of: found };

@@ -74,6 +74,10 @@ binding leads to a worker of the same process that keeps the values in memory, w
 them in its own memory, without any binding. Neither counts anything. \`better-auth\` is that library with its API keys and their limit, in
 a Node process with Node's SQLite in memory.
 
+\`proxy\` is a proxy by hand in front of the same API: it looks the key up in an object as \`row-object\` does, filters the headers, says who
+is asking and writes the line; \`bare-proxy\` checks, counts, filters and logs nothing. The API behind is the runtime's own file server, a
+process of its own on the same cores.
+
 An object sleeps ten seconds after its last call. Of many keys a round calls as many as may be awake at once (each holds three files
 open), the next round the next ones, and each is called once before what counts: that is the first call in the table.`);
   }
@@ -97,7 +101,7 @@ Counted in the object's write-ahead log, after two seconds that are not counted.
     const row = (name, times) => [name, spread(times).median.toFixed(1), Math.min(...times).toFixed(1)];
     parts.push(`## From the start of the process to the first answer, ms\n\n${table(["", "median", "least"], [row("empty worker", start.floor), row("Claviger", start.ours)])}\n\n${start.ours.length} starts each, in turn.`);
   }
-  const kept = ["entry.js", "object.js", "crypto.js", "passing.js", "index.js", "index_bg.wasm"];
+  const kept = ["entry.js", "object.js", "crypto.js", "passing.js", "upstream.js", "index.js", "index_bg.wasm"];
   parts.push(`## Sizes, bytes\n\n${table(["file", "bytes", "gzip -9"], kept.map((name) => [name, sizes[name].bytes, sizes[name].gzip]))}`);
   const notes = join(import.meta.dirname, "notes.md");
   if (existsSync(notes)) parts.push(readFileSync(notes, "utf8").trim());

@@ -6,7 +6,7 @@
  *
  *   ROUNDS   5      at least 5 for numbers to be kept
  *   SECONDS  2      of every measurement, after a second that is not counted
- *   CASES    all    of forged, preflight, read, write, whoami, key, keys, lease, start
+ *   CASES    all    of forged, preflight, read, write, whoami, key, keys, lease, proxy, start
  *   MANY     10000  conversations
  *   MESSAGES 20     in each of them
  *   KEYS     10000  server keys
@@ -25,6 +25,7 @@ import { fillKeys, KEEPERS, keyCase, keysCase, MANY as KEYS_PEERS, PEERS as KEY_
 import { leaseCase, PEERS as LEASE_PEERS, prepareLease } from "./lease.mjs";
 import { define, measure, measureFloor } from "./load.mjs";
 import { merge, report } from "./report.mjs";
+import { prepareProxies, PROXIES, proxyCases, startApi } from "./proxy.mjs";
 import { checkWords } from "./said.mjs";
 import { median, summarize } from "./summary.mjs";
 import { need, onDisk, snapshot, start, stateOf } from "./runtime.mjs";
@@ -42,12 +43,12 @@ const MESSAGES = number("MESSAGES", 20);
 const KEYS = number("KEYS", quick ? 300 : 10_000);
 const STARTS = quick ? 3 : 7;
 const WIDGET = ["forged", "preflight", "read", "write", "whoami"];
-const ALL = [...WIDGET, "key", "keys", "lease", "start"];
+const ALL = [...WIDGET, "key", "keys", "lease", "proxy", "start"];
 const without = list("WITHOUT", "");
 const merges = process.env.MERGE === "1";
 const chosen = list("CASES", ALL.join(","));
 for (const name of chosen) if (!ALL.includes(name)) throw new Error(`CASES: ${name} is none of ${ALL.join(", ")}`);
-for (const name of without) if (!["ours", ...WIDGET_PEERS, ...KEY_PEERS, ...LEASE_PEERS].includes(name)) throw new Error(`WITHOUT: there is no ${name}`);
+for (const name of without) if (!["ours", ...WIDGET_PEERS, ...KEY_PEERS, ...LEASE_PEERS, ...PROXIES].includes(name)) throw new Error(`WITHOUT: there is no ${name}`);
 
 const say = (text) => process.stderr.write(`${text}\n`);
 const HERE = import.meta.dirname;
@@ -77,9 +78,9 @@ async function round(workers, all, number) {
 }
 
 /** Cases that share their workers: first all must say the same, then what is many is made, then the rounds. */
-async function part({ peers, prepare, grow, casesOf, waits }) {
+async function part({ peers, prepare, grow = () => {}, casesOf, waits, env }) {
   const names = ["floor", "ours", ...peers].filter((name) => !without.includes(name));
-  const startAll = async (listens) => Object.fromEntries(await Promise.all(names.map(async (name) => [name, await start(name, { listens, waits })])));
+  const startAll = async (listens) => Object.fromEntries(await Promise.all(names.map(async (name) => [name, await start(name, { listens, waits, env })])));
   const stopAll = (workers) => Promise.all(Object.values(workers).map((worker) => worker.stop()));
   let workers = await startAll(true);
   const world = await prepare(workers);
@@ -146,6 +147,11 @@ if (chosen.includes("keys")) {
   await part({ peers: KEYS_PEERS, prepare: prepareKeys, grow, casesOf: (world) => made(world).map((count) => keysCase(count, world)) });
 }
 if (chosen.includes("lease")) await part({ peers: LEASE_PEERS, prepare: prepareLease, grow: async () => {}, casesOf: (world) => [leaseCase(world)] });
+if (chosen.includes("proxy")) {
+  const api = await startApi();
+  await part({ peers: PROXIES, prepare: prepareProxies, casesOf: proxyCases, env: api.env });
+  await api.stop();
+}
 say(`${((performance.now() - began) / 60_000).toFixed(1)} minutes`);
 
 results.sizes = Object.fromEntries(Object.entries(files).map(([name, bytes]) => [name, { bytes: bytes.length, gzip: gzipSync(bytes, { level: 9 }).length }]));

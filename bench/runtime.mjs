@@ -87,13 +87,15 @@ const PEER = {
 };
 // Peers that are one file with their library, as a deployment would upload it.
 const BUNDLED = ["hono", "oauth-provider"];
-const KEEPS = ["ours", "objects", "row-object", "counter-object", "sql-limiter"];
+const KEEPS = ["ours", "objects", "row-object", "counter-object", "sql-limiter", "proxy"];
+// Those who pass on, and the API behind them.
+const PASSING = ["api", "proxy", "bare-proxy"];
 
 /** What is measured: copies, so that a build in between changes nothing. */
 export function snapshot() {
   const build = join(scratch, "build");
   mkdirSync(build);
-  for (const file of ["entry.js", "object.js", "crypto.js", "passing.js", "index.js", "index_bg.wasm"]) copyFileSync(join(BUILD, file), join(build, file));
+  for (const file of ["entry.js", "object.js", "crypto.js", "passing.js", "upstream.js", "index.js", "index_bg.wasm"]) copyFileSync(join(BUILD, file), join(build, file));
   const esbuild = join(ROOT, "node_modules/.bin/esbuild");
   for (const name of BUNDLED) {
     const peer = join(import.meta.dirname, `peers/${name}.js`);
@@ -107,11 +109,13 @@ function onNode(name, port) {
   return [process.execPath, [`bench/peers/${name}.js`], { ...PEER, PORT: String(port), NODE_ENV: "production", NODE_NO_WARNINGS: "1" }];
 }
 
-function onWorkerd(name, port, folder, build) {
-  const config = name === "ours" ? ["serve.capnp"] : ["bench/peers.capnp", name.replace(/-(.)/g, (_, letter) => letter.toUpperCase())];
+function onWorkerd(name, port, folder, build, files, env) {
+  const peers = PASSING.includes(name) ? "bench/proxy.capnp" : "bench/peers.capnp";
+  const config = name === "ours" ? ["serve.capnp"] : [peers, name.replace(/-(.)/g, (_, letter) => letter.toUpperCase())];
   const args = ["serve", ...config, `--import-path=${resolve(scratch, build)}`, `--socket-addr=http=127.0.0.1:${port}`];
   if (KEEPS.includes(name)) args.push(`--directory-path=state=${folder}`);
-  return [WORKERD, args, name === "ours" ? OURS : PEER];
+  if (files) args.push(`--directory-path=peer=${files}`);
+  return [WORKERD, args, { ...(name === "ours" ? OURS : PEER), ...env }];
 }
 
 /** The folder in which `name` keeps its objects. */
@@ -123,14 +127,14 @@ export const AWAKE_SECONDS = 14;
 /** As many objects may be awake at once: each has three files open, and the system sets a limit to them. */
 export const AWAKE = Math.min(4_000, Math.floor(Number(/open files\s+\d+\s+(\d+)/.exec(readFileSync("/proc/self/limits", "utf8"))?.[1] ?? 20_000) / 5));
 
-/** Starts `name` and answers once it answers; `listens` keeps what it writes, `waits` has its files on a disk. */
-export async function start(name, { state = name, waits = false, listens = false, build = "build", inspector } = {}) {
+/** Starts `name` and answers once it answers; `listens` keeps what it writes, `waits` has its files on a disk, `files` are served. */
+export async function start(name, { state = name, waits = false, listens = false, build = "build", inspector, files, env: more } = {}) {
   const port = await freePort();
   const folder = stateOf(state, waits);
   mkdirSync(folder, { recursive: true });
   const spawned = performance.now();
   const stdio = ["ignore", listens ? "pipe" : "ignore", "pipe"];
-  const [program, args, env] = name === "better-auth" ? onNode(name, port) : onWorkerd(name, port, folder, build);
+  const [program, args, env] = name === "better-auth" ? onNode(name, port) : onWorkerd(name, port, folder, build, files, more);
   if (inspector) args.push(`--inspector-addr=127.0.0.1:${inspector}`);
   const child = spawn(program, args, { cwd: ROOT, env, stdio });
   running.add(child);

@@ -1,5 +1,7 @@
 // Rounds into medians, and medians against goals.
 
+import { proxyGoals } from "./proxy.mjs";
+
 function quantile(values, part) {
   const sorted = values.toSorted((a, b) => a - b);
   const at = (sorted.length - 1) * part;
@@ -19,6 +21,8 @@ export const WORDS = {
   whoami: "whoami with a deploy key",
   key: "whoami with a server key",
   lease: "whoami with a leased server key",
+  "proxy 1KB": "1 KB passed through",
+  "proxy 1MB": "1 MB passed through",
 };
 
 /** The ratio of two series, round by round. */
@@ -75,6 +79,7 @@ function goals({ cases, start, memory, writes }) {
   goal("leased server key, to the empty worker with the same headers and log line", peer("lease", "mute"), { least: 0.65 });
   goal("leased server key, to the empty worker that sends two letters and logs nothing", floor("lease"));
   goal("leased server key, to one object by hand that only counts in memory", peer("lease", "counter-object"), { least: 1.8 });
+  proxyGoals(goal, peer);
   if (memory) goal("memory after the conversations were made", memory.ours.now, { most: 256, unit: " MB" });
   if (start) goal("start, over the empty worker's", median(start.ours) - median(start.floor), { most: 25, unit: " ms" });
   return list;

@@ -15,6 +15,7 @@
 pub mod address;
 pub mod audit;
 pub mod base62;
+pub mod circuit;
 pub mod conversation;
 pub mod credential;
 pub mod crypto;
@@ -45,6 +46,7 @@ pub mod tier;
 pub mod time;
 pub mod upstream;
 pub mod watch;
+pub mod websocket;
 pub mod wire;
 
 #[cfg(not(target_arch = "wasm32"))]

@@ -11,6 +11,10 @@ pub struct Outgoing {
     pub body: Sent,
     /// Names in lower case, and values: these, and no others.
     pub headers: Vec<(String, String)>,
+    /// For so long it is waited for the head of the answer; then the call is broken off.
+    pub timeout_seconds: u32,
+    /// Whether it goes on though the caller has gone: what comes of it must be known here.
+    pub outlives_caller: bool,
 }
 
 /// The body of a call to the API behind.
@@ -25,14 +29,17 @@ pub enum Sent {
 }
 
 impl Outgoing {
-    /// As text for whoever sends it: method, URL, kind of body, then names and values, one a line. HTTP lets no line end in.
+    /// As text for whoever sends it: method, URL, kind of body, milliseconds, with whom it ends, then names and values, one a
+    /// line. HTTP lets no line end in.
     pub fn to_lines(&self) -> String {
         let body = match self.body {
             Sent::Nothing => "",
             Sent::Stream => "stream",
             Sent::Bytes(_) => "bytes",
         };
-        let mut lines = vec![self.method.as_str(), self.url.as_str(), body];
+        let millis = (u64::from(self.timeout_seconds) * 1_000).to_string();
+        let end = if self.outlives_caller { "" } else { "caller" };
+        let mut lines = vec![self.method.as_str(), self.url.as_str(), body, millis.as_str(), end];
         lines.extend(self.headers.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]));
         lines.join("\n")
     }
@@ -41,17 +48,36 @@ impl Outgoing {
 /// The head of an answer; its body is a stream that never comes here.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Incoming {
-    /// The status, 200 to 599.
+    /// The status, 200 to 599, or 101.
     pub status: u16,
     /// Names in lower case, and values. `set-cookie` comes once for each cookie.
     pub headers: Vec<(String, String)>,
 }
 
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Silence {
+    /// The API behind could not be reached, broke off, or said nothing that could be passed on.
+    Failed,
+    /// The caller has gone, so nobody waited for one.
+    Gone,
+    /// The time was over.
+    TimedOut,
+}
+
 impl Incoming {
-    /// Reads the status, names and values, one a line; `None` where this is no answer that could be passed on.
-    pub fn parse(bytes: &[u8]) -> Option<Self> {
+    /// Reads the status, names and values, one a line; or one word that says why there are none.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Silence> {
+        match bytes {
+            b"gone" => Err(Silence::Gone),
+            b"late" => Err(Silence::TimedOut),
+            _ => Self::read(bytes).ok_or(Silence::Failed),
+        }
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
         let mut lines = std::str::from_utf8(bytes).ok()?.split('\n');
-        let status = lines.next()?.parse().ok().filter(|status| (200..=599).contains(status))?;
+        let status = lines.next()?.parse().ok().filter(|status| matches!(status, 101 | 200..=599))?;
         let mut headers = Vec::new();
         while let Some(name) = lines.next() {
             headers.push((name.to_owned(), lines.next()?.to_owned()));
@@ -127,7 +153,7 @@ fn is_hop_by_hop(name: &str) -> bool {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use super::{Incoming, Outgoing, Sent, forwarded, returned};
+    use super::{Incoming, Outgoing, Sent, Silence, forwarded, returned};
 
     fn pairs(names: &[&str]) -> Vec<(String, String)> {
         names.iter().map(|name| ((*name).to_owned(), "v".to_owned())).collect()
@@ -218,21 +244,27 @@ mod tests {
             url: "https://api.example/a?b".to_owned(),
             body: Sent::Stream,
             headers: vec![("a".to_owned(), "1".to_owned()), ("b".to_owned(), String::new())],
+            timeout_seconds: 7,
+            outlives_caller: false,
         };
-        assert_eq!(call.to_lines(), "POST\nhttps://api.example/a?b\nstream\na\n1\nb\n");
+        assert_eq!(call.to_lines(), "POST\nhttps://api.example/a?b\nstream\n7000\ncaller\na\n1\nb\n");
+        let stays = Outgoing { outlives_caller: true, ..call.clone() };
+        assert_eq!(stays.to_lines(), "POST\nhttps://api.example/a?b\nstream\n7000\n\na\n1\nb\n");
         for (body, line) in [(Sent::Nothing, ""), (Sent::Bytes(vec![b'x']), "bytes")] {
             assert_eq!(Outgoing { body, ..call.clone() }.to_lines().lines().nth(2), Some(line));
         }
         let read = Incoming::parse(b"404\nset-cookie\na=1\nset-cookie\n\nx\n\xc3\xa9").unwrap();
         let headers = [("set-cookie", "a=1"), ("set-cookie", ""), ("x", "é")];
         assert_eq!((read.status, read.headers), (404, headers.map(|(n, v)| (n.to_owned(), v.to_owned())).to_vec()));
-        for edge in ["200", "599"] {
-            assert!(Incoming::parse(edge.as_bytes()).is_some(), "{edge}");
+        for edge in ["101", "200", "599"] {
+            assert!(Incoming::parse(edge.as_bytes()).is_ok(), "{edge}");
         }
         let unfit: [&[u8]; 9] =
-            [b"", b"x", b"199", b"600", b"101", b"200\n", b"200\na", b"200\na\n1\nb", b"200\na\n\xff"];
+            [b"", b"x", b"199", b"600", b"100", b"200\n", b"200\na", b"200\na\n1\nb", b"200\na\n\xff"];
         for bytes in unfit {
-            assert_eq!(Incoming::parse(bytes), None, "{bytes:?}");
+            assert_eq!(Incoming::parse(bytes), Err(Silence::Failed), "{bytes:?}");
         }
+        assert_eq!(Incoming::parse(b"late"), Err(Silence::TimedOut));
+        assert_eq!(Incoming::parse(b"gone"), Err(Silence::Gone));
     }
 }

@@ -168,3 +168,20 @@ fn a_pattern_is_a_method_and_plain_segments() {
         refused_route(&ROUTE.replace("/things", path), 1, "Claviger answers this path itself");
     }
 }
+
+#[test]
+fn a_route_waits_a_minute_for_its_upstream_unless_it_says_how_long() {
+    assert_eq!(route(ROUTE).timeout_seconds, 60);
+    for seconds in [1, 600] {
+        assert_eq!(route(&format!("{ROUTE}timeout_seconds = {seconds}")).timeout_seconds, seconds);
+    }
+    for value in ["0", "601", "-1", "1.5", "\"9\"", "true"] {
+        refused_route(
+            &format!("{ROUTE}timeout_seconds = {value}"),
+            4,
+            "`timeout_seconds` is a whole number from 1 to 600",
+        );
+    }
+    let records = ROUTE.replace("\"upstream\"", "\"records\"");
+    refused_route(&format!("{records}timeout_seconds = 9"), 1, "timeout_seconds: nobody behind is waited for");
+}

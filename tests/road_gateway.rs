@@ -145,7 +145,7 @@ fn a_call_goes_out_as_it_came_with_our_word_and_without_the_credential() {
     names.sort_unstable();
     let ours = ["claviger-assertion", "claviger-kind", "claviger-principal", "claviger-request-id"];
     let theirs = ["content-type", "idempotency-key", "x-request-id"];
-    assert_eq!(names, [&["accept"][..], &ours, &theirs].concat());
+    assert_eq!(names, [&["accept", "accept-encoding"][..], &ours, &theirs].concat());
     let id = answer.log["credential"].as_str().unwrap();
     assert_eq!(value(&sent, "claviger-principal"), [id]);
     assert_eq!(value(&sent, "claviger-kind"), ["deploy_key"]);

@@ -82,6 +82,17 @@ export function whoamiHeaders(id, quotas, now) {
   return headers;
 }
 
+/** Headers of an answer that only passes: those of the API behind, and of a metered answer. */
+export function passedHeaders(theirs, id, quotas, now) {
+  const ours = {};
+  limited(ours, quotas, now);
+  if (!theirs.has("cache-control")) ours["cache-control"] = "no-store";
+  ours["x-request-id"] = id;
+  ours["x-content-type-options"] = "nosniff";
+  for (const name in ours) theirs.set(name, ours[name]);
+  return theirs;
+}
+
 /** The one limit of a server key as it stands. */
 export const quotaOf = (remaining, resetAt) => ({ name: "requests", limit: LIMIT, window: WINDOW_SECONDS, remaining, resetAt });
 

@@ -3,6 +3,7 @@ import { work } from "./crypto.js";
 import * as core from "./index.js";
 import { epoch, FAILED, guarded, hop } from "./object.js";
 import { passing } from "./passing.js";
+import { forward, pairs } from "./upstream.js";
 
 export { Conversation, Credential, Deployment, Workspace } from "./object.js";
 
@@ -10,7 +11,6 @@ const [TOO_LONG, BROKEN] = [{}, {}]; // in the stead of a body
 const BODY = ""; // an ask without a binding is for the request's body
 const UPSTREAM = "UPSTREAM"; // and one of this name for the API behind
 const CRYPTO = "CRYPTO"; // or for the platform's cryptography
-const encoder = new TextEncoder();
 
 // What the core could not answer itself: it failed, or another request's panic took this one's memory away.
 const FAILURES = {
@@ -43,7 +43,7 @@ export default {
 
 async function serve(request, env, ctx) {
   const id = `req_${crypto.randomUUID().replaceAll("-", "")}`;
-  const road = { env, ctx, body: request.body, began: epoch };
+  const road = { env, ctx, request, body: request.body, began: epoch };
   try {
     // Every crossing into wasm costs: all headers cross as one text, a line for each name and each value.
     let lines = "";
@@ -64,7 +64,7 @@ async function walk(step, road) {
     const id = Number(number);
     let came;
     if (asks[0] === BODY) came = await read(road.body, Number(asks[1]));
-    else if (asks[0] === UPSTREAM) came = [headOf((road.upstream = await forward(id, road, asks)))];
+    else if (asks[0] === UPSTREAM) came = await forward(road, asks.slice(1), () => guarded(() => core.command(id, 0)));
     else came = await hops(road.env, id, asks);
     if (epoch !== road.began) throw new Lost(came.some?.(hasFailed) ? "internal" : "unavailable");
     step = guarded(() => resume(id, asks[0], came));
@@ -81,21 +81,6 @@ function hops(env, id, asks) {
   return Promise.all(Array.from({ length: asks.length / 2 }, (_, number) => one(2 * number)));
 }
 
-// One call, with what the core chose. No cache may answer it: that knows a URL, and not who is asking.
-// A caller who goes away ends it: its body breaks off, or nobody reads the answer.
-async function forward(id, { body, env }, [, method, url, kind, ...lines]) {
-  try {
-    const sent = { stream: body, bytes: kind === "bytes" && guarded(() => core.command(id, 0)) }[kind] ?? null;
-    const init = { method, headers: pairs(lines), body: sent, redirect: "manual", cache: "no-store" };
-    return await (env.UPSTREAM_NETWORK ?? globalThis).fetch(url, init);
-  } catch (error) {
-    console.error(`no answer from the upstream: ${error?.name}`);
-  }
-}
-
-// Nothing where there was no answer.
-const headOf = (response) => encoder.encode(response ? [response.status, ...[...response.headers].flat()].join("\n") : "");
-
 // Of a record, which has each name once, the platform makes headers faster than of pairs.
 function record(lines) {
   const record = {};
@@ -103,13 +88,8 @@ function record(lines) {
   return record;
 }
 
-function pairs(lines) {
-  const pairs = [];
-  for (let at = 0; at < lines.length; at += 2) pairs.push([lines[at], lines[at + 1]]);
-  return pairs;
-}
-
 function resume(id, ask, came) {
+  if (ask === UPSTREAM) return core.resume_with_answer(id, came, Date.now());
   if (ask !== BODY) {
     came.forEach((reply, number) => core.supply(id, number, reply));
     return core.resume(id);
@@ -123,7 +103,12 @@ async function answer(step, road) {
   const [status, log, kind, body, ...lines] = step.slice(1).split("\n");
   const init = { status: Number(status), headers: kind === "upstream" ? pairs(lines) : record(lines) };
   console.log(log);
-  if (kind === "upstream") return new Response(body ? await passing(Number(body), road, walk) : upstream.body, init);
+  if (kind === "upstream") {
+    // Its bytes as they are, compressed or not; or the other half of a WebSocket.
+    init.encodeBody = "manual";
+    if (upstream.status === 101) init.webSocket = upstream.webSocket;
+    return new Response(body ? await passing(Number(body), road, walk) : upstream.body, init);
+  }
   if (kind === "lines") return new Response(body.replaceAll("\u001e", "\n"), init);
   if (kind !== "asset") return new Response(kind ? body : null, init);
   const file = await env.ASSETS.fetch(`http://assets${body}`);

@@ -12,7 +12,7 @@ export async function passing(number, road, walk) {
     await follow(number, road, walk, true);
     return null;
   }
-  const length = headers.has("content-encoding") ? null : headers.get("content-length");
+  const length = headers.get("content-length");
   const { readable, writable } = length === null ? new IdentityTransformStream() : new FixedLengthStream(Number(length));
   road.ctx.waitUntil(pump(number, road, walk, body, writable.getWriter(), length === null ? Infinity : Number(length)));
   return readable;

@@ -7,7 +7,7 @@ use crate::{
     isolate::Isolate,
     machine::{Machine, World},
     time::Timestamp,
-    upstream::{Incoming, Outgoing, Sent},
+    upstream::{Incoming, Outgoing, Sent, Silence},
     wire,
 };
 use std::{cell::RefCell, future::poll_fn, rc::Rc, task::Poll};
@@ -20,7 +20,7 @@ pub struct Exchange {
     /// How many of them were handed out.
     handed_out: usize,
     asks: String,
-    /// The moment at which the request arrived, and then its body.
+    /// The moment at which the request arrived, and then its body, and then the answer of the API behind.
     now: Timestamp,
 }
 
@@ -74,7 +74,7 @@ impl Exchange {
         }
     }
 
-    /// Time has passed since the request arrived: its answer has.
+    /// Time has passed since the request arrived: the API behind took it to answer, or its answer to pass.
     pub fn goes_on_at(&mut self, now: f64) {
         self.now = super::storage::moment(now);
     }
@@ -197,7 +197,11 @@ impl World for Edge {
         let lines = call.to_lines();
         let body = if let Sent::Bytes(body) = call.body { body } else { Vec::new() };
         match self.exchange(UPSTREAM, &lines, body).await {
-            Came::Reply(head) => Incoming::parse(&head).ok_or(Reason::UpstreamFailed),
+            Came::Reply(head) => Incoming::parse(&head).map_err(|silence| match silence {
+                Silence::Failed => Reason::UpstreamFailed,
+                Silence::Gone => Reason::invalid("", "The caller has gone before the answer came."),
+                Silence::TimedOut => Reason::UpstreamTimedOut,
+            }),
             Came::Body(_) => Err(Reason::Unavailable),
         }
     }

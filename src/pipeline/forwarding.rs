@@ -2,13 +2,16 @@
 
 use super::{assertion::assert, body::MAX_BYTES, config::Config};
 use crate::{
+    circuit::Circuit,
     error::Reason,
     id::WorkspaceId,
     machine::World,
     meter::Admitted,
+    policy::Route,
     request::Request,
     scope::Scope,
     upstream::{Incoming, Outgoing, Sent, forwarded},
+    websocket::{self, SWITCHING_PROTOCOLS},
 };
 
 /// The body of a call that must be read here, before it goes on: at most 1 MiB, as it came.
@@ -23,6 +26,7 @@ pub async fn read(world: &impl World) -> Result<Vec<u8>, Reason> {
 /// Forwards the call, once: with the body that was read here, or else with the request's as it comes.
 pub async fn forward(
     admitted: &Admitted,
+    route: &Route,
     body: Option<Vec<u8>>,
     request: &Request,
     config: &Config,
@@ -35,7 +39,19 @@ pub async fn forward(
     if is_read && has_body {
         return Err(Reason::invalid("", "A GET or HEAD has no body here: ask in the path and in the query."));
     }
-    let mut headers = forwarded(world.headers());
+    let sent = world.headers();
+    let is_websocket = body.is_none() && websocket::is_wanted(&request.method, &sent);
+    let mut headers = forwarded(sent);
+    if is_websocket {
+        headers = websocket::passing(headers);
+        headers.push(("upgrade".to_owned(), "websocket".to_owned()));
+    }
+    // A call whose body was read here has its answer read here, too: that must come as it is, and even if nobody waits for it.
+    let is_read_here = body.is_some();
+    if is_read_here {
+        headers.retain(|(name, _)| name != "accept-encoding");
+        headers.push(("accept-encoding".to_owned(), "identity".to_owned()));
+    }
     headers.extend(vouched(admitted, request));
     let assertion = assert(admitted.principal(), origin, request, config, world).await?;
     headers.push(("claviger-assertion".to_owned(), assertion));
@@ -45,7 +61,35 @@ pub async fn forward(
         Some(bytes) => Sent::Bytes(bytes),
         None => Sent::Stream,
     };
-    world.forward(Outgoing { method: request.method.clone(), url, body, headers }).await
+    // Whoever sends a body as slowly as they like, or half of it, must not be able to make the API look dead to others.
+    let is_telling = !has_body || is_read_here;
+    let call = Outgoing {
+        method: request.method.clone(),
+        url,
+        body,
+        headers,
+        timeout_seconds: route.timeout_seconds,
+        outlives_caller: is_read_here,
+    };
+    through_circuit(call, is_telling, world).await
+}
+
+/// Calls the API behind unless it is left alone for now, and remembers how that went.
+async fn through_circuit(call: Outgoing, is_telling: bool, world: &impl World) -> Result<Incoming, Reason> {
+    let pass = world.isolate().with(|circuit: &mut Circuit| circuit.pass(world.now(), is_telling));
+    let pass = pass.map_err(Reason::UpstreamDown)?;
+    let is_websocket = call.headers.iter().any(|(name, _)| name == "upgrade");
+    let answer = match world.forward(call).await {
+        // Nobody asked it to speak anything but HTTP.
+        Ok(answer) if answer.status == SWITCHING_PROTOCOLS && !is_websocket => Err(Reason::UpstreamFailed),
+        answer => answer,
+    };
+    world.isolate().with(|circuit: &mut Circuit| match &answer {
+        Ok(_) => circuit.answered(world.now()),
+        Err(Reason::UpstreamFailed | Reason::UpstreamTimedOut) => circuit.failed(&pass, world.now()),
+        Err(_) => circuit.dropped(&pass, world.now()),
+    });
+    answer
 }
 
 /// Who is asking, in our word: what comes in under these names never passes. What the principal has not is left out.

@@ -14,6 +14,7 @@ use crate::{
     policy::{Action, Destination, Idempotency, Route, authorize_route},
     request::Request,
     upstream::returned,
+    websocket::{self, SWITCHING_PROTOCOLS},
 };
 
 /// The whole road of a call to the API behind.
@@ -63,9 +64,11 @@ async fn act(
     if let Some(what) = unserved(route) {
         return Err(Reason::RouteNotServed(what.to_owned()));
     }
-    let answer = forward(admitted, body, request, config, world).await?;
+    let answer = forward(admitted, route, body, request, config, world).await?;
     let mut reply = Reply::empty(answer.status);
-    reply.body = Body::Upstream(Passing { headers: returned(answer.headers), watch: None });
+    let headers = returned(answer.headers);
+    let headers = if answer.status == SWITCHING_PROTOCOLS { websocket::passing(headers) } else { headers };
+    reply.body = Body::Upstream(Passing { headers, watch: None });
     Ok(reply)
 }
 

@@ -18,6 +18,7 @@ mod deploy_keys;
 mod deploy_shown;
 mod forwarding;
 mod gateway;
+mod health;
 mod identity;
 mod identity_secrets;
 mod making;
@@ -34,6 +35,7 @@ mod workspaces;
 
 use crate::{credential::Door, error::Reason, id::CredentialId, limit::Quota, machine::World, request::Request};
 use config::Config;
+use public::Document;
 use reply::{Body, Passing, Reply, refuse};
 use route::{Route, Wish, route};
 use serde::Serialize;
@@ -139,7 +141,12 @@ async fn answer(request: &Request, config: &Config, world: &impl World, notes: &
     match (route, wish) {
         (Route::Public(document), Wish::Call) => {
             notes.readable_by = Some("*".to_owned());
-            public::serve(document, request, config, world).await
+            match document {
+                Document::Health if health::asks_for_upstream(request.query()) => {
+                    health::with_upstream(config, world).await
+                }
+                _ => public::serve(document, request, config, world).await,
+            }
         }
         (Route::Public(_), Wish::Preflight) => {
             notes.readable_by = Some("*".to_owned());

@@ -3,6 +3,7 @@
 use super::{
     assertion_keys,
     config::Config,
+    health,
     reply::{Body, Reply},
 };
 use crate::{error::Reason, machine::World, request::Request};
@@ -43,12 +44,6 @@ impl Document<'_> {
     }
 }
 
-#[derive(Serialize)]
-struct Health {
-    status: &'static str,
-    version: &'static str,
-}
-
 /// RFC 9728 §2.
 #[derive(Serialize)]
 struct ProtectedResource<'a> {
@@ -67,7 +62,7 @@ pub async fn serve(
     let reply = match document {
         Document::Docs => page("/docs/index.html"),
         Document::Errors => page("/docs/errors.html"),
-        Document::Health => Reply::json(200, &Health { status: "ok", version: env!("CARGO_PKG_VERSION") })?,
+        Document::Health => health::own()?,
         Document::KeySet => assertion_keys::document(request, config, world).await?,
         Document::ProtectedResource(path) => {
             // The suffix comes from a stranger and is repeated: only what a path can be made of.

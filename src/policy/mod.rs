@@ -98,6 +98,8 @@ pub struct Route {
     pub idempotency: Idempotency,
     /// How a request's cost in tokens is estimated and settled.
     pub tokens: Option<TokenRule>,
+    /// How long the API behind may take to begin its answer.
+    pub timeout_seconds: u32,
 }
 
 /// Where a route leads.

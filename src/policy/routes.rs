@@ -20,6 +20,9 @@ const MAX_ROUTES: usize = 100;
 /// It is part of a row's key in the audit, which may have 2 KiB.
 const MAX_PATH_BYTES: usize = 512;
 
+/// How long the API behind may take to begin its answer, where a route does not say. Most proxies wait as long.
+const TIMEOUT_SECONDS: u32 = 60;
+
 /// Reads every route.
 pub fn read(tables: Vec<Table>, scopes: &[(Scope, ScopeRule)]) -> Result<Vec<Route>, Fault> {
     let mut routes: Vec<Route> = Vec::new();
@@ -43,7 +46,8 @@ pub fn read(tables: Vec<Table>, scopes: &[(Scope, ScopeRule)]) -> Result<Vec<Rou
 }
 
 fn route(table: Table, scopes: &[(Scope, ScopeRule)]) -> Result<Route, Fault> {
-    let table = table.only(&["match", "scope", "accept", "to", "review", "idempotency", "tokens"])?;
+    let table =
+        table.only(&["match", "scope", "accept", "to", "review", "idempotency", "tokens", "timeout_seconds"])?;
     let line = table.required_text("match")?;
     let (method, path) = pattern(&line)?;
     let is_read = matches!(method.as_str(), "GET" | "HEAD");
@@ -80,7 +84,12 @@ fn route(table: Table, scopes: &[(Scope, ScopeRule)]) -> Result<Route, Fault> {
             Some(rule)
         }
     };
-    Ok(Route { method, path, scope, accept, to, review, idempotency, tokens })
+    let timeout_seconds = table.number("timeout_seconds", 1..=600)?;
+    if timeout_seconds.is_some() && to == Destination::Records {
+        return Err((line.span, "timeout_seconds: nobody behind is waited for where `to` is \"records\"".to_owned()));
+    }
+    let timeout_seconds = timeout_seconds.unwrap_or(TIMEOUT_SECONDS);
+    Ok(Route { method, path, scope, accept, to, review, idempotency, tokens, timeout_seconds })
 }
 
 fn accept(table: &Table, line: &Text) -> Result<Vec<String>, Fault> {

@@ -264,9 +264,11 @@ test("nothing goes out without a credential, from a browser, or where this versi
   assert.equal(seen.length, before);
 });
 
-test("an upgrade is not passed on", async () => {
-  await get("/v1/things/1", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==");
-  assert.deepEqual(last().get("upgrade"), []);
+test("an upgrade to anything but a WebSocket is not passed on", async () => {
+  for (const upgrade of ["h2c", "TLS/1.0", "foo, bar"]) {
+    await get("/v1/things/1", "Connection: Upgrade, HTTP2-Settings", `Upgrade: ${upgrade}`, "HTTP2-Settings: AAMAAABkAAQAAP__");
+    assert.deepEqual([last().get("upgrade"), last().get("http2-settings")], [[], []], upgrade);
+  }
 });
 
 test("a connection that is cut before the answer is 502, and what may have had an effect is not tried again", async () => {

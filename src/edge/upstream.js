@@ -1,0 +1,37 @@
+// The call to the API behind: carries what the core chose, and breaks off when the core's time is over or the caller has gone.
+
+// The head of the answer, which `road` keeps; or the core's word for why there is none. No cache may answer: that knows a
+// URL, and not who is asking. The answer's bytes are not unpacked.
+export async function forward(road, [method, url, kind, millis, end, ...lines], bytes) {
+  const ending = new AbortController();
+  let silence = "";
+  const breakOff = (why) => {
+    silence = why;
+    ending.abort();
+  };
+  const gone = () => breakOff("gone");
+  const caller = end === "caller" ? road.request.signal : undefined;
+  const timer = setTimeout(breakOff, Number(millis), "late");
+  caller?.addEventListener("abort", gone);
+  try {
+    const body = { stream: road.body, bytes: kind === "bytes" && bytes() }[kind] ?? null;
+    const init = { method, headers: pairs(lines), body, redirect: "manual", cache: "no-store", encodeResponseBody: "manual", signal: ending.signal };
+    const answer = (road.upstream = await (road.env.UPSTREAM_NETWORK ?? globalThis).fetch(url, init));
+    let head = `${answer.status}`;
+    for (const [name, value] of answer.headers) head += `\n${name}\n${value}`;
+    return head;
+  } catch (error) {
+    console.error(`no answer from the upstream: ${error?.name}`);
+    return silence;
+  } finally {
+    clearTimeout(timer);
+    caller?.removeEventListener("abort", gone);
+  }
+}
+
+// Names and values, one a line.
+export function pairs(lines) {
+  const pairs = [];
+  for (let at = 0; at < lines.length; at += 2) pairs.push([lines[at], lines[at + 1]]);
+  return pairs;
+}
