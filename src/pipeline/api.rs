@@ -59,7 +59,7 @@ pub async fn call(
     let needs = action.needs(verified.kind(), &config.policy);
     // Whoever finds a leaked key can always kill it.
     let cost = u32::from(action != Action::RevokeSelf);
-    let call = Call { name: route::name(action).to_owned(), needs, cost, request, config };
+    let call = Call { name: route::name(action).to_owned(), needs, cost, tokens: None, request, config };
     if action.admits(verified.kind()).is_err() {
         return Err(decline(verified, call, world, notes).await);
     }

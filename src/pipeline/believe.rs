@@ -30,6 +30,8 @@ pub struct Call<'a> {
     pub needs: Option<Needs>,
     /// Requests that it counts as; 0: it is not metered.
     pub cost: u32,
+    /// Tokens that it may take at most; none: it is not counted in tokens.
+    pub tokens: Option<u32>,
     /// The request.
     pub request: &'a Request,
     /// The deployment.
@@ -119,6 +121,7 @@ async fn believe_opaque(
         browser: browser(call.config, world),
         cost: call.cost,
         request_id: call.request.id.clone(),
+        tokens: call.tokens,
     };
     let opaque = principal::Opaque { kind, environment, locator: opaque.locator };
     let known = present(opaque, asked, world).await?;

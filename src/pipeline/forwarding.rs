@@ -6,6 +6,7 @@ use crate::{
     id::WorkspaceId,
     machine::World,
     meter::Admitted,
+    policy::Action,
     request::Request,
     scope::Scope,
     upstream::{Incoming, Outgoing, Sent, forwarded},
@@ -36,6 +37,10 @@ pub async fn forward(
         return Err(Reason::invalid("", "A GET or HEAD has no body here: ask in the path and in the query."));
     }
     let mut headers = forwarded(world.headers());
+    if is_metered(admitted, config) {
+        // What was used is read from the answer.
+        headers.retain(|(name, _)| name != "accept-encoding");
+    }
     headers.extend(vouched(admitted, request));
     let url = format!("{origin}{}", request.target());
     let body = match body {
@@ -44,6 +49,12 @@ pub async fn forward(
         None => Sent::Stream,
     };
     world.forward(Outgoing { method: request.method.clone(), url, body, headers }).await
+}
+
+/// Whether the call's cost in tokens is told by its answer.
+fn is_metered(admitted: &Admitted, config: &Config) -> bool {
+    let Action::Forward(number) = admitted.action() else { return false };
+    config.policy.routes.get(number).is_some_and(|route| route.tokens.is_some())
 }
 
 /// Who is asking, in our word: what comes in under these names never passes. What the principal has not is left out.

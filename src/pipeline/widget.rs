@@ -56,7 +56,7 @@ pub async fn call(
     let policy = config.widget()?;
     notes.is_widget = true;
     let door = config.door();
-    let call = Call { name: route::name(action).to_owned(), needs: None, cost: 0, request, config };
+    let call = Call { name: route::name(action).to_owned(), needs: None, cost: 0, tokens: None, request, config };
     let key = match door.in_path(key)? {
         Verified::WidgetKey(key) => key,
         other => return Err(decline(other, call, world, notes).await),

@@ -6,6 +6,7 @@ use super::{
     place,
     record::Sighting,
     tally::Place,
+    tokens::Ask,
     workspace::{self, Workspace},
 };
 use crate::{
@@ -14,10 +15,10 @@ use crate::{
     error::Reason,
     id::{CredentialId, Environment, Locator},
     kind::CredentialKind,
-    limit::{Limit, Quota},
+    limit::Quota,
     machine::{Lesson, Step, Turn},
     scope::Scope,
-    tier::{self, Numbers},
+    tier::{self, Limits, Numbers},
     time::Timestamp,
     wire,
 };
@@ -105,9 +106,11 @@ pub struct Present {
     pub cost: u32,
     /// The request, for the record.
     pub request_id: String,
+    /// Tokens that the call may take at most, held until it is settled by the id of the request; none: it takes none.
+    pub tokens: Option<u32>,
 }
 
-wire!(Present { digest, needs, service, address, network, browser, cost, request_id });
+wire!(Present { digest, needs, service, address, network, browser, cost, request_id, tokens });
 
 impl Present {
     /// Whether it is presented only to be ended: that call is not metered.
@@ -170,7 +173,10 @@ impl Credential {
         let tick = Tick { secret: &secret.hint, scope, network: present.network.as_deref() };
         let (outcome, learnt) = match judged {
             Ok(()) if present.is_for_its_end() => (Ok(Vec::new()), self.meter.count(&tick, turn)?),
-            Ok(()) => self.meter.meter(record.limits(turn)?, present.cost, &tick, turn)?,
+            Ok(()) => {
+                let ask = Ask { id: &present.request_id, amount: present.tokens.unwrap_or_default() };
+                self.meter.meter(record.limits(turn)?, present.cost, ask, &tick, turn)?
+            }
             Err(reason) => (Err(reason), self.meter.deny(turn)?),
         };
         let counted = match &outcome {
@@ -270,9 +276,9 @@ impl KeyRecord {
     }
 
     /// The windows that all must admit; refused where the policy that serves does not know them.
-    fn limits<'a>(&'a self, turn: &Turn<'a>) -> Result<&'a [Limit], Reason> {
-        let Some(tier) = &self.tier else { return Ok(&[]) };
-        tier::requests(turn.tiers(), tier, self.numbers.as_ref())
+    fn limits<'a>(&'a self, turn: &Turn<'a>) -> Result<Limits<'a>, Reason> {
+        let Some(tier) = &self.tier else { return Ok(Limits::default()) };
+        tier::limits(turn.tiers(), tier, self.numbers.as_ref())
             .ok_or_else(|| Reason::NotConfigured("The policy has no tier of this credential's name.".to_owned()))
     }
 

@@ -25,7 +25,7 @@ use claviger::{
     request::Request,
     time::Timestamp,
     upstream::{Incoming, Outgoing},
-    watch::Ending,
+    watch::{Ending, Watch},
     wire,
 };
 use std::{
@@ -54,6 +54,11 @@ pub struct Toy {
     pub upstream: RefCell<Result<Incoming, Reason>>,
     /// The body of its answer, part by part, and how that ends: seen by whoever watches it.
     pub upstream_body: RefCell<(Vec<Vec<u8>>, Ending)>,
+    /// Whether answers of the API behind stay under way until somebody has them pass; and those that do, the newest last.
+    pub holds_answers: Cell<bool>,
+    pub under_way: RefCell<Vec<Watch>>,
+    /// The id of the next request.
+    pub request_id: RefCell<String>,
     /// What the isolate remembers.
     pub isolate: Isolate,
     memory: RefCell<BTreeMap<Name, Box<dyn Any>>>,
@@ -95,6 +100,9 @@ impl Toy {
             forwarded: RefCell::default(),
             upstream: RefCell::new(Ok(Incoming { status: 200, headers: Vec::new() })),
             upstream_body: RefCell::new((Vec::new(), Ending::Whole)),
+            holds_answers: Cell::new(false),
+            under_way: RefCell::default(),
+            request_id: RefCell::new("req_toy".to_owned()),
             isolate: Isolate::default(),
             memory: RefCell::default(),
             hops: Cell::new(0),
@@ -149,7 +157,7 @@ impl Toy {
         }
         sent.retain(|(_, value)| !value.is_empty());
         let request = Request {
-            id: "req_toy".to_owned(),
+            id: self.request_id.borrow().clone(),
             method: method.to_owned(),
             url: format!("https://attacker.example{path}"),
             longest_header: sent.iter().map(|(_, value)| value.len()).max().unwrap_or_default(),
@@ -167,9 +175,10 @@ impl Toy {
             Body::Upstream(Passing { headers, watch }) => {
                 passed = headers;
                 let (parts, ending) = self.upstream_body.borrow().clone();
-                if let Some(mut watch) = watch {
-                    parts.iter().for_each(|part| watch.feed(part));
-                    run(watch.end(ending, self)).0.expect("what follows an answer");
+                match watch {
+                    Some(watch) if self.holds_answers.get() => self.under_way.borrow_mut().push(watch),
+                    Some(watch) => self.pass(watch, &parts, ending).expect("what follows an answer"),
+                    None => {}
                 }
                 if parts.is_empty() { "the API behind".to_owned() } else { String::from_utf8(parts.concat()).unwrap() }
             }
@@ -187,6 +196,12 @@ impl Toy {
         };
         self.issued.borrow_mut().extend(answer.secrets());
         answer
+    }
+
+    /// An answer of the API behind passes, and then all that follows it.
+    pub fn pass(&self, mut watch: Watch, parts: &[Vec<u8>], ending: Ending) -> Result<(), Reason> {
+        parts.iter().for_each(|part| watch.feed(part));
+        run(watch.end(ending, self)).0
     }
 
     /// Turns the clock, and lets every alarm ring on its way.
