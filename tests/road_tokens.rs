@@ -699,3 +699,26 @@ fn a_service_token_is_counted_as_a_server_key_is() {
     let answer = toy.send("GET", "/v1/whoami", &headers, "").ok(200);
     assert_eq!(answer.header("x-ratelimit-remaining-tokens"), Some("39889"));
 }
+
+#[test]
+fn seed_001_completions_and_messages_cost_tokens_of_40_000_and_400_000_a_minute() {
+    let toy = Toy::changed(&[("POLICY", "llm"), ("UPSTREAM", "https://api.example")]);
+    toy.workspace("acme");
+    toy.says(200, "text/event-stream", &["data: {\"usage\":{\"total_tokens\":25}}\n\ndata: [DONE]\n\n"], Ending::Whole);
+    for (tier, limit) in [("free", 40_000), ("standard", 400_000)] {
+        let scopes = ["completions:read", "sessions:write"];
+        let (_, key) = toy.server_key("acme", "live", &json!({"tier": tier, "scopes": scopes}));
+        for path in [CHAT, "/v1/sessions/s1/messages"] {
+            let answer = toy.server(&key, "POST", path, &json!({"max_tokens": 100, "stream": true})).ok(200);
+            assert_eq!(answer.header("x-ratelimit-limit-tokens"), Some(limit.to_string().as_str()));
+        }
+        assert_eq!(toy.tokens_left(&key), limit - 50);
+        toy.chat(&key, limit).refused(413, "payload_too_large");
+    }
+    let numbers =
+        json!({"requests": [{"limit": 5, "window_seconds": 60}], "tokens": [{"limit": 500, "window_seconds": 60}]});
+    let (_, key) =
+        toy.server_key("acme", "live", &json!({"tier": "enterprise", "limits": numbers, "scopes": ["admin"]}));
+    toy.chat(&key, 100).ok(200);
+    assert_eq!(toy.left(&key), (475, 3));
+}
