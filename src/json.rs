@@ -1,5 +1,9 @@
 //! JSON objects whose members are asked for by name: each name once, and nothing chosen silently.
 
+mod path;
+
+pub use path::{Found, find};
+
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 

@@ -42,6 +42,7 @@ pub mod replay;
 pub mod request;
 pub mod scope;
 pub mod secret;
+pub mod sse;
 pub mod tier;
 pub mod time;
 pub mod upstream;

@@ -7,7 +7,9 @@
 //! last moment at which they could be. A crash forgets how many of a block were left, and so admits too little for a window,
 //! never too much; what is left when the block's second is over, is given back.
 
+mod held;
 mod lease;
+pub use held::{look, spend};
 pub use lease::{FEWEST_LEASED, lease};
 
 use crate::{time::Timestamp, wire};
@@ -275,13 +277,6 @@ impl Window {
 }
 
 impl Limit {
-    /// Names for several windows of one thing: the RateLimit header needs them apart.
-    pub fn tell_apart(windows: &mut [Self]) {
-        if windows.len() > 1 {
-            windows.iter_mut().for_each(|window| window.name = format!("{}-{}", window.name, window.window_seconds));
-        }
-    }
-
     fn window_millis(&self) -> u64 {
         u64::from(self.window_seconds).max(1) * 1_000
     }

@@ -168,7 +168,9 @@ pub async fn present(opaque: Opaque, present: Present, may_ride: bool, world: &i
     let presented = lease::present(&name, present, may_ride, world).await?;
     let metered = match presented.outcome {
         Ok(quotas) => Ok(quotas),
-        Err(reason @ Reason::RateLimited { .. }) => Err(reason),
+        Err(reason @ (Reason::RateLimited { .. } | Reason::TokensLimited { .. } | Reason::TokensTooMany(..))) => {
+            Err(reason)
+        }
         Err(reason) => return Ok(Known { id: presented.id, outcome: Err(reason) }),
     };
     let principal = Principal {

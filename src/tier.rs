@@ -32,12 +32,23 @@ pub struct Numbers {
 
 wire!(Numbers { requests, tokens });
 
-/// The windows of requests of a credential in the tier `name`: its own numbers where the tier is custom. `None`: there is no
-/// such tier, or its numbers are missing, so nothing is admitted.
-pub fn requests<'a>(tiers: &'a Tiers, name: &str, own: Option<&'a Numbers>) -> Option<&'a [Limit]> {
+/// The windows that hold a credential.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Limits<'a> {
+    /// Windows of requests, all of which must admit.
+    pub requests: &'a [Limit],
+    /// Windows of tokens, all of which must admit.
+    pub tokens: &'a [Limit],
+}
+
+/// The windows of a credential in the tier `name`: its own numbers where the tier is custom. `None`: there is no such tier, or
+/// its numbers are missing, so nothing is admitted.
+pub fn limits<'a>(tiers: &'a Tiers, name: &str, own: Option<&'a Numbers>) -> Option<Limits<'a>> {
     let (_, tier) = tiers.iter().find(|(known, _)| known == name)?;
-    let windows = if tier.custom { &own?.requests } else { &tier.requests };
-    Some(windows)
+    if !tier.custom {
+        return Some(Limits { requests: &tier.requests, tokens: &tier.tokens });
+    }
+    own.map(|own| Limits { requests: &own.requests, tokens: &own.tokens })
 }
 
 /// How long permits of the tier `name`, which has these windows, may be held: its `lease_seconds`, and at most a twentieth of the

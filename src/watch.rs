@@ -1,5 +1,9 @@
 //! What watches the answer of the API behind while it passes, and acts once it has passed.
 
+mod spent;
+
+pub use spent::{Held, MAX_JSON_BYTES, Spent};
+
 use crate::{error::Reason, machine::World};
 
 /// How an answer's body ended.
@@ -13,12 +17,21 @@ pub enum Ending {
 
 /// What is watched for; see the module.
 #[derive(Debug, Default)]
-pub struct Watch {}
+pub struct Watch {
+    spent: Option<Spent>,
+}
 
 impl Watch {
+    /// Watches for what the call has used, and settles it.
+    pub fn settles(&mut self, spent: Spent) {
+        self.spent = Some(spent);
+    }
+
     /// A part of the body has come.
     pub fn feed(&mut self, part: &[u8]) {
-        let _ = part;
+        if let Some(spent) = &mut self.spent {
+            spent.feed(part);
+        }
     }
 
     /// Whether the rest is read to its end though the caller has gone.
@@ -28,7 +41,9 @@ impl Watch {
 
     /// It is over. The caller's last bytes wait for this.
     pub async fn end(self, ending: Ending, world: &impl World) -> Result<(), Reason> {
-        let _ = (ending, world);
-        Ok(())
+        match self.spent {
+            Some(spent) => spent.end(ending, world).await,
+            None => Ok(()),
+        }
     }
 }

@@ -54,7 +54,15 @@ fn a_route_is_what_it_says() {
         (write.to, write.review, write.idempotency, write.scope),
         (Destination::Upstream, true, Idempotency::Required, None)
     );
-    assert_eq!(write.tokens.map(|rule| (rule.reserve, rule.settle)), Some(("max".to_owned(), "used".to_owned())));
+    let rule = |text: &str| {
+        route(&format!("{ROUTE}tokens = {{ {text} }}")).tokens.map(|rule| (rule.reserve, rule.settle, rule.default))
+    };
+    let expected = |default| Some(("max".to_owned(), "used".to_owned(), default));
+    assert_eq!(write.tokens.map(|rule| (rule.reserve, rule.settle, rule.default)), expected(4_096));
+    for default in [0, 1, u32::MAX] {
+        assert_eq!(rule(&format!("reserve = \"max\", settle = \"used\", default = {default}")), expected(default));
+    }
+    assert_eq!(rule("reserve = \"a.b\", settle = \"usage.total tokens.é\"").unwrap().1, "usage.total tokens.é");
     assert_eq!(route(&format!("{ROUTE}idempotency = \"accepted\"")).idempotency, Idempotency::Accepted);
     for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] {
         assert_eq!(route(&ROUTE.replace("POST", method)).method, method);
@@ -80,6 +88,14 @@ fn a_route_that_makes_no_sense_is_refused_where_it_does_not() {
         (with("tokens = { reserve = \"a\" }"), 4, "`settle` is missing"),
         (with("tokens = { settle = \"a\" }"), 4, "`reserve` is missing"),
         (with("tokens = { settle = \"a\", reserve = \"a\", more = 1 }"), 4, "unknown key `more`"),
+        (
+            with("tokens = { settle = \"a\", reserve = \"\" }"),
+            4,
+            "`reserve` is the names of members, with dots between",
+        ),
+        (with("tokens = { settle = \"a..b\", reserve = \"a\" }"), 4, "`settle` is the names of members"),
+        (with("tokens = { settle = \".a\", reserve = \"a\" }"), 4, "`settle` is the names of members"),
+        (with("tokens = { settle = \"a\", reserve = \"a\", default = -1 }"), 4, "`default` is a whole number from 0"),
         (with("tokens = 5"), 4, "`tokens` is a table"),
         (
             read("tokens = { reserve = \"a\", settle = \"b\" }"),

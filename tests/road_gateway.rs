@@ -71,11 +71,6 @@ match = "POST /v1/once"
 accept = ["deploy_key"]
 to = "upstream"
 idempotency = "required"
-[[routes]]
-match = "POST /v1/tokens"
-accept = ["deploy_key"]
-to = "upstream"
-tokens = { reserve = "max_tokens", settle = "usage.total_tokens" }
 "#;
 
 const UPSTREAM: &str = "http://api.internal:8080";
@@ -397,7 +392,6 @@ fn a_route_that_this_version_cannot_serve_is_refused_whole() {
         ("GET", "/v1/records/a/1", "records"),
         ("POST", "/v1/records/a", "approval"),
         ("POST", "/v1/once", "Idempotency-Key"),
-        ("POST", "/v1/tokens", "tokens"),
     ] {
         // Whoever may not use it does not learn what it is.
         idle(&toy.send(method, path, &[], ""), 401, "missing_credential");

@@ -146,6 +146,18 @@ const TEXTS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "sse",
+        &[
+            "\u{3}data: {\"choices\":[]}\n\ndata: {\"usage\":{\"total\":7}}\n\ndata: [DONE]\n\n",
+            "\u{1}\u{feff}event: a\r\ndata: {\"usage\":\r\ndata:{\"total\":7}}\r\n\r\n: comment\r\n",
+            "\u{2}data\rdata: x\r\rid: 1\rdata:  y\r\r",
+            "\u{5}data: {\"usage\":null}\n\ndata: {\"usage\":{\"total\":-1}}",
+            "\u{7}data: a\n\n\n\ndata:\n\nretry: 5\ndata:b\ndatax: c\n",
+            "\u{4}{\"usage\":{\"total\":7,\"total\":8}}",
+            "\u{9}data: {\"us\\u0061ge\":{\"total\":18446744073709551615}}\r\n\r",
+        ],
+    ),
+    (
         "time",
         &[
             "2024-02-01T00:00:00.123Z",

@@ -60,7 +60,7 @@ pub async fn call(
     // Whoever finds a leaked key can always kill it.
     let cost = u32::from(action != Action::RevokeSelf);
     let may_ride = action.may_ride();
-    let call = Call { name: route::name(action).to_owned(), needs, cost, may_ride, request, config };
+    let call = Call { name: route::name(action).to_owned(), needs, cost, tokens: None, may_ride, request, config };
     if action.admits(verified.kind()).is_err() {
         return Err(decline(verified, call, world, notes).await);
     }

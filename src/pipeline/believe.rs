@@ -30,6 +30,8 @@ pub struct Call<'a> {
     pub needs: Option<Needs>,
     /// Requests that it counts as; 0: it is not metered.
     pub cost: u32,
+    /// Tokens that it may take at most; none: it is not counted in tokens.
+    pub tokens: Option<u32>,
     /// Whether a permit that the isolate holds is enough: then it may come from a credential that has ended since.
     pub may_ride: bool,
     /// The request.
@@ -122,6 +124,7 @@ async fn believe_opaque(
         cost: call.cost,
         request_id: call.request.id.clone(),
         wish: None,
+        tokens: call.tokens,
     };
     let opaque = principal::Opaque { kind, environment, locator: opaque.locator };
     let known = present(opaque, asked, call.may_ride, world).await?;

@@ -21,6 +21,13 @@ pub type Read = Result<(Vec<u8>, Fields), Reason>;
 
 /// Reads the request's body: its bytes, and its members. No body is an empty object.
 pub async fn read(world: &impl World) -> Read {
+    let bytes = read_json(world).await?;
+    let fields = if bytes.is_empty() { Fields::default() } else { Fields::parse(&bytes)? };
+    Ok((bytes, fields))
+}
+
+/// The bytes of a body that says that it is JSON, or that is none.
+pub async fn read_json(world: &impl World) -> Result<Vec<u8>, Reason> {
     let declared = world.header("content-length").and_then(|length| length.parse::<usize>().ok());
     if declared.is_some_and(|length| length > MAX_BYTES) {
         return Err(Reason::BodyTooLarge(MAX_BYTES));
@@ -36,14 +43,7 @@ pub async fn read(world: &impl World) -> Read {
         return Err(Reason::UnsupportedMediaType);
     }
     let bytes = world.body(MAX_BYTES).await?;
-    if bytes.is_empty() {
-        return Ok((bytes, Fields::default()));
-    }
-    if is_json != Some(true) {
-        return Err(Reason::UnsupportedMediaType);
-    }
-    let fields = Fields::parse(&bytes)?;
-    Ok((bytes, fields))
+    if bytes.is_empty() || is_json == Some(true) { Ok(bytes) } else { Err(Reason::UnsupportedMediaType) }
 }
 
 /// `application/json`, with UTF-8 or no `charset` (RFC 8259 §8.1).

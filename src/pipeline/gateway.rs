@@ -3,9 +3,11 @@
 use super::{
     Notes,
     believe::{Call, believe, decline},
+    body,
     config::Config,
     forwarding::{self, forward},
     reply::{Body, Passing, Reply},
+    tokens,
 };
 use crate::{
     error::Reason,
@@ -30,23 +32,34 @@ pub async fn call(request: &Request, config: &Config, world: &impl World, notes:
     let needs = route.needs(verified.kind(), &config.policy);
     let reads_body = reads_body(route, world);
     // What is read here is kept, counted or decided upon here: that asks the credential's object.
-    let call = Call { name: route.name(), needs, cost: 1, may_ride: !reads_body, request, config };
+    let call = Call { name: route.name(), needs, cost: 1, tokens: None, may_ride: !reads_body, request, config };
     if route.admits(verified.kind()).is_err() {
         return Err(decline(verified, call, world, notes).await);
     }
     // The whole body first, where it is read here: else whoever holds back its end acts with a credential that has ended since.
-    let body = if reads_body { Some(forwarding::read(world).await?) } else { None };
-    let (principal, _) = believe(verified, call, world, notes).await?;
+    let body = match &route.tokens {
+        Some(_) => Some(body::read_json(world).await?),
+        None if reads_body => Some(forwarding::read(world).await?),
+        None => None,
+    };
+    let rule = route.tokens.as_ref();
+    let tokens = rule.map(|rule| tokens::reserve(rule, body.as_deref().unwrap_or_default())).transpose()?;
+    let object = tokens::object(&verified);
+    let (principal, _) = believe(verified, Call { tokens, ..call }, world, notes).await?;
     let admitted = meter(authorize_route(principal, number, &config.policy)?)?;
     notes.quotas = admitted.quotas().to_vec();
-    let reply = act(&admitted, body, request, config, world).await?;
+    let answered = act(&admitted, body, request, config, world).await;
+    let reply = match tokens::held(rule, object, &admitted, request) {
+        Some(held) => tokens::settle(held, answered, world).await?,
+        None => answered?,
+    };
     Ok(reply.with_quotas(admitted.quotas(), world.now()))
 }
 
 /// Whether the body is read here, whole and before anybody is believed: then it has a limit. Any other streams through.
 fn reads_body(route: &Route, world: &impl World) -> bool {
     let is_retried = route.idempotency != Idempotency::Ignored && world.header("idempotency-key").is_some();
-    route.tokens.is_some() || route.review || route.to == Destination::Records || is_retried
+    route.review || route.to == Destination::Records || is_retried
 }
 
 /// Does what was admitted. The route is the one that was authorized, whatever else the request might mean.
@@ -79,9 +92,6 @@ fn unserved(route: &Route) -> Option<&'static str> {
     }
     if route.to == Destination::Records {
         return Some("it leads to the embedded records");
-    }
-    if route.tokens.is_some() {
-        return Some("its cost is counted in tokens");
     }
     (route.idempotency == Idempotency::Required).then_some("it requires an Idempotency-Key that is honoured here")
 }

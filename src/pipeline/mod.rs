@@ -28,6 +28,7 @@ mod order;
 mod retry;
 mod rotation;
 mod shown;
+mod tokens;
 mod usage;
 mod widget;
 mod widget_replies;
@@ -101,7 +102,7 @@ pub async fn serve(request: &Request, config: Result<&Config, &Reason>, world: &
         Err(reason) => {
             let reason = reason.after(&notes.quotas, world.now());
             let mut reply = refuse(&reason, &request.id, config.ok(), world);
-            if !matches!(reason, Reason::RateLimited { .. }) {
+            if !matches!(reason, Reason::RateLimited { .. } | Reason::TokensLimited { .. }) {
                 reply = reply.with_quotas(&notes.quotas, world.now());
             }
             (Some(reason), reply)

@@ -79,12 +79,21 @@ impl Reply {
         self.headers.iter().any(|(ours, _)| *ours == name) || theirs.iter().any(|(theirs, _)| theirs == name)
     }
 
+    /// With something more that is watched for in an answer of the API behind.
+    #[must_use]
+    pub fn watched(mut self, more: impl FnOnce(&mut Watch)) -> Self {
+        if let Body::Upstream(passing) = &mut self.body {
+            more(passing.watch.get_or_insert_default());
+        }
+        self
+    }
+
     /// With the headers of a metered answer (`X-RateLimit-*`, and draft-ietf-httpapi-ratelimit-headers-11).
     #[must_use]
     pub fn with_quotas(mut self, quotas: &[Quota], at: Timestamp) -> Self {
-        let Some(tightest) = quotas.iter().min_by_key(|quota| quota.remaining) else {
+        if quotas.is_empty() {
             return self;
-        };
+        }
         let list = |member: &dyn Fn(&Quota) -> String| {
             quotas
                 .iter()
@@ -93,16 +102,27 @@ impl Reply {
                 .join(", ")
         };
         let window = |quota: &Quota| quota.reset_at.millis_since(at).div_ceil(1_000).max(1);
+        for (are_tokens, [most, remaining, reset]) in [(false, REQUESTS), (true, TOKENS)] {
+            let counted = quotas.iter().filter(|quota| quota.limit.counts_tokens() == are_tokens);
+            if let Some(tightest) = counted.min_by_key(|quota| quota.remaining) {
+                self.headers.extend([
+                    (most, tightest.limit.limit.to_string()),
+                    (remaining, tightest.remaining.to_string()),
+                    (reset, tightest.reset_at.epoch_seconds_up().to_string()),
+                ]);
+            }
+        }
         self.headers.extend([
-            ("x-ratelimit-limit", tightest.limit.limit.to_string()),
-            ("x-ratelimit-remaining", tightest.remaining.to_string()),
-            ("x-ratelimit-reset", tightest.reset_at.epoch_seconds_up().to_string()),
             ("ratelimit-policy", list(&|quota| format!("q={};w={}", quota.limit.limit, quota.limit.window_seconds))),
             ("ratelimit", list(&|quota| format!("r={};t={}", quota.remaining, window(quota)))),
         ]);
         self
     }
 }
+
+/// The headers of the tightest limit, of requests and of tokens.
+const REQUESTS: [&str; 3] = ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"];
+const TOKENS: [&str; 3] = ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"];
 
 /// The body of a refusal (`docs/errors.md`).
 #[derive(Serialize)]
@@ -165,8 +185,8 @@ pub fn refuse(reason: &Reason, request_id: &str, config: Option<&Config>, world:
         Reason::RateLimited { retry_after_millis, quotas } => reply
             .with_quotas(quotas, world.now())
             .with("retry-after", retry_after_millis.div_ceil(1_000).max(1).to_string()),
-        Reason::TokensLimited { retry_after_millis, quotas, .. } => reply
-            .with_quotas(quotas, world.now())
+        Reason::TokensLimited { retry_after_millis, quotas, tokens } => reply
+            .with_quotas(&[quotas.as_slice(), tokens].concat(), world.now())
             .with("retry-after", retry_after_millis.div_ceil(1_000).max(1).to_string()),
         Reason::UpstreamDown(millis) => reply.with("retry-after", millis.div_ceil(1_000).max(1).to_string()),
         Reason::Unavailable | Reason::Unreadable(_) | Reason::DeliveryPending | Reason::IdempotencyInProgress => {

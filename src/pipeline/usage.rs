@@ -23,6 +23,8 @@ struct Usage<'a> {
     total: u64,
     denied: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
+    tokens: Option<Tokens>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     network: Option<&'a str>,
     bucket: &'static str,
     series: Vec<Step>,
@@ -31,10 +33,17 @@ struct Usage<'a> {
 }
 
 #[derive(Serialize)]
+struct Tokens {
+    used: u64,
+}
+
+#[derive(Serialize)]
 struct Step {
     at: String,
     total: u64,
     denied: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tokens: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -113,6 +122,7 @@ pub async fn answer(name: &str, steps: &Steps, known: &Known<'_>, world: &impl W
             last_used_at: usage.last_used_at.map(Timestamp::rfc3339),
             total: usage.total,
             denied: usage.denied,
+            tokens: usage.tokens.map(|used| Tokens { used }),
             network: usage.network.as_deref(),
             bucket: steps.bucket,
             series: series.into_iter().map(shown_step).collect(),
@@ -122,8 +132,8 @@ pub async fn answer(name: &str, steps: &Steps, known: &Known<'_>, world: &impl W
     )
 }
 
-fn shown_step(Minute { minute, total, denied }: Minute) -> Step {
-    Step { at: Timestamp(minute.saturating_mul(MINUTE_MILLIS)).rfc3339(), total, denied }
+fn shown_step(Minute { minute, total, denied, tokens }: Minute) -> Step {
+    Step { at: Timestamp(minute.saturating_mul(MINUTE_MILLIS)).rfc3339(), total, denied, tokens }
 }
 
 /// Every secret that lives, used or not, and those that did.

@@ -57,7 +57,7 @@ pub async fn call(
     notes.is_widget = true;
     let door = config.door();
     let name = route::name(action).to_owned();
-    let call = Call { name, needs: None, cost: 0, may_ride: false, request, config };
+    let call = Call { name, needs: None, cost: 0, tokens: None, may_ride: false, request, config };
     let key = match door.in_path(key)? {
         Verified::WidgetKey(key) => key,
         other => return Err(decline(other, call, world, notes).await),

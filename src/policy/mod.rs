@@ -129,6 +129,8 @@ pub struct TokenRule {
     pub reserve: String,
     /// The member of the answer that tells it.
     pub settle: String,
+    /// The bound of a request that has no such member.
+    pub default: u32,
 }
 
 /// Proof that the policy was asked and said yes. There is no other way to get one.

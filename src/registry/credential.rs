@@ -76,11 +76,13 @@ pub enum Command {
     ReadUsage(Span),
     /// The deployment's list changed, of a deploy key.
     StoreDeployKey(DeployKeyState),
+    /// The call of this id used so many tokens; none: nobody knows, and all that were held for it count.
+    Settle(String, Option<u32>),
 }
 
 wire!(enum Command {
     0 Store(a), 1 UseDeployKey(a), 2 RevokeDeployKey(a, b), 3 Visit(a), 4 RefuseDeployKey(a, b), 5 Present(a), 6 StoreKey(a), 7 Reserve(a),
-    8 ReadUsage(a), 9 StoreDeployKey(a) });
+    8 ReadUsage(a), 9 StoreDeployKey(a), 10 Settle(a, b) });
 
 /// What a widget call asks for.
 pub struct Visit {
@@ -156,6 +158,11 @@ impl Machine for Credential {
                 let usage = self.meter.usage(turn)?;
                 let series = usage.series(span, turn)?;
                 Reply::Usage(Box::new(usage), series)
+            }
+            Command::Settle(id, used) => {
+                let learnt = self.meter.settle(&id, used, turn)?;
+                let lesson: Lesson<Self> = Some(Box::new(|memory: &mut Self| memory.meter.learn(learnt)));
+                return Ok(Step { lesson, reply: Reply::Done });
             }
             Command::RefuseDeployKey(used, reason) => {
                 return self.refuse_deploy_key(used, &reason, Reply::Done, turn);

@@ -7,6 +7,7 @@ use super::{
     place,
     record::Sighting,
     tally::Place,
+    tokens::Ask,
     workspace::{self, Workspace},
 };
 use crate::{
@@ -15,10 +16,10 @@ use crate::{
     error::Reason,
     id::{CredentialId, Environment, Locator},
     kind::CredentialKind,
-    limit::{Limit, Quota},
+    limit::Quota,
     machine::{Lesson, Step, Turn},
     scope::Scope,
-    tier::{self, Numbers},
+    tier::{self, Limits, Numbers},
     time::Timestamp,
     wire,
 };
@@ -108,9 +109,11 @@ pub struct Present {
     pub request_id: String,
     /// What the isolate wants and tells beside the call.
     pub wish: Option<Wish>,
+    /// Tokens that the call may take at most, held until it is settled by the id of the request; none: it takes none.
+    pub tokens: Option<u32>,
 }
 
-wire!(Present { digest, needs, service, address, network, browser, cost, request_id, wish });
+wire!(Present { digest, needs, service, address, network, browser, cost, request_id, wish, tokens });
 
 impl Present {
     /// Whether it is presented only to be ended: that call is not metered.
@@ -178,7 +181,10 @@ impl Credential {
         let tick = Tick { secret: &secret.hint, scope, network: present.network.as_deref() };
         let (mut outcome, mut learnt) = match judged {
             Ok(()) if present.is_for_its_end() => (Ok(Vec::new()), meter.count(&tick, turn)?),
-            Ok(()) => meter.meter(record.limits(turn)?, present.cost, &tick, turn)?,
+            Ok(()) => {
+                let ask = Ask { id: &present.request_id, amount: present.tokens.unwrap_or_default() };
+                meter.meter(record.limits(turn)?, present.cost, ask, &tick, turn)?
+            }
             Err(reason) => (Err(reason), meter.deny(turn)?),
         };
         let lease = match &mut outcome {
@@ -282,9 +288,9 @@ impl KeyRecord {
     }
 
     /// The windows that all must admit; refused where the policy that serves does not know them.
-    pub(super) fn limits<'a>(&'a self, turn: &Turn<'a>) -> Result<&'a [Limit], Reason> {
-        let Some(tier) = &self.tier else { return Ok(&[]) };
-        tier::requests(turn.tiers(), tier, self.numbers.as_ref())
+    pub(super) fn limits<'a>(&'a self, turn: &Turn<'a>) -> Result<Limits<'a>, Reason> {
+        let Some(tier) = &self.tier else { return Ok(Limits::default()) };
+        tier::limits(turn.tiers(), tier, self.numbers.as_ref())
             .ok_or_else(|| Reason::NotConfigured("The policy has no tier of this credential's name.".to_owned()))
     }
 

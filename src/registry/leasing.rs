@@ -5,8 +5,9 @@
 
 use super::{
     key::KeyRecord,
-    meter::{ACCOUNT, Account, Counted, KeyMeter, has_block, in_force},
+    meter::{ACCOUNT, Account, KeyMeter},
     usage::Usage,
+    window::{Counted, has_block, in_force},
 };
 use crate::{
     error::Reason,
@@ -49,11 +50,11 @@ impl KeyRecord {
         digest: &[u8; 32],
         wanted: u32,
         meter: &mut KeyMeter,
-        quotas: &mut Vec<Quota>,
+        quotas: &mut [Quota],
         turn: &mut Turn,
     ) -> Result<Option<Lease>, Reason> {
         let Some(name) = &self.tier else { return Ok(None) };
-        let limits = self.limits(turn)?;
+        let limits = self.limits(turn)?.requests;
         let Some(millis) = tier::lease_millis(turn.tiers(), name, limits) else { return Ok(None) };
         let permits = if wanted > 0 { meter.lease(limits, wanted, millis, quotas, turn)? } else { 0 };
         let record =
@@ -77,7 +78,7 @@ impl KeyMeter {
         limits: &[Limit],
         wanted: u32,
         millis: u64,
-        quotas: &mut Vec<Quota>,
+        quotas: &mut [Quota],
         turn: &mut Turn,
     ) -> Result<u32, Reason> {
         let mut account: Account = turn.get(ACCOUNT)?.unwrap_or_default();
@@ -89,7 +90,10 @@ impl KeyMeter {
         if permits == 0 {
             return Ok(0);
         }
-        *quotas = counters.iter().take(limits.len()).map(|(limit, counter)| counter.quota(limit, turn.at())).collect();
+        // Behind these stand those of tokens, which no lease has.
+        for (quota, (limit, counter)) in quotas.iter_mut().zip(counters.iter().take(limits.len())) {
+            *quota = counter.quota(limit, turn.at());
+        }
         let counters: Vec<Counter> = counters.into_iter().map(|(_, counter)| counter.stored()).collect();
         for (counted, counter) in counted.iter_mut().zip(counters) {
             counted.counter = counter;

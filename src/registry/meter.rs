@@ -4,11 +4,17 @@
 //! with the next one: an admission from memory reads the key's row and writes nothing. The alarm stores what memory alone
 //! knows once nobody asks any more; while somebody does, it only looks.
 
-use super::{metering::Metered, usage::Usage};
+use super::{
+    metering::Metered,
+    tokens::{Ask, Row, Tokens},
+    usage::Usage,
+    window::{Counted, Stored, has_block, in_force},
+};
 use crate::{
     error::Reason,
-    limit::{Counter, Limit, Pace, Verdict, Window, admit},
+    limit::{Counter, Limit, Pace, Verdict, admit, look},
     machine::Turn,
+    tier::Limits,
     time::Timestamp,
     wire,
 };
@@ -22,36 +28,29 @@ const SETTLE_MILLIS: u64 = 3_000;
 /// An alarm that has not rung so long after its moment was given up by the platform.
 const LATE_MILLIS: u64 = 10_000;
 
-/// Windows that are in force no longer, and that still count.
-const MAX_WINDOWS: usize = 16;
-
 /// Secrets that memory knows as used: the two that live, and some that did.
 const MAX_USED: usize = 8;
 
 /// The one row.
 #[derive(Default)]
 pub(super) struct Account {
+    /// See `limit`.
     pub windows: Vec<Stored>,
     /// What was used.
     pub usage: Usage,
+    /// What was used and what is held of tokens; none where that was never counted.
+    tokens: Option<Row>,
 }
 
-wire!(Account { windows, usage });
-
-pub(super) struct Stored {
-    limit: Limit,
-    window: Window,
-    /// When it was no longer in force.
-    ended: Option<Timestamp>,
-}
-
-wire!(Stored { limit, window, ended });
+wire!(Account { windows, usage, tokens });
 
 /// What is kept in memory between two stores.
 #[derive(Clone, Default)]
 pub struct KeyMeter {
     /// All windows, where memory knows more of them than the row, or where there are none: a block is open.
     pub(super) open: Option<Vec<Counted>>,
+    /// The row's tokens, where memory has read them: none of them is ever in memory alone.
+    tokens: Option<Tokens>,
     /// Usage that is not stored yet.
     pub(super) pending: Usage,
     /// Secrets whose first use is stored: see [`Self::meter`].
@@ -59,13 +58,6 @@ pub struct KeyMeter {
     /// The alarm that stores both.
     alarm: Option<Timestamp>,
     rate: Rate,
-}
-
-#[derive(Clone)]
-pub(super) struct Counted {
-    pub limit: Limit,
-    pub counter: Counter,
-    ended: Option<Timestamp>,
 }
 
 /// How much was admitted in this second of the clock, and in the one before.
@@ -87,9 +79,20 @@ pub struct Tick<'a> {
 }
 
 impl KeyMeter {
-    /// Counts `cost` in all windows, or in none of them, and the usage of it; and what memory learns of that. The first use of
-    /// a secret is stored before it is answered: a rotation ends the secret that nobody uses, whatever was killed meanwhile.
-    pub fn meter(&self, limits: &[Limit], cost: u32, tick: &Tick, turn: &mut Turn) -> Result<(Metered, Self), Reason> {
+    /// Counts `cost` requests and holds tokens, in all windows, or in none of them, and the usage of it; and what memory learns
+    /// of that. The first use of a secret is stored before it is answered: a rotation ends the secret that nobody uses, whatever
+    /// was killed meanwhile.
+    pub(super) fn meter(
+        &self,
+        Limits { requests: limits, tokens: token_limits }: Limits,
+        cost: u32,
+        ask: Ask,
+        tick: &Tick,
+        turn: &mut Turn,
+    ) -> Result<(Metered, Self), Reason> {
+        if let Some(most) = token_limits.iter().map(|limit| limit.limit).min().filter(|most| ask.amount > *most) {
+            return Ok((Err(Reason::TokensTooMany(ask.amount, most)), self.deny(turn)?));
+        }
         let (at, mut learnt, mut stored) = (turn.at(), self.clone(), None);
         let known = match learnt.open.take() {
             Some(open) => open,
@@ -99,17 +102,34 @@ impl KeyMeter {
         let mut counters: Vec<(&Limit, Counter)> =
             counted.iter().map(|Counted { limit, counter, .. }| (limit, counter.clone())).collect();
         let rate = self.rate.and(cost, at);
-        let outcome = match admit(&mut counters, cost, Pace::Together(rate.ahead()), at) {
+        let mut tokens = learnt.take_tokens(&mut stored, turn)?;
+        tokens.under(token_limits);
+        learnt.pending.spend(tokens.give_up(at), at);
+        // A tier that does not limit tokens does not count them.
+        let ask = Ask { amount: if token_limits.is_empty() { 0 } else { ask.amount }, ..ask };
+        let (wait, held) = tokens.look(ask, at);
+        let verdict = if wait == 0 {
+            admit(&mut counters, cost, Pace::Together(rate.ahead()), at)
+        } else {
+            // Together or not at all: the requests are only looked at.
+            let (retry_after_millis, quotas) = look(&mut counters, 0, cost, at);
+            Verdict::Refused { retry_after_millis, quotas }
+        };
+        let outcome = match verdict {
             Verdict::Admitted(mut quotas) => {
                 learnt.rate = rate;
                 learnt.pending.count(tick, at);
                 quotas.truncate(limits.len());
-                Ok(quotas)
+                Ok([quotas, tokens.admit(ask, held, at)].concat())
             }
-            Verdict::Refused { retry_after_millis, mut quotas } => {
+            Verdict::Refused { retry_after_millis: first, mut quotas } => {
                 learnt.pending.deny(at);
                 quotas.truncate(limits.len());
-                Err(Reason::RateLimited { retry_after_millis, quotas })
+                let retry_after_millis = first.max(wait);
+                Err(match first {
+                    0 => Reason::TokensLimited { retry_after_millis, quotas, tokens: held },
+                    _ => Reason::RateLimited { retry_after_millis, quotas: [quotas, held].concat() },
+                })
             }
         };
         let is_first = outcome.is_ok() && !learnt.used.iter().any(|used| used == tick.secret);
@@ -118,17 +138,16 @@ impl KeyMeter {
             learnt.used.insert(0, tick.secret.to_owned());
             learnt.used.truncate(MAX_USED);
         }
-        let must_store = is_news || counters.iter().any(|(_, counter)| counter.must_store());
+        let must_store = is_news || tokens.must_store() || counters.iter().any(|(_, counter)| counter.must_store());
         let counters: Vec<Counter> = counters.into_iter().map(|(_, counter)| counter.stored()).collect();
         for (counted, counter) in counted.iter_mut().zip(counters) {
             counted.counter = counter;
         }
         if must_store {
-            let account = account(&mut stored, turn)?;
-            account.windows = counted.iter().map(Counted::row).collect();
-            account.usage.absorb(std::mem::take(&mut learnt.pending), turn)?;
-            turn.put(ACCOUNT, account);
+            account(&mut stored, turn)?.windows = counted.iter().map(Counted::row).collect();
+            learnt.store(&mut stored, &tokens, turn)?;
         }
+        learnt.tokens = Some(tokens.stored());
         learnt.open = Some(counted).filter(|counted| counted.is_empty() || has_block(counted));
         learnt.plan(turn)?;
         Ok((outcome, learnt))
@@ -150,6 +169,21 @@ impl KeyMeter {
         Ok(learnt)
     }
 
+    /// A call used so many tokens; where nobody knows, all that were held for it. What comes twice or too late changes nothing.
+    pub fn settle(&self, id: &str, used: Option<u32>, turn: &mut Turn) -> Result<Self, Reason> {
+        let (mut learnt, mut stored) = (self.clone(), None);
+        let mut tokens = learnt.take_tokens(&mut stored, turn)?;
+        if let Some(units) = tokens.settle(id, used, turn.at()) {
+            learnt.pending.spend(units, turn.at());
+            if let Some(open) = &self.open {
+                account(&mut stored, turn)?.windows = open.iter().map(Counted::row).collect();
+            }
+            learnt.store(&mut stored, &tokens, turn)?;
+        }
+        learnt.tokens = Some(tokens.stored());
+        Ok(learnt)
+    }
+
     /// Remembers what was stored, and what was not.
     pub fn learn(&mut self, learnt: Self) {
         *self = learnt;
@@ -159,21 +193,23 @@ impl KeyMeter {
     /// block that carries it.
     pub fn wake(&self, turn: &mut Turn) -> Result<Option<Self>, Reason> {
         let open = self.open.as_deref().filter(|open| has_block(open));
-        let mut learnt = self.clone();
+        let (at, mut learnt, mut stored) = (turn.at(), self.clone(), None);
         learnt.alarm = None;
-        if open.is_some_and(|open| open.iter().any(|counted| counted.counter.close(turn.at()).is_none())) {
-            learnt.plan(turn)?;
-            return Ok(Some(learnt));
-        }
-        if open.is_some() || !self.pending.is_empty() {
-            let mut account: Account = turn.get(ACCOUNT)?.unwrap_or_default();
+        let is_over = open.is_none_or(|open| open.iter().all(|counted| counted.counter.close(at).is_some()));
+        let mut tokens = learnt.take_tokens(&mut stored, turn)?;
+        learnt.pending.spend(tokens.give_up(at), at);
+        if tokens.must_store() || is_over && (open.is_some() || !self.pending.is_empty()) {
             if let Some(open) = open {
-                account.windows = open.iter().map(Counted::closed).collect();
-                learnt.open = None;
+                let row = if is_over { Counted::closed } else { Counted::row };
+                account(&mut stored, turn)?.windows = open.iter().map(row).collect();
+                learnt.open = learnt.open.filter(|_| !is_over);
             }
-            account.usage.absorb(std::mem::take(&mut learnt.pending), turn)?;
-            turn.put(ACCOUNT, &account);
+            learnt.store(&mut stored, &tokens, turn)?;
+        } else if let Some(due) = tokens.due() {
+            turn.wake_at(due)?;
         }
+        learnt.tokens = Some(tokens.stored());
+        learnt.plan(turn)?;
         Ok(Some(learnt))
     }
 
@@ -182,6 +218,23 @@ impl KeyMeter {
         let mut usage = turn.get::<Account>(ACCOUNT)?.unwrap_or_default().usage;
         usage.merge(self.pending.clone());
         Ok(usage)
+    }
+
+    /// The tokens that memory knows, or those of the row.
+    fn take_tokens(&mut self, stored: &mut Option<Account>, turn: &Turn) -> Result<Tokens, Reason> {
+        match self.tokens.take() {
+            Some(tokens) => Ok(tokens),
+            None => Ok(account(stored, turn)?.tokens.take().map(Tokens::from).unwrap_or_default()),
+        }
+    }
+
+    /// Stores the account, with the usage that memory alone knows.
+    fn store(&mut self, stored: &mut Option<Account>, tokens: &Tokens, turn: &mut Turn) -> Result<(), Reason> {
+        let account = account(stored, turn)?;
+        account.tokens = tokens.row();
+        account.usage.absorb(std::mem::take(&mut self.pending), turn)?;
+        turn.put(ACCOUNT, account);
+        tokens.due().map_or(Ok(()), |due| turn.wake_at(due))
     }
 
     /// Whatever memory alone knows is stored before long. An alarm that stands is not set again: one that the clock has left
@@ -206,55 +259,9 @@ fn account<'s>(read: &'s mut Option<Account>, turn: &Turn) -> Result<&'s mut Acc
     read.as_mut().ok_or(Reason::Unavailable)
 }
 
-/// The windows of these limits, with what was counted before, and after them those that are in force no longer: these go on
-/// counting for as long as they are, so that tiers that are changed back and forth reset nothing. A length that is new begins
-/// with what the longest one knows.
-pub(super) fn in_force(limits: &[Limit], known: Vec<Counted>) -> Vec<Counted> {
-    let longest = known.iter().max_by_key(|counted| counted.limit.window_seconds);
-    let begun = |limit: &Limit| match known.iter().find(|counted| counted.is_as_long_as(limit)) {
-        Some(same) => same.counter.clone(),
-        None => longest.map(|longest| Counter::new(longest.counter.used().clone())).unwrap_or_default(),
-    };
-    let counted = |limit: &Limit| Counted { counter: begun(limit), limit: limit.clone(), ended: None };
-    let mut all: Vec<Counted> = limits.iter().map(counted).collect();
-    let others = known.into_iter().filter(|counted| !limits.iter().any(|limit| counted.is_as_long_as(limit)));
-    all.extend(others.filter_map(Counted::ended).take(MAX_WINDOWS));
-    all
-}
-
-pub(super) fn has_block(counted: &[Counted]) -> bool {
-    counted.iter().any(|counted| counted.counter.block_ends_at().is_some())
-}
-
-impl Counted {
-    fn is_as_long_as(&self, limit: &Limit) -> bool {
-        self.limit.window_seconds == limit.window_seconds
-    }
-
-    /// The same, without a limit; none where it has been out of force for longer than it is.
-    fn ended(self) -> Option<Self> {
-        let now = self.counter.used().latest();
-        let ended = self.ended.unwrap_or(now);
-        // And a slot, which counts whole until it has left.
-        let is_over = now.millis_since(ended) > u64::from(self.limit.window_seconds) * 1_020;
-        let limit = Limit { limit: u32::MAX, ..self.limit };
-        (!is_over).then_some(Self { limit, ended: Some(ended), ..self })
-    }
-
-    pub fn row(&self) -> Stored {
-        Stored { limit: self.limit.clone(), window: self.counter.row(&self.limit), ended: self.ended }
-    }
-
-    /// The row once the block is over.
-    fn closed(&self) -> Stored {
-        Stored { window: self.counter.used().clone(), ..self.row() }
-    }
-}
-
 impl Account {
     pub fn counted(&mut self) -> Vec<Counted> {
-        let counted = |Stored { limit, window, ended }| Counted { limit, counter: Counter::new(window), ended };
-        std::mem::take(&mut self.windows).into_iter().map(counted).collect()
+        std::mem::take(&mut self.windows).into_iter().map(Counted::from).collect()
     }
 }
 

@@ -20,6 +20,8 @@ mod place;
 pub mod record;
 pub mod settings;
 pub mod tally;
+pub mod tokens;
 pub mod usage;
+mod window;
 pub mod witness;
 pub mod workspace;

@@ -40,9 +40,11 @@ pub struct Usage {
     pub scopes: Vec<Share>,
     /// The running hour.
     minutes: Vec<Minute>,
+    /// Tokens that calls have used; none where none were counted.
+    pub tokens: Option<u64>,
 }
 
-wire!(Usage { total, denied, last_used_at, network, secrets, scopes, minutes });
+wire!(Usage { total, denied, last_used_at, network, secrets, scopes, minutes, tokens });
 
 /// A part of the usage.
 #[derive(Clone, Debug)]
@@ -66,9 +68,11 @@ pub struct Minute {
     pub total: u64,
     /// Calls that were refused.
     pub denied: u64,
+    /// Tokens that were used; none where none were counted.
+    pub tokens: Option<u64>,
 }
 
-wire!(Minute { minute, total, denied });
+wire!(Minute { minute, total, denied, tokens });
 
 /// Which part of the past, in what steps.
 #[derive(Clone, Copy, Debug)]
@@ -105,13 +109,22 @@ impl Usage {
         if let Some(scope) = tick.scope {
             share(&mut self.scopes, scope, 1, at);
         }
-        self.add(Minute { minute: at.0 / MINUTE_MILLIS, total: 1, denied: 0 });
+        self.add(Minute { total: 1, ..Minute::at(at) });
     }
 
     /// Counts a call that was refused.
     pub(super) fn deny(&mut self, at: Timestamp) {
         self.denied += 1;
-        self.add(Minute { minute: at.0 / MINUTE_MILLIS, total: 0, denied: 1 });
+        self.add(Minute { denied: 1, ..Minute::at(at) });
+    }
+
+    /// Counts tokens that a call has used.
+    pub(super) fn spend(&mut self, tokens: u32, at: Timestamp) {
+        let tokens = Some(u64::from(tokens)).filter(|tokens| *tokens > 0);
+        if tokens.is_some() {
+            self.tokens = sum(self.tokens, tokens);
+            self.add(Minute { tokens, ..Minute::at(at) });
+        }
     }
 
     /// Takes over what memory counted, to be stored: an hour that is over gets a row.
@@ -123,9 +136,10 @@ impl Usage {
     /// Takes over what memory counted. Rows of hours are written with the account and never without it: whoever only reads
     /// has them all here.
     pub(super) fn merge(&mut self, pending: Self) {
-        let Self { total, denied, last_used_at, network, secrets, scopes, minutes } = pending;
+        let Self { total, denied, last_used_at, network, secrets, scopes, minutes, tokens } = pending;
         self.total = self.total.saturating_add(total);
         self.denied = self.denied.saturating_add(denied);
+        self.tokens = sum(self.tokens, tokens);
         self.last_used_at = self.last_used_at.max(last_used_at);
         self.network = network.or(self.network.take());
         for (known, new) in [(&mut self.secrets, secrets), (&mut self.scopes, scopes)] {
@@ -133,11 +147,11 @@ impl Usage {
                 share(known, &name, total, last_used_at);
             }
         }
-        for Minute { minute, total, denied } in minutes {
+        for Minute { minute, total, denied, tokens } in minutes {
             // A clock that stepped back counts into the hour that is running.
             let running = self.minutes.last().map(|last| hour(last.minute));
             let minute = running.map_or(minute, |running| minute.max(running * 60));
-            self.add(Minute { minute, total, denied });
+            self.add(Minute { minute, total, denied, tokens });
         }
     }
 
@@ -151,14 +165,17 @@ impl Usage {
         let range = Range { prefix: HOURS, after: Some(&after), reverse: false, limit };
         let stored = turn.list_readable::<Vec<Minute>>(&range)?.into_iter().flat_map(|(_, minutes)| minutes);
         let mut steps: Vec<Minute> = Vec::new();
-        for Minute { minute, total, denied } in stored.chain(self.minutes.iter().copied()) {
+        for Minute { minute, total, denied, tokens } in stored.chain(self.minutes.iter().copied()) {
             if minute < span.from || minute >= span.to {
                 continue;
             }
             let first = minute - minute % span.step.max(1);
             match steps.iter_mut().rev().find(|step| step.minute == first) {
-                Some(step) => (step.total, step.denied) = (step.total + total, step.denied + denied),
-                None => steps.push(Minute { minute: first, total, denied }),
+                Some(step) => {
+                    (step.total, step.denied) = (step.total + total, step.denied + denied);
+                    step.tokens = sum(step.tokens, tokens);
+                }
+                None => steps.push(Minute { minute: first, total, denied, tokens }),
             }
         }
         steps.sort_by_key(|step| step.minute);
@@ -185,15 +202,28 @@ impl Usage {
     }
 
     /// Counts into a minute.
-    fn add(&mut self, Minute { minute, total, denied }: Minute) {
+    fn add(&mut self, Minute { minute, total, denied, tokens }: Minute) {
         match self.minutes.iter_mut().rev().find(|known| known.minute == minute) {
             Some(known) => {
                 known.total = known.total.saturating_add(total);
                 known.denied = known.denied.saturating_add(denied);
+                known.tokens = sum(known.tokens, tokens);
             }
-            None => self.minutes.push(Minute { minute, total, denied }),
+            None => self.minutes.push(Minute { minute, total, denied, tokens }),
         }
     }
+}
+
+impl Minute {
+    /// The minute of a moment, with nothing in it.
+    fn at(at: Timestamp) -> Self {
+        Self { minute: at.0 / MINUTE_MILLIS, total: 0, denied: 0, tokens: None }
+    }
+}
+
+fn sum(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    let (Some(known), Some(new)) = (one, other) else { return one.or(other) };
+    Some(known.saturating_add(new))
 }
 
 fn share(shares: &mut Vec<Share>, name: &str, total: u64, at: Timestamp) {

@@ -13,7 +13,7 @@ const route = (match, more = "") => `[[routes]]\nmatch = "${match}"\naccept = ["
 const POLICY_TOML = [
   'brand = "clv"\n',
   ...["GET", "POST", "PUT", "PATCH", "DELETE"].map((method) => route(`${method} /v1/things/{rest...}`)),
-  route("POST /v1/tokens", 'tokens = { reserve = "a", settle = "b" }\n'),
+  route("POST /v1/reviewed", "review = true\n"),
 ].join("");
 const MEGABYTES = 24;
 const chunk = Buffer.alloc(1 << 20, "streamed ");
@@ -259,8 +259,8 @@ test("nothing goes out without a credential, from a browser, or where this versi
     const answer = await raw(worker.url, `${["GET /v1/things/1 HTTP/1.1", "Host: a", ...lines].join("\r\n")}\r\n\r\n${lines.at(-1)?.endsWith("chunked") ? "2\r\n{}\r\n0\r\n\r\n" : "{}"}`);
     assert.deepEqual([answer.status, JSON.parse(answer.body).code], [status, code], lines.join());
   }
-  const { json } = await worker.api("POST", "/v1/tokens", { body: {} });
-  assert.deepEqual([json.code, json.error], ["not_configured", "This version cannot serve this route: its cost is counted in tokens."]);
+  const { json } = await worker.api("POST", "/v1/reviewed", { body: {} });
+  assert.deepEqual([json.code, json.error], ["not_configured", "This version cannot serve this route: its writes wait for a person's approval."]);
   assert.equal(seen.length, before);
 });
 

@@ -25,7 +25,7 @@ use claviger::{
     request::Request,
     time::Timestamp,
     upstream::{Incoming, Outgoing},
-    watch::Ending,
+    watch::{Ending, Watch},
     wire,
 };
 use std::{
@@ -57,6 +57,11 @@ pub struct Toy {
     /// The platform's cryptography: what it was asked to do, and whether it answers.
     pub jobs: RefCell<Vec<&'static str>>,
     pub has_crypto: Cell<bool>,
+    /// Whether answers of the API behind stay under way until somebody has them pass; and those that do, the newest last.
+    pub holds_answers: Cell<bool>,
+    pub under_way: RefCell<Vec<Watch>>,
+    /// The id of the next request.
+    pub request_id: RefCell<String>,
     /// What the isolate remembers.
     pub isolate: Isolate,
     /// What others remember, and which one is called: 0 is the one above.
@@ -107,6 +112,9 @@ impl Toy {
             upstream_body: RefCell::new((Vec::new(), Ending::Whole)),
             jobs: RefCell::default(),
             has_crypto: Cell::new(true),
+            holds_answers: Cell::new(false),
+            under_way: RefCell::default(),
+            request_id: RefCell::new("req_toy".to_owned()),
             isolate: Isolate::default(),
             others: Default::default(),
             chosen: Cell::new(0),
@@ -165,7 +173,7 @@ impl Toy {
         }
         sent.retain(|(_, value)| !value.is_empty());
         let request = Request {
-            id: "req_toy".to_owned(),
+            id: self.request_id.borrow().clone(),
             method: method.to_owned(),
             url: format!("https://attacker.example{path}"),
             longest_header: sent.iter().map(|(_, value)| value.len()).max().unwrap_or_default(),
@@ -185,9 +193,10 @@ impl Toy {
             Body::Upstream(Passing { headers, watch }) => {
                 passed = headers;
                 let (parts, ending) = self.upstream_body.borrow().clone();
-                if let Some(mut watch) = watch {
-                    parts.iter().for_each(|part| watch.feed(part));
-                    run(watch.end(ending, self)).0.expect("what follows an answer");
+                match watch {
+                    Some(watch) if self.holds_answers.get() => self.under_way.borrow_mut().push(watch),
+                    Some(watch) => self.pass(watch, &parts, ending).expect("what follows an answer"),
+                    None => {}
                 }
                 if parts.is_empty() { "the API behind".to_owned() } else { String::from_utf8(parts.concat()).unwrap() }
             }
@@ -205,6 +214,12 @@ impl Toy {
         };
         self.issued.borrow_mut().extend(answer.secrets());
         answer
+    }
+
+    /// An answer of the API behind passes, and then all that follows it.
+    pub fn pass(&self, mut watch: Watch, parts: &[Vec<u8>], ending: Ending) -> Result<(), Reason> {
+        parts.iter().for_each(|part| watch.feed(part));
+        run(watch.end(ending, self)).0
     }
 
     /// Turns the clock, and lets every alarm ring on its way.

@@ -17,6 +17,7 @@ pub mod road;
 pub mod root_secrets;
 pub mod row;
 pub mod scene;
+pub mod sse;
 pub mod time;
 pub mod url;
 pub mod wire;
@@ -27,7 +28,7 @@ use std::borrow::Cow;
 pub type Check = fn(&[u8]);
 
 /// Every check, by the name of its target and of its folder in `fuzz/corpus/`.
-pub const ALL: [(&str, Check); 19] = [
+pub const ALL: [(&str, Check); 20] = [
     ("arguments", arguments::check),
     ("body", body::check),
     ("chain", chain::check),
@@ -44,6 +45,7 @@ pub const ALL: [(&str, Check); 19] = [
     ("road", road::check),
     ("root_secrets", root_secrets::check),
     ("row", row::check),
+    ("sse", sse::check),
     ("time", time::check),
     ("url", url::check),
     ("wire", wire::check),
