@@ -22,7 +22,7 @@ const FILE: &str = "docs/kinds.md";
 /// A class of calls: all of one class answer a kind alike, or the class is two.
 ///
 /// A new call of the core, or a route of the gateway, is one more line here, or one more call in a line.
-const CLASSES: [(&str, &[&str]); 11] = [
+const CLASSES: [(&str, &[&str]); 12] = [
     ("who am I, and end me", &["GET /v1/whoami", "POST /v1/self/revoke"]),
     ("all workspaces", &["GET /v1/workspaces", "POST /v1/workspaces"]),
     (
@@ -75,6 +75,7 @@ const CLASSES: [(&str, &[&str]); 11] = [
             "GET /.well-known/oauth-protected-resource",
         ],
     ),
+    ("what GitHub alone reports", &["POST /v1/leaks/github"]),
     ("anything else", &["GET /v1/nothing", "POST /nothing"]),
 ];
 

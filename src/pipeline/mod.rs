@@ -16,8 +16,10 @@ mod deploy_keys;
 mod deploy_shown;
 mod forwarding;
 mod gateway;
+pub mod github;
 mod identity;
 mod identity_secrets;
+mod leaks;
 mod making;
 mod mint;
 mod network;
@@ -147,6 +149,7 @@ async fn answer(request: &Request, config: &Config, world: &impl World, notes: &
         (Route::Widget(key, action, conversation), Wish::Call) => {
             widget::call(key, action, conversation, request, config, world, notes).await
         }
+        (Route::Leaks, _) => leaks::call(request, config, world).await,
         (Route::Api(action, id), _) => api::call(action, id, request, config, world, notes).await,
     }
 }

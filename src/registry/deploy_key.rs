@@ -9,6 +9,7 @@ use super::{
     deploy_keys::{self, Ended, Seen},
     deployment::{self, Deployment},
     key::SIGHT_SECONDS,
+    leak::Found,
     meter::Tick,
     record::Sighting,
     witness::Use,
@@ -144,7 +145,12 @@ pub(super) fn store(state: &DeployKeyState, turn: &mut Turn) -> Result<Reply, Re
 }
 
 /// Ends a deploy key for good: here first, where it is admitted; recorded once, and told to the list before the answer goes.
-pub(super) fn revoke(used: Option<Use>, why: Option<String>, turn: &mut Turn) -> Result<Reply, Reason> {
+pub(super) fn revoke(
+    used: Option<Use>,
+    why: Option<String>,
+    found: Option<&Found>,
+    turn: &mut Turn,
+) -> Result<Reply, Reason> {
     let known: Option<Timestamp> = turn.get(REVOKED)?;
     let at = known.unwrap_or(turn.at());
     if known.is_none() {
@@ -154,7 +160,8 @@ pub(super) fn revoke(used: Option<Use>, why: Option<String>, turn: &mut Turn) ->
         let report = match known {
             Some(_) => None,
             None => {
-                let entry = Entry::done(Act::DeployKeyRevoke, used.by.clone(), used.id.as_str(), at);
+                let done = Entry::done(Act::DeployKeyRevoke, used.by.clone(), used.id.as_str(), at);
+                let entry = Entry { reason: found.map(Found::why), ..done };
                 let chain = audit::deployment(&used.deployment);
                 Some(Report::new(chain, used.id.as_str().to_owned(), entry, turn)?)
             }

@@ -7,6 +7,7 @@ use super::{
     credential::{self, Credential},
     deploy_key::DeployText,
     deploy_record::DeployKeyRecord,
+    leak::Found,
     listing,
     record::Status,
 };
@@ -45,6 +46,7 @@ pub fn handle(command: Command, turn: &mut Turn) -> Result<Reply, Reason> {
         Command::FinishRotation(id, mandate) => finish_rotation(&id, mandate, turn),
         Command::Seen(seen) => see(seen, turn).map(|_| Reply::Done),
         Command::Ended(ended) => end(*ended, turn),
+        Command::Leaked(seen, found, deployment) => leaked(seen, &found, &deployment, turn),
     }
 }
 
@@ -142,6 +144,42 @@ fn see(seen: Seen, turn: &mut Turn) -> Result<Option<DeployKeyRecord>, Reason> {
         turn.put(key, &record);
     }
     Ok(is_new.then_some(record))
+}
+
+/// A text was found. One that lives no more stays as it is; the one before the last ends, and its successor lives on.
+fn leaked(seen: Seen, found: &Found, deployment: &str, turn: &mut Turn) -> Result<Reply, Reason> {
+    let (id, text, at) = (seen.id.clone(), seen.text.clone(), turn.at());
+    // Nothing puts off the end that is signed.
+    if text.expires_at <= at {
+        return Ok(Reply::Leaked(false));
+    }
+    see(seen, turn)?;
+    let mut record = find(&id, turn)?;
+    let (status, ends_at, end) = (record.status(at), record.expires_at(), found.end(at));
+    let is_current = record.current.as_ref().is_some_and(|current| current.serial == text.serial);
+    let act = match &mut record.previous {
+        _ if status == Status::Revoked => None,
+        _ if is_current && (found.grace_seconds.is_none() || status == Status::Expired) => {
+            return Ok(Reply::Leaked(true));
+        }
+        _ if is_current && ends_at.is_none_or(|ends_at| ends_at > end) => {
+            record.ends_at = Some(end);
+            Some(Act::CredentialChange)
+        }
+        Some((previous, until)) if previous.serial == text.serial && *until > end => {
+            *until = end;
+            Some(Act::CredentialRotateFinish)
+        }
+        _ => None,
+    };
+    let told = match act {
+        Some(act) => {
+            audit::record(&audit::deployment(deployment), found.entry(act, id.as_str(), at), turn)?;
+            publish(record, turn)
+        }
+        None => tell_again(record, turn),
+    };
+    told.map(|_| Reply::Leaked(false))
 }
 
 /// The first end counts. One of a key that nobody knew is kept too: as long as this stands, no use brings the key back.

@@ -10,6 +10,7 @@ pub mod deploy_record;
 pub mod deployment;
 pub mod identity;
 pub mod key;
+pub mod leak;
 mod listing;
 mod meter;
 mod metering;

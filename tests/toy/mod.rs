@@ -12,6 +12,7 @@ use claviger::{
     conversation::Conversation,
     crypto::Job,
     error::Reason,
+    fetch::{Fetched, Wanted},
     host::{self, Decided, Delivery},
     isolate::Isolate,
     machine::{Changes, Machine, World},
@@ -54,6 +55,10 @@ pub struct Toy {
     pub upstream: RefCell<Result<Incoming, Reason>>,
     /// The body of its answer, part by part, and how that ends: seen by whoever watches it.
     pub upstream_body: RefCell<(Vec<Vec<u8>>, Ending)>,
+    /// Documents of others, by URL: what comes of fetching each.
+    pub documents: RefCell<BTreeMap<String, Result<Fetched, Reason>>>,
+    /// What was fetched: each as the line that says what is wanted.
+    pub fetched: RefCell<Vec<String>>,
     /// What the isolate remembers.
     pub isolate: Isolate,
     memory: RefCell<BTreeMap<Name, Box<dyn Any>>>,
@@ -95,6 +100,8 @@ impl Toy {
             forwarded: RefCell::default(),
             upstream: RefCell::new(Ok(Incoming { status: 200, headers: Vec::new() })),
             upstream_body: RefCell::new((Vec::new(), Ending::Whole)),
+            documents: RefCell::default(),
+            fetched: RefCell::default(),
             isolate: Isolate::default(),
             memory: RefCell::default(),
             hops: Cell::new(0),
@@ -425,6 +432,11 @@ impl World for Toy {
     async fn forward(&self, call: Outgoing) -> Result<Incoming, Reason> {
         self.forwarded.borrow_mut().push(call);
         self.upstream.borrow().clone()
+    }
+
+    async fn fetch(&self, wanted: Wanted<'_>) -> Result<Fetched, Reason> {
+        self.fetched.borrow_mut().push(wanted.to_line());
+        self.documents.borrow().get(wanted.url).cloned().unwrap_or(Err(Reason::Unavailable))
     }
 
     async fn crypto(&self, job: Job<'_>) -> Result<Vec<u8>, Reason> {
