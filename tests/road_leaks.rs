@@ -189,7 +189,6 @@ fn what_was_made_up_costs_no_hop() {
         secret[..secret.len() - 1].to_owned(),
         String::new(),
         "NMIfyYncKcRALEXAMPLE".to_owned(),
-        "clv_is_0123456789012345678901234567890123456789012".to_owned(),
     ] {
         let answer = report(&toy, &[&token]).ok(200);
         assert_eq!(answer.json[0]["label"], FALSE, "{token}");
@@ -199,6 +198,19 @@ fn what_was_made_up_costs_no_hop() {
     assert_eq!(toy.hear(&visitor), Vec::<String>::new());
     // A widget key is public: what opens a page's chat is no leak.
     toy.open(&visitor.key);
+}
+
+/// It holds nothing by which it could be recognised: nobody is asked, nothing is claimed, and the log tells the operator.
+#[test]
+fn of_what_looks_like_an_identity_secret_nothing_is_said_but_in_the_log() {
+    let toy = toy();
+    let (_, secret) = toy.identity_secret("acme");
+    report(&toy, &[]).ok(200);
+    let answer = report(&toy, &[&secret, "NMIfyYncKcRALEXAMPLE"]).ok(200);
+    assert_eq!((answer.json.as_array().unwrap().len(), answer.hops), (1, 0));
+    assert_eq!(answer.json[0]["label"], FALSE);
+    assert_eq!(answer.log["kind"], "identity_secret");
+    assert!(report(&toy, &["NMIfyYncKcRALEXAMPLE"]).log["kind"].is_null());
 }
 
 /// Whoever has a root secret can make a check, and whoever saw a locator can put it in front.
@@ -732,6 +744,23 @@ fn the_operator_may_name_another_server_of_keys() {
         "https://A.example/",
     ] {
         Toy::changed(&[("GITHUB_KEYS_URL", url)]).send("GET", "/healthz", &[], "").refused(503, "not_configured");
+    }
+}
+
+#[test]
+fn the_minutes_have_bounds_and_their_table_no_other_key() {
+    let parse = |leaks: &str| claviger::policy::parse(&format!("brand = \"clv\"\n[leaks]\n{leaks}\n"));
+    for (text, seconds) in [("", None), ("overlap_minutes = 1", Some(60)), ("overlap_minutes = 1_440", Some(86_400))] {
+        assert_eq!(parse(text).unwrap().leak_grace_seconds, seconds, "{text}");
+    }
+    for text in [
+        "overlap_minutes = 0",
+        "overlap_minutes = 1441",
+        "overlap_minutes = -1",
+        "overlap_minutes = \"5\"",
+        "overlap = 5",
+    ] {
+        assert_eq!(parse(text).unwrap_err().line, 3, "{text}");
     }
 }
 

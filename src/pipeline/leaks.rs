@@ -1,6 +1,7 @@
 //! `POST /v1/leaks/github`: GitHub found texts that look like credentials of ours. What is genuine and lives, ends.
 
 use super::{
+    Notes,
     config::Config,
     github::{self, Finding},
     mint,
@@ -49,7 +50,7 @@ struct Verdict<'a> {
 }
 
 /// The whole road of a report: no credential is believed here, and GitHub by its signature alone.
-pub async fn call(request: &Request, config: &Config, world: &impl World) -> Result<Reply, Reason> {
+pub async fn call(request: &Request, config: &Config, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
     super::refuse_credentials_in(request.query(), &config.door(), false)?;
     let report = github::vouched(config, world).await?;
     let by =
@@ -77,10 +78,14 @@ pub async fn call(request: &Request, config: &Config, world: &impl World) -> Res
     }
     // All were seen to, whatever became of one. Where one is undecided GitHub reports again, and what ended stays ended.
     let genuine = seen_to.into_iter().collect::<Result<Vec<bool>, Reason>>()?;
+    if report.findings().iter().any(|finding| is_like_identity_secret(finding, config)) {
+        notes.kind = Some("identity_secret");
+    }
     let verdicts: Vec<Verdict> = report
         .findings()
         .iter()
         .zip(hashes.iter().zip(&firsts))
+        .filter(|(finding, _)| !is_like_identity_secret(finding, config))
         .map(|(finding, (hash, first))| Verdict {
             token_hash: hash,
             token_type: &finding.token_type,
@@ -112,6 +117,14 @@ async fn end(finding: &Finding, found: Found, config: &Config, world: &impl Worl
         Err(Reason::NotFound | Reason::CredentialUnknown) => Ok(false),
         ended => ended,
     }
+}
+
+/// An identity secret says nothing of whose it is, and has no check: only every workspace there is could tell it from what
+/// somebody made up, and a stranger must not make us ask them all. So nothing is said of it, and the log line tells of it.
+fn is_like_identity_secret(finding: &Finding, config: &Config) -> bool {
+    // Its beginning is looked at, which is no secret.
+    let rest = finding.token.reveal().strip_prefix(config.policy.brand.as_str());
+    rest.is_some_and(|rest| rest.starts_with("_is_"))
 }
 
 /// The credential that a text is by itself. Scanners may find a deploy key without the place that stands before it.

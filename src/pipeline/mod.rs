@@ -149,7 +149,7 @@ async fn answer(request: &Request, config: &Config, world: &impl World, notes: &
         (Route::Widget(key, action, conversation), Wish::Call) => {
             widget::call(key, action, conversation, request, config, world, notes).await
         }
-        (Route::Leaks, _) => leaks::call(request, config, world).await,
+        (Route::Leaks, _) => leaks::call(request, config, world, notes).await,
         (Route::Api(action, id), _) => api::call(action, id, request, config, world, notes).await,
     }
 }
