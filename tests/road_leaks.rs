@@ -400,8 +400,10 @@ fn by_policy_the_owner_gets_minutes_to_act() {
     toy.advance(239);
     toy.whoami(&secret).ok(200);
     toy.advance(1);
-    toy.whoami(&secret).refused(401, "expired_credential");
-    // Nor does it shorten less than was left.
+    toy.whoami(&secret).refused(401, "revoked_credential");
+    assert_eq!(label(&toy, &secret), TRUE);
+    assert_eq!((by_github(&toy, "workspace=acme").len(), shown(&toy).text_at("status")), (1, "expired".into()));
+    // Nor does it lengthen less than was left.
     let (short, secret) = toy.server_key("acme", "live", &json!({"expires_in": 30}));
     assert_eq!(label(&toy, &secret), TRUE);
     let shown = toy.admin("GET", &format!("/v1/credentials/{short}"), &Value::Null).ok(200);
@@ -413,21 +415,67 @@ fn in_these_minutes_a_rotation_saves_the_credential_and_not_what_leaked() {
     let toy = toy_with(GRACE);
     let (id, old) = toy.server_key("acme", "live", &Value::Null);
     assert_eq!(label(&toy, &old), TRUE);
-    let rotate = format!("/v1/credentials/{id}/rotate");
-    let new = toy.admin("POST", &rotate, &json!({"overlap_seconds": 120})).ok(201).text_at("secret");
-    toy.admin("PATCH", &format!("/v1/credentials/{id}"), &json!({"expires_at": null})).ok(200);
-    toy.advance(121);
-    toy.whoami(&old).refused(401, "revoked_credential");
-    toy.advance(600);
+    // Nothing keeps alive what leaked: no other end of the credential, and no longer overlap.
+    let path = format!("/v1/credentials/{id}");
+    toy.admin("PATCH", &path, &json!({"expires_at": null})).ok(200);
+    let rotated = toy.admin("POST", &format!("{path}/rotate"), &json!({"overlap_seconds": 86_400})).ok(201);
+    assert_eq!(rotated.text_at("old_expires_at"), "2026-01-01T00:05:00.000Z");
+    assert!(rotated.json["expires_at"].is_null());
+    let new = rotated.text_at("secret");
+    toy.advance(299);
+    toy.whoami(&old).ok(200);
     toy.whoami(&new).ok(200);
-    // Of a longer overlap a second report leaves the minutes, and no more.
-    let newest = toy.admin("POST", &rotate, &json!({"overlap_seconds": 86_400})).ok(201).text_at("secret");
-    toy.whoami(&newest).ok(200);
+    toy.advance(1);
+    for _ in 0..2 {
+        toy.whoami(&old).refused(401, "revoked_credential");
+        toy.whoami(&new).ok(200);
+        assert_eq!(label(&toy, &old), TRUE);
+    }
+    // Of a longer overlap a report leaves the minutes, and no more.
+    let newest = toy.admin("POST", &format!("{path}/rotate"), &json!({"overlap_seconds": 86_400})).ok(201);
+    toy.whoami(&newest.text_at("secret")).ok(200);
     assert_eq!(label(&toy, &new), TRUE);
     toy.whoami(&new).ok(200);
     toy.advance(300);
     toy.whoami(&new).refused(401, "revoked_credential");
-    toy.whoami(&newest).ok(200);
+    toy.whoami(&newest.text_at("secret")).ok(200);
+}
+
+#[test]
+fn after_these_minutes_a_rotation_still_brings_the_credential_back_without_what_leaked() {
+    let toy = toy_with(GRACE);
+    let (id, old) = toy.server_key("acme", "live", &Value::Null);
+    assert_eq!(label(&toy, &old), TRUE);
+    toy.advance(600);
+    let path = format!("/v1/credentials/{id}");
+    toy.admin("PATCH", &path, &json!({"expires_at": null})).ok(200);
+    toy.whoami(&old).refused(401, "revoked_credential");
+    let new = toy.admin("POST", &format!("{path}/rotate"), &json!({})).ok(201).text_at("secret");
+    toy.whoami(&new).ok(200);
+    toy.whoami(&old).refused(401, "revoked_credential");
+    assert_eq!(toy.admin("GET", &path, &Value::Null).text_at("status"), "active");
+}
+
+#[test]
+fn a_deploy_key_is_saved_by_a_rotation_too() {
+    let toy = toy_with(GRACE);
+    let made =
+        toy.admin("POST", "/v1/credentials", &json!({"kind": "deploy_key", "stage": "dev", "name": "ci"})).ok(201);
+    let (path, old) = (format!("/v1/credentials/{}", made.text_at("id")), made.text_at("secret"));
+    assert_eq!(label(&toy, &old), TRUE);
+    let shown = toy.admin("GET", &path, &Value::Null).ok(200);
+    assert_eq!(
+        (shown.text_at("expires_at"), shown.text_at("status")),
+        ("2026-01-01T00:05:00.000Z".into(), "expiring".into())
+    );
+    let rotated = toy.admin("POST", &format!("{path}/rotate"), &json!({"overlap_seconds": 86_400})).ok(201);
+    assert_eq!(rotated.text_at("old_expires_at"), "2026-01-01T00:05:00.000Z");
+    assert_eq!(rotated.text_at("expires_at"), made.text_at("expires_at"));
+    let whoami = |text: &str| toy.send("GET", "/v1/whoami", &[("authorization", &format!("Convex {text}"))], "");
+    whoami(&old).ok(200);
+    toy.advance(300);
+    whoami(&old).refused(401, "revoked_credential");
+    whoami(&rotated.text_at("secret")).ok(200);
 }
 
 #[test]
@@ -441,11 +489,11 @@ fn a_deploy_key_gets_these_minutes_too_and_a_history_secret_none() {
     assert_eq!(label(&toy, &text), TRUE);
     whoami().ok(200);
     toy.advance(1);
-    whoami().refused(401, "expired_credential");
-    assert_eq!(by_github(&toy, "action=credential.change").len(), 1);
-    // Reported again after its end it is ended for good.
-    assert_eq!(label(&toy, &text), TRUE);
-    whoami().refused(401, "revoked_credential");
+    for _ in 0..2 {
+        whoami().refused(401, "revoked_credential");
+        assert_eq!(label(&toy, &text), TRUE);
+    }
+    assert_eq!(by_github(&toy, "").len(), 1);
 
     let visitor = toy.open(&toy.widget_key("acme", "live", &[ORIGIN]).1);
     assert_eq!(label(&toy, &visitor.secret), TRUE);
@@ -708,8 +756,8 @@ fn while_no_key_is_to_be_had_github_is_told_to_come_again() {
             answer.refused(503, "unavailable");
             assert_eq!(answer.header("retry-after"), Some("1"));
         }
-        assert_eq!(toy.fetched.borrow().len(), asked + 1, "once in half a minute");
-        toy.advance(30);
+        assert_eq!(toy.fetched.borrow().len(), asked + 1, "once a minute");
+        toy.advance(60);
     }
     toy.whoami(&secret).ok(200);
     answers(good);

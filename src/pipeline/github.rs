@@ -23,7 +23,7 @@ const MAX_KEYS: usize = 32;
 /// They are not fetched again before this, whoever names a key that nobody knows: ten minutes.
 const FLOOR_SECONDS: u64 = 600;
 /// The same where nothing came of it.
-const FAILED_FLOOR_SECONDS: u64 = 30;
+const FAILED_FLOOR_SECONDS: u64 = 60;
 /// And are not believed for longer than this: a day.
 const CEILING_SECONDS: u64 = 86_400;
 

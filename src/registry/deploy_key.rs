@@ -51,13 +51,16 @@ pub struct DeployKeyState {
     pub previous: Option<(u64, Timestamp)>,
     /// An end before the one that is signed.
     pub ends_at: Option<Timestamp>,
+    /// The serial that lives leaked: until when it does.
+    pub current_until: Option<Timestamp>,
 }
 
-wire!(DeployKeyState { version, current, previous, ends_at });
+wire!(DeployKeyState { version, current, previous, ends_at, current_until });
 
 impl DeployKeyState {
     fn lives(&self, serial: u64, at: Timestamp) -> bool {
-        serial == self.current || self.previous.is_some_and(|(previous, until)| serial == previous && at < until)
+        let is_current = serial == self.current && self.current_until.is_none_or(|until| at < until);
+        is_current || self.previous.is_some_and(|(previous, until)| serial == previous && at < until)
     }
 }
 
@@ -130,7 +133,10 @@ fn believe(text: &DeployText, turn: &mut Turn) -> Result<Timestamp, Reason> {
         return Err(Reason::CredentialExpired);
     }
     if known.is_none() {
-        turn.put(STATE, &DeployKeyState { version: 0, current: text.serial, previous: None, ends_at: None });
+        turn.put(
+            STATE,
+            &DeployKeyState { version: 0, current: text.serial, previous: None, ends_at: None, current_until: None },
+        );
     }
     Ok(expires_at)
 }

@@ -107,8 +107,9 @@ fn rotate(
     if text.serial <= old.serial {
         return Err(Reason::Conflict("Another rotation came first.".to_owned()));
     }
-    // At most two live: whatever overlapped before ends now.
-    record.previous = Some((old, turn.at().plus_seconds(overlap_seconds)));
+    // At most two live: whatever overlapped before ends now. What leaked gets no longer than it had.
+    let until = turn.at().plus_seconds(overlap_seconds);
+    record.previous = Some((old, record.current_until.take().map_or(until, |end| end.min(until))));
     record.current = Some(text);
     note(Act::CredentialRotate, mandate, id, None, turn)?;
     publish(record, turn)
@@ -155,15 +156,14 @@ fn leaked(seen: Seen, found: &Found, deployment: &str, turn: &mut Turn) -> Resul
     }
     see(seen, turn)?;
     let mut record = find(&id, turn)?;
-    let (status, ends_at, end) = (record.status(at), record.expires_at(), found.end(at));
+    let end = found.end(at);
     let is_current = record.current.as_ref().is_some_and(|current| current.serial == text.serial);
     let act = match &mut record.previous {
-        _ if status == Status::Revoked => None,
-        _ if is_current && (found.grace_seconds.is_none() || status == Status::Expired) => {
-            return Ok(Reply::Leaked(true));
-        }
-        _ if is_current && ends_at.is_none_or(|ends_at| ends_at > end) => {
-            record.ends_at = Some(end);
+        _ if record.revoked_at.is_some() => None,
+        _ if is_current && record.current_until.is_some_and(|until| until <= end) => None,
+        _ if is_current && found.grace_seconds.is_none() => return Ok(Reply::Leaked(true)),
+        _ if is_current => {
+            record.current_until = Some(end);
             Some(Act::CredentialChange)
         }
         Some((previous, until)) if previous.serial == text.serial && *until > end => {

@@ -2,7 +2,7 @@
 
 use super::{
     deployment::WorkspaceRecord,
-    record::{CredentialRecord, Status},
+    record::CredentialRecord,
     workspace::{self, Reply},
 };
 use crate::{
@@ -75,15 +75,15 @@ pub(super) fn handle(leak: Leak, info: &WorkspaceRecord, turn: &mut Turn) -> Res
     let act = match secret {
         _ if record.revoked_at.is_some() => None,
         Secret::Ended => None,
-        // What has expired could be given another end by somebody who has not heard of this.
-        Secret::Current if found.grace_seconds.is_none() || record.status(at) == Status::Expired => {
+        Secret::Current if record.current.until.is_some_and(|until| until <= found.end(at)) => None,
+        // Also of what has expired: somebody who has not heard of this could give it another end.
+        Secret::Current if found.grace_seconds.is_none() => {
             (record.revoked_at, record.revoked_reason) = (Some(at), Some(found.why()));
             Some(Act::CredentialRevoke)
         }
         Secret::Current => {
-            let end = found.end(at);
-            let is_later = record.expires_at.is_none_or(|expires_at| expires_at > end);
-            is_later.then(|| record.expires_at = Some(end)).map(|()| Act::CredentialChange)
+            record.current.until = Some(found.end(at));
+            Some(Act::CredentialChange)
         }
         Secret::Previous => {
             let end = found.end(at);

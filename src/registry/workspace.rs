@@ -130,7 +130,8 @@ fn answer(command: Command, info: &WorkspaceRecord, turn: &mut Turn) -> Result<R
         }
         Command::RotateCredential(id, secret, overlap_seconds, by, unused) => {
             let mut record = find_living(&id, turn)?;
-            if record.status(turn.at()) == Status::Expired {
+            // One that is at its end because its secret leaked gets another.
+            if record.expires_at.is_some_and(|expires_at| expires_at <= turn.at()) {
                 return Err(Reason::Conflict(
                     "This credential has expired: give it another expires_at first.".to_owned(),
                 ));
