@@ -138,9 +138,10 @@ pub fn keys(body: &[u8]) -> Vec<Key> {
 /// What a report says. GitHub may say more than is read here.
 pub fn findings(body: &[u8]) -> Result<Vec<Finding>, Reason> {
     let unfit = |why: &str| Reason::invalid("", why);
-    let list = match serde_json::from_slice(body) {
-        Ok(Member::List(list)) => list,
-        Ok(Member::Texts(texts)) if texts.is_empty() => Vec::new(),
+    let read = std::str::from_utf8(body).ok().and_then(|text| serde_json::from_str(text).ok());
+    let list = match read {
+        Some(Member::List(list)) => list,
+        Some(Member::Texts(texts)) if texts.is_empty() => Vec::new(),
         _ => return Err(unfit("A list of what was found, in JSON.")),
     };
     if list.len() > MAX_FINDINGS {

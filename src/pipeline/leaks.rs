@@ -28,9 +28,13 @@ use crate::{
     },
     request::Request,
 };
-use futures_util::future::join_all;
 use serde::Serialize;
-use std::fmt::Write as _;
+use std::{
+    fmt::Write as _,
+    future::{Future, poll_fn},
+    pin::Pin,
+    task::Poll,
+};
 
 /// Who acts, as the audit names it.
 const ACTOR: &str = "github:secret-scanning";
@@ -38,8 +42,11 @@ const ACTOR: &str = "github:secret-scanning";
 /// The longest URL that is recorded.
 const MAX_URL_BYTES: usize = 300;
 
-/// Texts that are seen to at once. More than 30 futures would be waited for in another way, which needs wakers.
+/// Texts that are seen to at once.
 const AT_ONCE: usize = 25;
+
+/// One of them on its way.
+type Seeing<'a> = Pin<Box<dyn Future<Output = Result<bool, Reason>> + 'a>>;
 
 /// What came of one text, as GitHub takes it: never the text itself.
 #[derive(Serialize)]
@@ -63,18 +70,14 @@ pub async fn call(request: &Request, config: &Config, world: &impl World, notes:
     let mut seen_to = Vec::new();
     for slice in report.findings().chunks(AT_ONCE) {
         let start = seen_to.len();
-        seen_to.extend(
-            join_all(slice.iter().enumerate().map(|(at, finding)| {
-                let is_first = firsts.get(start + at) == Some(&(start + at));
-                let found = Found {
-                    by: by.clone(),
-                    url: url_of(finding, config),
-                    grace_seconds: config.policy.leak_grace_seconds,
-                };
-                async move { if is_first { end(finding, found, config, world).await } else { Ok(false) } }
-            }))
-            .await,
-        );
+        let see_to = |(at, finding)| {
+            let is_first = firsts.get(start + at) == Some(&(start + at));
+            let grace_seconds = config.policy.leak_grace_seconds;
+            let found = Found { by: by.clone(), url: url_of(finding, config), grace_seconds };
+            let seeing = async move { if is_first { end(finding, found, config, world).await } else { Ok(false) } };
+            Box::pin(seeing) as Seeing
+        };
+        seen_to.extend(all(slice.iter().enumerate().map(see_to).collect()).await);
     }
     // All were seen to, whatever became of one. Where one is undecided GitHub reports again, and what ended stays ended.
     let genuine = seen_to.into_iter().collect::<Result<Vec<bool>, Reason>>()?;
@@ -93,6 +96,21 @@ pub async fn call(request: &Request, config: &Config, world: &impl World, notes:
         })
         .collect();
     Reply::json(200, &verdicts)
+}
+
+/// Waits for all of them at once: each is asked again whenever anything has come, since nothing wakes anybody here.
+async fn all(mut waiting: Vec<Seeing<'_>>) -> Vec<Result<bool, Reason>> {
+    let mut came: Vec<_> = waiting.iter().map(|_| None).collect();
+    poll_fn(|context| {
+        for (one, place) in waiting.iter_mut().zip(came.iter_mut()).filter(|(_, place)| place.is_none()) {
+            if let Poll::Ready(outcome) = one.as_mut().poll(context) {
+                *place = Some(outcome);
+            }
+        }
+        if came.iter().all(Option::is_some) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    came.into_iter().flatten().collect()
 }
 
 /// Ends what was found, if it is genuine and lives; whether it is genuine. What is not costs nobody anything.
