@@ -15,10 +15,11 @@ const config :Workerd.Config = (
     (name = "state", disk = (path = ".state", writable = true)),
     (name = "www", disk = (path = "www")),
 
-    # Nothing is fetched yet: what will be, comes from public addresses only. (TLS stays off until then.)
-    (name = "internet", network = (allow = ["public"])),
+    # Documents of others come from public addresses only, whatever a name resolves to.
+    (name = "internet", network = (allow = ["public"], tlsOptions = (trustBrowserCas = true))),
 
-    # The API behind may stand on a private network, and be reached over TLS or without. Only the gateway uses this.
+    # The API behind may stand on a private network, and be reached over TLS or without. Only the gateway uses this, and what is
+    # fetched from a URL that the operator set.
     (name = "upstream", network = (allow = ["public", "private", "local"], tlsOptions = (trustBrowserCas = true))),
   ],
   sockets = [(name = "http", address = "127.0.0.1:8787", http = (), service = "claviger")],
@@ -31,6 +32,7 @@ const claviger :Workerd.Worker = (
     (name = "crypto.js", esModule = embed "/crypto.js"),
     (name = "passing.js", esModule = embed "/passing.js"),
     (name = "upstream.js", esModule = embed "/upstream.js"),
+    (name = "fetching.js", esModule = embed "/fetching.js"),
     (name = "index.js", esModule = embed "/index.js"),
     (name = "index_bg.wasm", wasm = embed "/index_bg.wasm"),
   ],
@@ -47,6 +49,7 @@ const claviger :Workerd.Worker = (
     (name = "POLICY", fromEnvironment = "POLICY"),
     (name = "POLICY_TOML", fromEnvironment = "POLICY_TOML"),
     (name = "UPSTREAM", fromEnvironment = "UPSTREAM"),
+    (name = "GITHUB_KEYS_URL", fromEnvironment = "GITHUB_KEYS_URL"),
     (name = "CLIENT_ADDRESS_HEADER", fromEnvironment = "CLIENT_ADDRESS_HEADER"),
     (name = "IDP_ISSUER", fromEnvironment = "IDP_ISSUER"),
     (name = "IDP_CLIENT_ID", fromEnvironment = "IDP_CLIENT_ID"),

@@ -94,6 +94,8 @@ pub enum Reason {
     Unreadable(String),
     /// A body that is not JSON by its `Content-Type`.
     UnsupportedMediaType,
+    /// A report in GitHub's name without a signature of GitHub's.
+    SignatureInvalid,
     /// The API behind did not answer, or not in a way that could be passed on.
     UpstreamFailed,
     /// The API behind failed so often lately that it is left alone for so many milliseconds.
@@ -123,7 +125,7 @@ wire!(enum Reason {
     34 RouteNotServed(a), 35 UpstreamFailed, 36 UpstreamMissing,
     37 IdempotencyInProgress, 38 IdempotencyKeyMissing, 39 ReviewRequired,
     40 TokensLimited { retry_after_millis, quotas, tokens }, 41 TokensTooMany(a, b),
-    42 UpstreamDown(a), 43 UpstreamLost, 44 UpstreamTimedOut,
+    42 UpstreamDown(a), 43 UpstreamLost, 44 UpstreamTimedOut, 45 SignatureInvalid,
 });
 
 /// Why a visitor's identity proves nothing. One that is genuine and unsound is an invalid request instead.
@@ -185,6 +187,7 @@ impl Reason {
             Self::ReviewRequired => "review_required",
             Self::ServiceMismatch => "service_mismatch",
             Self::RouteNotServed(..) => "route_not_served",
+            Self::SignatureInvalid => "signature_invalid",
             Self::StageMismatch => "stage_mismatch",
             Self::ObjectFailed => "object_failed",
             Self::TokensLimited { .. } => "tokens_limited",

@@ -6,6 +6,7 @@
 use crate::{
     crypto::Job,
     error::Reason,
+    fetch::{Fetched, Wanted},
     host::Delivery,
     isolate::Isolate,
     keyring::KeyRing,
@@ -281,6 +282,9 @@ pub trait World {
 
     /// Calls the API behind; the request's body goes with it as it comes.
     async fn forward(&self, call: Outgoing) -> Result<Incoming, Reason>;
+
+    /// Fetches a document of somebody else's; unavailable where none came within its limits.
+    async fn fetch(&self, wanted: Wanted<'_>) -> Result<Fetched, Reason>;
 
     /// Has the platform do one piece of cryptography.
     async fn crypto(&self, job: Job<'_>) -> Result<Vec<u8>, Reason>;

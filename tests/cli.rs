@@ -9,6 +9,7 @@
 )]
 
 use claviger::{
+    cli::scanners,
     credential::{DeployKey, Kind as _},
     error::Reason,
     id::Stage,
@@ -393,6 +394,17 @@ fn a_policy_file_that_cannot_be_read_is_wrong_usage() {
     let latin = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("latin.toml");
     fs::write(&latin, b"brand = \"gs\"\n# caf\xe9\n").unwrap();
     assert!(run(&[], &["policy", "check", latin.to_str().unwrap()]).error(2).contains("UTF-8"));
+}
+
+#[test]
+fn the_scanners_pattern_is_that_of_the_policy_that_would_serve() {
+    for (variables, brand) in [(vec![], "clv"), (vec![("POLICY", "llm")], "gs"), (vec![("POLICY_TOML", BASE)], "gs")] {
+        let pattern = run(&variables, &["policy", "scanners"]);
+        assert_eq!(pattern.line(), scanners::pattern(&[brand]), "{variables:?}");
+        let rule = run(&variables, &["policy", "scanners", "--gitleaks"]);
+        assert_eq!((rule.code, rule.stdout.trim_end()), (Some(0), scanners::rule(&[brand]).as_str()));
+    }
+    assert!(run(&[("POLICY", "nope")], &["policy", "scanners"]).error(1).contains("POLICY"));
 }
 
 #[test]

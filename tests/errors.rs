@@ -76,6 +76,7 @@ fn reasons() -> Vec<Reason> {
         Reason::NotFound,
         Reason::OriginNotAllowed,
         Reason::RateLimited { retry_after_millis: 7_000, quotas: Vec::new() },
+        Reason::SignatureInvalid,
         Reason::StageMismatch,
         Reason::ObjectFailed,
         Reason::Unavailable,

@@ -77,6 +77,7 @@ const CLASSES: [(&str, &[&str]); 12] = [
             "GET /.well-known/jwks.json",
         ],
     ),
+    ("what GitHub alone reports", &["POST /v1/leaks/github"]),
     ("anything else", &["GET /v1/nothing", "POST /nothing"]),
 ];
 

@@ -28,9 +28,10 @@ const SERVERS: [&str; 8] =
     ["all scopes", "no scopes", "of another's", "of test", "service token", "forged key", "expired", "revoked"];
 
 /// The words of the table, and the codes that callers see.
-const WORDS: [(&str, &str); 14] = [
+const WORDS: [(&str, &str); 15] = [
     ("none", "missing_credential"),
     ("bad", "invalid_credential"),
+    ("unsigned", "invalid_signature"),
     ("two", "ambiguous_credential"),
     ("kind", "credential_kind_not_allowed"),
     ("browser", "server_key_in_browser"),
@@ -73,6 +74,7 @@ HTTP status: 2xx is yes, everything else is no.
   401 expired   genuine, and its time is over    401 revoked      genuine, and ended for good
   403 scope     it lacks the scope               403 workspace    it belongs to another workspace
   404 absent    it may not know of this          403 environment  it belongs to the other environment
+  401 unsigned  no credential opens this, only a signature of GitHub's
 ";
 
 fn cell(answer: &Answer) -> String {
@@ -119,6 +121,11 @@ fn table() -> String {
     let title = "The same calls of the widget, with a server key or a service token beside its key";
     text += &section(title, &widget, &SERVERS, by_kind);
     text += &section("Documents for anybody", &documents, &COLUMNS, by_kind);
+
+    let leaks = ["POST /v1/leaks/github"];
+    let title = "GitHub's reports, with a credential instead of GitHub's signature";
+    text += &section(title, &leaks, &COLUMNS, by_kind);
+    text += &section("The same, with what servers hold", &leaks, &SERVERS, by_kind);
 
     let heads = ["widget key", "history secret", "deploy key", "server key", "service token", "forged", "nonsense"];
     text +=
@@ -201,7 +208,7 @@ fn every_action_has_its_route_and_stands_in_the_matrix() {
         let (method, path) = call.split_once(' ').unwrap();
         let found = match route(method, path).unwrap().0 {
             Route::Api(found, _) | Route::Widget(_, found, _) => found,
-            Route::Public(document) => panic!("{document:?}"),
+            other => panic!("{other:?}"),
         };
         assert_eq!(found, action, "{call} leads elsewhere");
     }

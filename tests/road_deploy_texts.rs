@@ -207,7 +207,13 @@ fn what_the_keys_object_is_told_late_or_twice_changes_nothing_and_its_end_is_for
     let (id, old) = make(&toy);
     let new = rotate(&toy, &id, 0).ok(201).text_at("secret");
     let store = |version, text: &str| {
-        let state = DeployKeyState { version, current: opened(&toy, text).issued_at.0, previous: None, ends_at: None };
+        let state = DeployKeyState {
+            version,
+            current: opened(&toy, text).issued_at.0,
+            previous: None,
+            ends_at: None,
+            current_until: None,
+        };
         toy.tell::<Credential>(&id, Command::StoreDeployKey(state)).map(|_| ()).unwrap();
     };
     for version in [0, 1, 2] {

@@ -122,6 +122,20 @@ const TEXTS: &[(&str, &[&str])] = &[
         &["k", "\"k\"", "\"a\\\"b\\\\c d\"", "a b", "\"a, b\"", "8e03978e-40d5-43dd-bc93-6894a57f9324", "\"a\"b"],
     ),
     (
+        "leaks",
+        &[
+            "MEYCIQDbSPxYLGw+zxzIrQZJkprBhNX6VhYUQATOYudbKR2LyAIhAPRyFkXE8giBAEns2WeSS+ivgqkqhZJ1GmXpTizeVBQC",
+            "MAYCAQECAQE=",
+            "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEv789Pr5Yi9i2gJ6l84+Ah7AiG08q\nwvatz1Huxcm+rrVxn80DfIYe2aQUl4lTMCu8sLEr3nQv7Pc0hzy8vq1e9w==\n-----END PUBLIC KEY-----\n",
+            "-----BEGIN PUBLIC KEY-----\r\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEv789Pr5Yi9i2gJ6l84+Ah7AiG08q\r\nwvatz1Huxcm+rrVxn80DfIYe2aQUl4lTMCu8sLEr3nQv7Pc0hzy8vq1e9w==\r\n-----END PUBLIC KEY-----",
+            "{\"public_keys\":[{\"key_identifier\":\"f9525bf0\",\"key\":\"-----BEGIN PUBLIC KEY-----\\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEv789Pr5Yi9i2gJ6l84+Ah7AiG08q\\nwvatz1Huxcm+rrVxn80DfIYe2aQUl4lTMCu8sLEr3nQv7Pc0hzy8vq1e9w==\\n-----END PUBLIC KEY-----\\n\",\"is_current\":true},{\"key_identifier\":\"a\",\"key\":\"-\"},1]}",
+            "[{\"token\":\"clv_live_a\",\"type\":\"clv_key\",\"url\":\"https://github.com/a/b\",\"source\":\"content\"}]",
+            "[]",
+            "[{\"token\":\"a\",\"type\":\"b\",\"url\":null,\"new\":{\"c\":[1]}},{\"token\":\"\",\"type\":\"a-b_c.9\"}]",
+            "[{\"token\":\"a\",\"type\":\"b\",\"token\":\"c\"}]",
+        ],
+    ),
+    (
         "origin",
         &[
             "https://shop.example\nhttps://shop.example",

@@ -49,6 +49,8 @@ acts! {
     DeployKeyRevoke "deploy_key.revoke",
     /// A deploy key was admitted to a call.
     DeployKeyUse "deploy_key.use",
+    /// A history secret was ended, with its conversation: somebody found it.
+    HistorySecretRevoke "history_secret.revoke",
     /// An identity secret was made.
     IdentitySecretCreate "identity_secret.create",
     /// An identity secret ended.

@@ -141,6 +141,16 @@ pub enum PolicyCommand {
         /// The policy file, TOML
         file: PathBuf,
     },
+    /// Print the pattern by which scanners of secrets find this deployment's credentials
+    #[command(after_help = "\
+Examples; POLICY or POLICY_TOML says the brand, as for the worker:
+  claviger policy scanners
+  POLICY=llm claviger policy scanners --gitleaks >> .gitleaks.toml")]
+    Scanners {
+        /// As a rule for `.gitleaks.toml`
+        #[arg(long)]
+        gitleaks: bool,
+    },
 }
 
 #[derive(Subcommand)]

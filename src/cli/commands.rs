@@ -1,6 +1,6 @@
 //! What the commands do.
 
-use super::{Answer, Failure, misused, refused, tell, without_secrets};
+use super::{Answer, Failure, misused, refused, scanners, tell, without_secrets};
 use crate::{
     credential::{DeployKey, Kind as _},
     error::Reason,
@@ -92,6 +92,13 @@ pub fn check(file: &Path) -> Answer {
     let widget = if widget.is_some() { "yes" } else { "no" };
     let numbers = format!("scopes {scopes}, tiers {tiers}, routes {routes}, widget {widget}");
     Ok(Zeroizing::new(format!("{name} is sound: brand {brand}, {numbers}")))
+}
+
+/// What scanners look for.
+pub fn scanners(gitleaks: bool) -> Answer {
+    let policy = policy()?;
+    let brands = [policy.brand.as_str()];
+    Ok(Zeroizing::new(if gitleaks { scanners::rule(&brands) } else { scanners::pattern(&brands) }))
 }
 
 /// The policy that the worker would serve with these variables.

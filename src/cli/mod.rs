@@ -14,6 +14,7 @@ mod form;
 mod paste;
 mod quantity;
 mod rotation;
+pub mod scanners;
 mod table;
 mod usage;
 mod worker;
@@ -92,6 +93,7 @@ fn run(command: Command) -> Answer {
         C::RootSecrets(R::List) => commands::list(&commands::root_secrets()?),
         C::RootSecrets(R::Demote { id }) => commands::demote(&commands::root_secrets()?, &id),
         C::Policy(P::Check { file }) => commands::check(&file),
+        C::Policy(P::Scanners { gitleaks }) => commands::scanners(gitleaks),
         C::Credentials(credentials) => credential::run(credentials),
         C::Doctor { json } => doctor::run(json),
         C::Completions { shell } => complete(shell),

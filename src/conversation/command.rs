@@ -5,6 +5,7 @@ use crate::{
     error::Reason,
     id::{ConversationId, CredentialId, Environment},
     limit::{Limit, Quota},
+    registry::leak::Found,
     replay::RetryKey,
     time::Timestamp,
     wire,
@@ -28,11 +29,13 @@ pub enum Command {
     Refused(By, Reason),
     /// The secret of this generation was used in a read that was admitted.
     NoteUse(u64),
+    /// The secret of this generation was found where anybody can read it.
+    Leaked(u64, Found),
 }
 
 wire!(enum Command {
     0 Open(a), 1 Read(a, b, c), 2 Append(a), 3 Rotate(a, b), 4 Close(a), 5 Visited(a, b), 6 Refused(a, b),
-    7 NoteUse(a) });
+    7 NoteUse(a), 8 Leaked(a, b) });
 
 /// The beginning of a conversation.
 pub struct Open {

@@ -7,11 +7,16 @@ mod refused;
 pub use command::{Append, Command, Message, Open, Party, Reply};
 
 use crate::{
+    audit::{self, Act},
     error::Reason,
     limit::{Counter, Pace, Verdict, admit},
     machine::{Lesson, Machine, Range, Step, Turn, next},
-    registry::tally::Tallies,
+    registry::{
+        leak::Found,
+        tally::{self, Place, Tallies},
+    },
     replay,
+    time::Timestamp,
 };
 
 use record::{RECORD, Record};
@@ -83,6 +88,7 @@ fn decide(command: Command, record: Option<Record>, turn: &mut Turn) -> Result<R
             record.note_use(Party::Visitor(generation), turn);
             Ok(Reply::Noted)
         }
+        (Command::Leaked(generation, found), Some(record)) => leaked(record, generation, &found, turn),
         (Command::Visited(..) | Command::Refused(..), _) | (_, None) => Err(Reason::NotFound),
     }
 }
@@ -173,10 +179,7 @@ fn append(mut record: Record, append: Append, turn: &mut Turn) -> Result<Reply, 
 
 /// A retry of the last rotation gets the same answer; anything else makes the next generation.
 fn rotate(mut record: Record, presented: u64, seconds: u64, turn: &mut Turn) -> Result<Reply, Reason> {
-    let retry = presented.checked_add(1) == Some(record.generation)
-        && !record.used
-        && record.rotated_at.is_some_and(|at| turn.at() < at.plus_seconds(ROTATION_RETRY_SECONDS));
-    if retry && record.ended.is_none() {
+    if may_repeat(&record, presented, turn.at()) && record.ended.is_none() {
         return Ok(Reply::Rotated(record.generation, record.expires_at));
     }
     record.admits(Party::Visitor(presented), turn.at())?;
@@ -188,6 +191,29 @@ fn rotate(mut record: Record, presented: u64, seconds: u64, turn: &mut Turn) -> 
     turn.wake_at(record.expires_at)?;
     turn.put(RECORD, &record);
     Ok(Reply::Rotated(record.generation, record.expires_at))
+}
+
+/// Whether the secret before the one that lives may still fetch that.
+fn may_repeat(record: &Record, presented: u64, at: Timestamp) -> bool {
+    presented.checked_add(1) == Some(record.generation)
+        && !record.used
+        && record.rotated_at.is_some_and(|rotated_at| at < rotated_at.plus_seconds(ROTATION_RETRY_SECONDS))
+}
+
+/// A secret was found. It opens what one visitor wrote, and whoever has it could turn it over: it ends at once, with its
+/// conversation, unless it lives no more.
+fn leaked(mut record: Record, generation: u64, found: &Found, turn: &mut Turn) -> Result<Reply, Reason> {
+    let opens = generation == record.generation || may_repeat(&record, generation, turn.at());
+    if opens && !record.is_over(turn.at()) {
+        record.ended = Some((turn.at(), "closed".to_owned()));
+        record.note(turn)?;
+        turn.put(RECORD, &record);
+        let id = &record.open.id;
+        let chain = id.workspace().map(|workspace| audit::workspace(workspace.as_str())).unwrap_or_default();
+        let entry = found.entry(Act::HistorySecretRevoke, id.as_str(), turn.at());
+        tally::tell(Place { source: id.as_str().to_owned(), chain }, entry, turn)?;
+    }
+    Ok(Reply::Noted)
 }
 
 fn close(mut record: Record, presented: u64, turn: &mut Turn) -> Result<Reply, Reason> {

@@ -1,5 +1,6 @@
 // The thin entry: carries requests, hops, bodies and rows between the platform and the core, and decides nothing.
 import { work } from "./crypto.js";
+import { fetching } from "./fetching.js";
 import * as core from "./index.js";
 import { epoch, FAILED, guarded, hop } from "./object.js";
 import { passing } from "./passing.js";
@@ -11,6 +12,7 @@ const [TOO_LONG, BROKEN] = [{}, {}]; // in the stead of a body
 const BODY = ""; // an ask without a binding is for the request's body
 const UPSTREAM = "UPSTREAM"; // and one of this name for the API behind
 const CRYPTO = "CRYPTO"; // or for the platform's cryptography
+const FETCH = "FETCH"; // or for a document of somebody else's
 
 // What the core could not answer itself: it failed, or another request's panic took this one's memory away.
 const FAILURES = {
@@ -74,6 +76,7 @@ async function walk(step, road) {
 
 function hops(env, id, asks) {
   const one = (at) => {
+    if (asks[at] === FETCH) return fetching(env, asks[at + 1]);
     const command = guarded(() => core.command(id, at / 2));
     return asks[at] === CRYPTO ? work(asks[at + 1], command) : hop(env, asks[at], asks[at + 1], command);
   };

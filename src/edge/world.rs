@@ -3,6 +3,7 @@
 use crate::{
     crypto::Job,
     error::Reason,
+    fetch::{Fetched, Wanted},
     host,
     isolate::Isolate,
     machine::{Machine, World},
@@ -206,6 +207,13 @@ impl World for Edge {
         }
     }
 
+    async fn fetch(&self, wanted: Wanted<'_>) -> Result<Fetched, Reason> {
+        match self.exchange(FETCH, &wanted.to_line(), Vec::new()).await {
+            Came::Reply(answer) => Fetched::parse(&answer).ok_or(Reason::Unavailable),
+            Came::Body(_) => Err(Reason::Unavailable),
+        }
+    }
+
     async fn crypto(&self, job: Job<'_>) -> Result<Vec<u8>, Reason> {
         match self.exchange(CRYPTO, job.name(), job.to_bytes()).await {
             Came::Reply(answer) if !answer.is_empty() => Ok(answer),
@@ -223,6 +231,9 @@ const UPSTREAM: &str = "UPSTREAM";
 
 /// And one under this name is for the platform's cryptography: the line after it says which job.
 const CRYPTO: &str = "CRYPTO";
+
+/// And one under this name for a document of somebody else's: the line after it says which, and its limits.
+const FETCH: &str = "FETCH";
 
 #[cfg(feature = "faults")]
 impl Edge {

@@ -24,6 +24,8 @@ pub struct Config {
     pub deployment: String,
     /// `UPSTREAM`: the origin of the API behind.
     pub upstream: Option<String>,
+    /// `GITHUB_KEYS_URL`: where GitHub's keys are, if not in GitHub's own place.
+    pub github_keys_url: Option<String>,
     /// `CLIENT_ADDRESS_HEADER`, in lower case.
     pub client_address_header: Option<String>,
 }
@@ -63,7 +65,14 @@ impl Config {
                     .to_owned(),
             ));
         }
-        Ok(Self { ring, policy, origin, stage, deployment, upstream, client_address_header })
+        let github_keys_url = variable("GITHUB_KEYS_URL");
+        if !github_keys_url.as_deref().is_none_or(is_document) {
+            return Err(Reason::NotConfigured(
+                "GITHUB_KEYS_URL is the https: URL of a document, without a fragment; http: only on loopback."
+                    .to_owned(),
+            ));
+        }
+        Ok(Self { ring, policy, origin, stage, deployment, upstream, github_keys_url, client_address_header })
     }
 
     /// The policy that `POLICY_TOML` holds or `POLICY` names.
@@ -89,4 +98,13 @@ impl Config {
     pub fn widget(&self) -> Result<&WidgetPolicy, Reason> {
         self.policy.widget.as_ref().ok_or(Reason::NotFound)
     }
+}
+
+/// Whether a document can be fetched from this URL: from a host that proves its name, or from this machine.
+fn is_document(url: &str) -> bool {
+    let start = url.find("://").map_or(0, |at| at + 3);
+    let end = url.get(start..).and_then(|rest| rest.find('/')).map_or(url.len(), |at| start + at);
+    let (origin, path) = (url.get(..end).unwrap_or_default(), url.get(end..).unwrap_or_default());
+    let is_sound = origin::split(origin).is_some_and(|(scheme, host)| scheme == "https" || origin::is_loopback(host));
+    is_sound && path.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'#' | b'\\'))
 }

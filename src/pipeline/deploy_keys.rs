@@ -210,7 +210,7 @@ pub async fn end(
     asked: &Asked<'_>,
     world: &impl World,
 ) -> Result<Reply, Reason> {
-    let revoke = credential::Command::RevokeDeployKey(Some(asked.about(id)), why);
+    let revoke = credential::Command::RevokeDeployKey(Some(asked.about(id)), why, None);
     match world.ask::<Credential>(id.as_str(), revoke).await? {
         credential::Reply::DeployKey(revoked_at) => revoked(revoked_at),
         _ => Err(Reason::Unavailable),

@@ -44,7 +44,7 @@ pub fn signed(
     let key = WidgetKey { id: id.clone(), environment, serial };
     let secret = key.issue(&config.policy.brand, &config.ring)?;
     let hint = hint(&secret, &format!("{}_wk_{}_", config.policy.brand, environment.as_str()));
-    Ok((secret, SecretRecord { serial, hint, digest: None }))
+    Ok((secret, SecretRecord { serial, hint, digest: None, until: None }))
 }
 
 /// A secret of a server key or service token.
@@ -64,7 +64,7 @@ pub fn opaque(
     let hint = hint(&secret, &format!("{brand}{tag}_{}_", environment.as_str()));
     // What is kept of it: nobody can make the text of that.
     let digest = Some(digest(secret.reveal()));
-    Ok((secret, SecretRecord { serial: 0, hint, digest }))
+    Ok((secret, SecretRecord { serial: 0, hint, digest, until: None }))
 }
 
 /// A place for a new server key or service token, taken for `id`.

@@ -18,9 +18,11 @@ mod deploy_keys;
 mod deploy_shown;
 mod forwarding;
 mod gateway;
+pub mod github;
 mod health;
 mod identity;
 mod identity_secrets;
+mod leaks;
 mod making;
 mod mint;
 mod network;
@@ -157,6 +159,7 @@ async fn answer(request: &Request, config: &Config, world: &impl World, notes: &
         (Route::Widget(key, action, conversation), Wish::Call) => {
             widget::call(key, action, conversation, request, config, world, notes).await
         }
+        (Route::Leaks, _) => leaks::call(request, config, world, notes).await,
         (Route::Api(action, id), _) => api::call(action, id, request, config, world, notes).await,
     }
 }

@@ -200,6 +200,8 @@ pub fn refuse(reason: &Reason, request_id: &str, config: Option<&Config>, world:
 fn challenge(refusal: &Refusal, config: &Config) -> Option<String> {
     let metadata = format!("Bearer resource_metadata=\"{}/.well-known/oauth-protected-resource\"", config.origin);
     match refusal.code {
+        // No bearer token helps here: what is wanted is a signature, in the header of this name (RFC 9110 §11.6.1).
+        Code::InvalidSignature => Some("Github-Public-Key-Signature".to_owned()),
         Code::MissingCredential => Some(metadata),
         Code::InvalidCredential | Code::ExpiredCredential | Code::RevokedCredential => {
             Some(format!("{metadata}, error=\"invalid_token\""))

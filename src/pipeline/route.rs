@@ -8,6 +8,8 @@ use crate::{error::Reason, policy::Action};
 pub enum Route<'a> {
     /// `/v1/…`: a credential in the headers; the id in the path, if it has one.
     Api(Action, &'a str),
+    /// What GitHub found where anybody can read it.
+    Leaks,
     /// A document for anybody.
     Public(Document<'a>),
     /// `/w/{widget_key}/…`: the key, what is to be done, and the conversation, if the path has one.
@@ -18,6 +20,7 @@ impl Route<'_> {
     /// What logs call it: never the path itself, which may hold a credential.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Leaks => "POST /v1/leaks/github",
             Self::Public(document) => document.name(),
             Self::Api(action, _) | Self::Widget(_, action, _) => name(action),
         }
@@ -81,6 +84,7 @@ fn routes(path: &str) -> Option<Vec<(&'static str, Route<'_>)>> {
         ["v1", "credentials", id, "rotate"] => vec![("POST", api(A::RotateCredential, id))],
         ["v1", "credentials", id, "revoke"] => vec![("POST", api(A::RevokeCredential, id))],
         ["v1", "assertion-keys", "rotate"] => vec![("POST", api(A::RotateAssertionKey, ""))],
+        ["v1", "leaks", "github"] => vec![("POST", Route::Leaks)],
         ["v1", "audit"] => vec![("GET", api(A::ReadAudit, ""))],
         ["v1", "audit", "export"] => vec![("GET", api(A::ExportAudit, ""))],
         ["v1", "audit", "verify"] => vec![("GET", api(A::VerifyAudit, ""))],
@@ -103,7 +107,7 @@ fn allow(routes: &[(&'static str, Route)]) -> String {
     if methods.contains(&"GET") {
         methods.push("HEAD");
     }
-    if routes.iter().any(|(_, route)| !matches!(route, Route::Api(..))) {
+    if routes.iter().any(|(_, route)| matches!(route, Route::Public(_) | Route::Widget(..))) {
         methods.push("OPTIONS");
     }
     methods.join(", ")

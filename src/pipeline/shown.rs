@@ -101,7 +101,7 @@ pub fn shown<'a>(record: &'a CredentialRecord, secret: Option<&'a Secret>, at: T
         status: record.status(at).as_str(),
         created_at: record.created_at.rfc3339(),
         created_by: &record.created_by,
-        expires_at: record.expires_at.map(Timestamp::rfc3339),
+        expires_at: record.ends_at().map(Timestamp::rfc3339),
         last_used_at: record.last_used_at.map(Timestamp::rfc3339),
         replaces: overlap.map(|overlap| overlap.secret.hint.as_str()),
         old_expires_at: overlap.map(|overlap| overlap.until.rfc3339()),

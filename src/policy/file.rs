@@ -41,7 +41,7 @@ pub fn parse(text: &str) -> Result<Policy, PolicyError> {
 }
 
 fn policy(file: Table) -> Result<Policy, Fault> {
-    let file = file.only(&["brand", "operators", "scopes", "tiers", "widget", "routes", "schemes"])?;
+    let file = file.only(&["brand", "operators", "scopes", "tiers", "widget", "routes", "schemes", "leaks"])?;
     let brand = file.required_text("brand")?;
     if !(2..=8).contains(&brand.text.len()) || !brand.text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
     {
@@ -60,6 +60,8 @@ fn policy(file: Table) -> Result<Policy, Fault> {
     let widget = file.table("widget")?.map(widget).transpose()?;
     let routes = routes::read(file.tables("routes")?, &scopes)?;
     let router = Router::new(&routes);
+    let leaks = file.table("leaks")?.map(|leaks| leaks.only(&["overlap_minutes"])).transpose()?;
+    let grace_minutes = leaks.map(|leaks| leaks.number("overlap_minutes", 1..=1_440)).transpose()?.flatten();
     let deploy_schemes = file.table("schemes")?.map(schemes).transpose()?.flatten();
     Ok(Policy {
         brand: brand.text,
@@ -69,6 +71,7 @@ fn policy(file: Table) -> Result<Policy, Fault> {
         widget,
         routes,
         router,
+        leak_grace_seconds: grace_minutes.map(|minutes| u64::from(minutes) * 60),
         deploy_schemes: deploy_schemes.unwrap_or_else(|| vec!["Convex".to_owned(), "Deploy".to_owned()]),
     })
 }

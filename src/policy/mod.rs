@@ -38,6 +38,8 @@ pub struct Policy {
     router: router::Router,
     /// `Authorization` schemes that carry deploy keys.
     pub deploy_schemes: Vec<String>,
+    /// Seconds that the owner of a leaked credential gets to act; none: it ends at once.
+    pub leak_grace_seconds: Option<u64>,
 }
 
 /// One scope.

@@ -88,6 +88,13 @@ codes! {
         when "It was revoked, a rotation replaced it and the overlap is over, or its conversation was closed."
         fix "Get a new one. If nobody of yours ended it, ask the operator: the audit says who did."
     }
+    InvalidSignature 401 "invalid_signature" {
+        means "The report is not signed by GitHub."
+        when "A header of the signature is missing or doubled, names a key that GitHub does not list, or does not fit the \
+              body to the byte."
+        fix "Nobody but GitHub reports here. Whoever found a credential ends it with `POST /v1/self/revoke`. Where it \
+             is GitHub that is refused, look whether a proxy changes bodies or drops headers."
+    }
     ReviewRequired 403 "review_required" {
         means "The write is one that a person must approve, and was only asked about."
         when "`/v1/verify` or `/v1/forward-auth` is asked about a route under `review`. No answer there could stand for \

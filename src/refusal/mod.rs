@@ -173,6 +173,11 @@ impl From<&Reason> for Refusal {
                 &format!("This version cannot serve this route: {what}."),
                 "Nothing was forwarded. Whoever runs this deployment changes the route, or takes a version that serves it.",
             ),
+            Reason::SignatureInvalid => say(
+                C::InvalidSignature,
+                "The signature is not one of GitHub's.",
+                "Only GitHub reports here. Revoke a credential that you found with POST /v1/self/revoke.",
+            ),
             Reason::StageMismatch => say(
                 C::WrongStage,
                 "The deploy key is for another stage or deployment.",

@@ -4,6 +4,7 @@ use super::{
     bulk,
     deployment::WorkspaceRecord,
     identity,
+    leak::Leak,
     note::ConversationNote,
     record::{CredentialRecord, SecretRecord, Sighting},
     settings::Settings,
@@ -71,6 +72,8 @@ pub enum Command {
     FindMade(RetryKey),
     /// Change the workspace itself.
     ChangeWorkspace(Settings, By),
+    /// A secret was found where anybody can read it.
+    Leaked(Leak),
 }
 
 wire!(enum Command {
@@ -80,6 +83,7 @@ wire!(enum Command {
     10 ListConversations { environment, after, limit }, 11 ReadAudit(a), 12 Report(a),
     13 Identity(a), 14 ConversationsWrote(a), 15 RevokeMany(a, b), 16 CredentialSighted(a, b),
     17 FinishRotation(a, b), 18 FindMade(a), 19 ChangeWorkspace(a, b),
+    20 Leaked(a),
 });
 
 impl Command {
@@ -207,8 +211,10 @@ pub enum Reply {
     Audit(Box<Page>),
     /// To what was about identity secrets.
     Identity(identity::Reply),
+    /// Whether what was found is a secret of that credential: it has ended then, or will when its grace is over.
+    Leaked(bool),
 }
 
 wire!(enum Reply {
     0 Done, 1 Workspace(a), 2 Credential(a), 3 Credentials(a, b), 4 Conversations(a, b), 5 Known(a),
-    6 Audit(a), 7 Identity(a), 8 Remaining(a, b) });
+    6 Audit(a), 7 Identity(a), 8 Remaining(a, b), 9 Leaked(a) });

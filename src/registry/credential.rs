@@ -4,6 +4,7 @@
 use super::{
     deploy_key::{self, DeployKeyState},
     key::{self, KeyRecord, Present, Presented},
+    leak::Found,
     meter::KeyMeter,
     metering::{CEILING, Metered, Meters, network_row},
     place,
@@ -60,8 +61,8 @@ pub enum Command {
     Store(ShardRecord),
     /// A deploy key asks to be admitted.
     UseDeployKey(Option<Use>),
-    /// A deploy key ends, for this reason.
-    RevokeDeployKey(Option<Use>, Option<String>),
+    /// A deploy key ends, for this reason; and where it was found, if it was.
+    RevokeDeployKey(Option<Use>, Option<String>, Option<Found>),
     /// A widget call asks to be admitted.
     Visit(Visit),
     /// A genuine deploy key was refused before its object was asked.
@@ -78,11 +79,13 @@ pub enum Command {
     StoreDeployKey(DeployKeyState),
     /// The call of this id used so many tokens; none: nobody knows, and all that were held for it count.
     Settle(String, Option<u32>),
+    /// Whose secret is this, of a server key or service token? By its digest; nobody uses it.
+    Identify([u8; 32]),
 }
 
 wire!(enum Command {
-    0 Store(a), 1 UseDeployKey(a), 2 RevokeDeployKey(a, b), 3 Visit(a), 4 RefuseDeployKey(a, b), 5 Present(a), 6 StoreKey(a), 7 Reserve(a),
-    8 ReadUsage(a), 9 StoreDeployKey(a), 10 Settle(a, b) });
+    0 Store(a), 1 UseDeployKey(a), 2 RevokeDeployKey(a, b, c), 3 Visit(a), 4 RefuseDeployKey(a, b), 5 Present(a), 6 StoreKey(a), 7 Reserve(a),
+    8 ReadUsage(a), 9 StoreDeployKey(a), 10 Settle(a, b), 11 Identify(a) });
 
 /// What a widget call asks for.
 pub struct Visit {
@@ -136,9 +139,11 @@ pub enum Reply {
     Usage(Box<Usage>, Vec<Minute>),
     /// To a deploy key: when it ends, or why it is refused.
     Judged(Result<Timestamp, Reason>),
+    /// Whose secret it is or was.
+    Identified(Option<CredentialId>),
 }
 
-wire!(enum Reply { 0 Done, 1 DeployKey(a), 2 Visited { listed, outcome }, 3 Presented(a), 4 Usage(a, b), 5 Judged(a) });
+wire!(enum Reply { 0 Done, 1 DeployKey(a), 2 Visited { listed, outcome }, 3 Presented(a), 4 Usage(a, b), 5 Judged(a), 6 Identified(a) });
 
 impl Machine for Credential {
     const BINDING: &'static str = "CREDENTIAL";
@@ -149,9 +154,10 @@ impl Machine for Credential {
         let reply = match command {
             Command::Store(record) => store(record, turn)?,
             Command::UseDeployKey(used) => return self.use_deploy_key(used, turn),
-            Command::RevokeDeployKey(used, why) => deploy_key::revoke(used, why, turn)?,
+            Command::RevokeDeployKey(used, why, found) => deploy_key::revoke(used, why, found.as_ref(), turn)?,
             Command::StoreDeployKey(state) => deploy_key::store(&state, turn)?,
             Command::Present(present) => return self.present(*present, turn),
+            Command::Identify(digest) => Reply::Identified(key::identify(&digest, turn)?),
             Command::StoreKey(record) => key::store(*record, turn)?,
             Command::Reserve(id) => place::reserve(&id, turn)?,
             Command::ReadUsage(span) => {

@@ -1,6 +1,6 @@
 //! What the list of deploy keys is asked, and what it answers.
 
-use super::{deploy_key::DeployText, deploy_record::DeployKeyRecord, record::Sighting};
+use super::{deploy_key::DeployText, deploy_record::DeployKeyRecord, leak::Found, record::Sighting};
 use crate::{
     audit::{By, Report},
     id::CredentialId,
@@ -29,11 +29,13 @@ pub enum Command {
     Seen(Seen),
     /// A key's object ended it.
     Ended(Box<Ended>),
+    /// A text was found where anybody can read it; which deployment's chain records what is done.
+    Leaked(Seen, Box<Found>, String),
 }
 
 wire!(enum Command {
     0 Create(a, b, c), 1 FindMade(a), 2 Read(a, b), 3 List(a, b), 4 Change(a, b, c), 5 Rotate(a, b, c, d),
-    6 FinishRotation(a, b), 7 Seen(a), 8 Ended(a),
+    6 FinishRotation(a, b), 7 Seen(a), 8 Ended(a), 9 Leaked(a, b, c),
 });
 
 /// On whose word something is done, and which deployment's chain records it.
@@ -108,6 +110,8 @@ pub enum Reply {
     Known(Box<DeployKeyRecord>),
     /// Some, and where to go on.
     Many(Vec<DeployKeyRecord>, Option<CredentialId>),
+    /// What was found was seen to; whether the key is to be ended for good, in its own object.
+    Leaked(bool),
 }
 
-wire!(enum Reply { 0 Done, 1 One(a), 2 Known(a), 3 Many(a, b) });
+wire!(enum Reply { 0 Done, 1 One(a), 2 Known(a), 3 Many(a, b), 4 Leaked(a) });

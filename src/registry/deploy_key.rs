@@ -9,6 +9,7 @@ use super::{
     deploy_keys::{self, Ended, Seen},
     deployment::{self, Deployment},
     key::SIGHT_SECONDS,
+    leak::Found,
     meter::Tick,
     record::Sighting,
     witness::Use,
@@ -50,13 +51,16 @@ pub struct DeployKeyState {
     pub previous: Option<(u64, Timestamp)>,
     /// An end before the one that is signed.
     pub ends_at: Option<Timestamp>,
+    /// The serial that lives leaked: until when it does.
+    pub current_until: Option<Timestamp>,
 }
 
-wire!(DeployKeyState { version, current, previous, ends_at });
+wire!(DeployKeyState { version, current, previous, ends_at, current_until });
 
 impl DeployKeyState {
     fn lives(&self, serial: u64, at: Timestamp) -> bool {
-        serial == self.current || self.previous.is_some_and(|(previous, until)| serial == previous && at < until)
+        let is_current = serial == self.current && self.current_until.is_none_or(|until| at < until);
+        is_current || self.previous.is_some_and(|(previous, until)| serial == previous && at < until)
     }
 }
 
@@ -129,7 +133,10 @@ fn believe(text: &DeployText, turn: &mut Turn) -> Result<Timestamp, Reason> {
         return Err(Reason::CredentialExpired);
     }
     if known.is_none() {
-        turn.put(STATE, &DeployKeyState { version: 0, current: text.serial, previous: None, ends_at: None });
+        turn.put(
+            STATE,
+            &DeployKeyState { version: 0, current: text.serial, previous: None, ends_at: None, current_until: None },
+        );
     }
     Ok(expires_at)
 }
@@ -144,7 +151,12 @@ pub(super) fn store(state: &DeployKeyState, turn: &mut Turn) -> Result<Reply, Re
 }
 
 /// Ends a deploy key for good: here first, where it is admitted; recorded once, and told to the list before the answer goes.
-pub(super) fn revoke(used: Option<Use>, why: Option<String>, turn: &mut Turn) -> Result<Reply, Reason> {
+pub(super) fn revoke(
+    used: Option<Use>,
+    why: Option<String>,
+    found: Option<&Found>,
+    turn: &mut Turn,
+) -> Result<Reply, Reason> {
     let known: Option<Timestamp> = turn.get(REVOKED)?;
     let at = known.unwrap_or(turn.at());
     if known.is_none() {
@@ -154,7 +166,8 @@ pub(super) fn revoke(used: Option<Use>, why: Option<String>, turn: &mut Turn) ->
         let report = match known {
             Some(_) => None,
             None => {
-                let entry = Entry::done(Act::DeployKeyRevoke, used.by.clone(), used.id.as_str(), at);
+                let done = Entry::done(Act::DeployKeyRevoke, used.by.clone(), used.id.as_str(), at);
+                let entry = Entry { reason: found.map(Found::why), ..done };
                 let chain = audit::deployment(&used.deployment);
                 Some(Report::new(chain, used.id.as_str().to_owned(), entry, turn)?)
             }

@@ -7,6 +7,7 @@ use super::{
     credential::{self, Credential},
     deploy_key::DeployText,
     deploy_record::DeployKeyRecord,
+    leak::Found,
     listing,
     record::Status,
 };
@@ -45,6 +46,7 @@ pub fn handle(command: Command, turn: &mut Turn) -> Result<Reply, Reason> {
         Command::FinishRotation(id, mandate) => finish_rotation(&id, mandate, turn),
         Command::Seen(seen) => see(seen, turn).map(|_| Reply::Done),
         Command::Ended(ended) => end(*ended, turn),
+        Command::Leaked(seen, found, deployment) => leaked(seen, &found, &deployment, turn),
     }
 }
 
@@ -105,8 +107,9 @@ fn rotate(
     if text.serial <= old.serial {
         return Err(Reason::Conflict("Another rotation came first.".to_owned()));
     }
-    // At most two live: whatever overlapped before ends now.
-    record.previous = Some((old, turn.at().plus_seconds(overlap_seconds)));
+    // At most two live: whatever overlapped before ends now. What leaked gets no longer than it had.
+    let until = turn.at().plus_seconds(overlap_seconds);
+    record.previous = Some((old, record.current_until.take().map_or(until, |end| end.min(until))));
     record.current = Some(text);
     note(Act::CredentialRotate, mandate, id, None, turn)?;
     publish(record, turn)
@@ -142,6 +145,41 @@ fn see(seen: Seen, turn: &mut Turn) -> Result<Option<DeployKeyRecord>, Reason> {
         turn.put(key, &record);
     }
     Ok(is_new.then_some(record))
+}
+
+/// A text was found. One that lives no more stays as it is; the one before the last ends, and its successor lives on.
+fn leaked(seen: Seen, found: &Found, deployment: &str, turn: &mut Turn) -> Result<Reply, Reason> {
+    let (id, text, at) = (seen.id.clone(), seen.text.clone(), turn.at());
+    // Nothing puts off the end that is signed.
+    if text.expires_at <= at {
+        return Ok(Reply::Leaked(false));
+    }
+    see(seen, turn)?;
+    let mut record = find(&id, turn)?;
+    let end = found.end(at);
+    let is_current = record.current.as_ref().is_some_and(|current| current.serial == text.serial);
+    let act = match &mut record.previous {
+        _ if record.revoked_at.is_some() => None,
+        _ if is_current && record.current_until.is_some_and(|until| until <= end) => None,
+        _ if is_current && found.grace_seconds.is_none() => return Ok(Reply::Leaked(true)),
+        _ if is_current => {
+            record.current_until = Some(end);
+            Some(Act::CredentialChange)
+        }
+        Some((previous, until)) if previous.serial == text.serial && *until > end => {
+            *until = end;
+            Some(Act::CredentialRotateFinish)
+        }
+        _ => None,
+    };
+    let told = match act {
+        Some(act) => {
+            audit::record(&audit::deployment(deployment), found.entry(act, id.as_str(), at), turn)?;
+            publish(record, turn)
+        }
+        None => tell_again(record, turn),
+    };
+    told.map(|_| Reply::Leaked(false))
 }
 
 /// The first end counts. One of a key that nobody knew is kept too: as long as this stands, no use brings the key back.

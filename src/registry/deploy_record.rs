@@ -33,6 +33,8 @@ pub struct DeployKeyRecord {
     pub sighting: Option<Sighting>,
     /// Grows with every change; the key's object ignores what is older than what it has.
     pub version: u64,
+    /// The text that is handed out leaked: the moment from which it opens nothing.
+    pub current_until: Option<Timestamp>,
 }
 
 wire!(DeployKeyRecord {
@@ -47,7 +49,8 @@ wire!(DeployKeyRecord {
     revoked_reason,
     last_used_at,
     sighting,
-    version
+    version,
+    current_until
 });
 
 impl DeployKeyRecord {
@@ -71,6 +74,7 @@ impl DeployKeyRecord {
             last_used_at: None,
             sighting: None,
             version: 0,
+            current_until: None,
         }
     }
 
@@ -82,7 +86,8 @@ impl DeployKeyRecord {
 
     /// When it ends.
     pub fn expires_at(&self) -> Option<Timestamp> {
-        self.ends_at.or(self.current.as_ref().map(|text| text.expires_at))
+        let own = self.ends_at.or(self.current.as_ref().map(|text| text.expires_at));
+        [own, self.current_until].into_iter().flatten().min()
     }
 
     /// Where it stands at `at`.
@@ -97,6 +102,7 @@ impl DeployKeyRecord {
             current: self.current.as_ref()?.serial,
             previous: self.previous.as_ref().map(|(text, until)| (text.serial, *until)),
             ends_at: self.ends_at,
+            current_until: self.current_until,
         })
     }
 }

@@ -168,6 +168,12 @@ pub(super) fn store(record: KeyRecord, turn: &mut Turn) -> Result<Reply, Reason>
     Ok(Reply::Done)
 }
 
+/// The credential whose secret this is or was. Nothing is counted: a secret that somebody found was not used.
+pub(super) fn identify(digest: &[u8; 32], turn: &Turn) -> Result<Option<CredentialId>, Reason> {
+    let record: Option<KeyRecord> = turn.get(KEY)?;
+    Ok(record.filter(|record| record.secret(digest).is_some()).map(|record| record.id))
+}
+
 impl Credential {
     /// The whole of an admission: who, may they, how much, and the usage of it.
     pub(super) fn present(&self, mut present: Present, turn: &mut Turn) -> Result<Step<Self>, Reason> {

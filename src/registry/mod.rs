@@ -11,6 +11,7 @@ pub mod deploy_record;
 pub mod deployment;
 pub mod identity;
 pub mod key;
+pub mod leak;
 pub mod leasing;
 mod listing;
 pub mod meter;

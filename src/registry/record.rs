@@ -113,9 +113,11 @@ pub struct SecretRecord {
     pub hint: String,
     /// SHA-256 of the whole text, of an opaque credential.
     pub digest: Option<[u8; 32]>,
+    /// It leaked: the moment from which it opens nothing, whatever becomes of the credential.
+    pub until: Option<Timestamp>,
 }
 
-wire!(SecretRecord { serial, hint, digest });
+wire!(SecretRecord { serial, hint, digest, until });
 
 /// A secret that was rotated out.
 #[derive(Clone, Debug)]
@@ -171,7 +173,12 @@ impl Status {
 impl CredentialRecord {
     /// Where it stands at `at`.
     pub fn status(&self, at: Timestamp) -> Status {
-        Status::of(self.revoked_at, self.expires_at, at)
+        Status::of(self.revoked_at, self.ends_at(), at)
+    }
+
+    /// When it ends as it is now: by itself, or because its secret leaked and nobody replaces that.
+    pub fn ends_at(&self) -> Option<Timestamp> {
+        [self.expires_at, self.current.until].into_iter().flatten().min()
     }
 
     /// Which kind.
@@ -187,13 +194,16 @@ impl CredentialRecord {
             && unused == Some(self.current.hint.as_str())
             && self.overlap(at).is_some_and(|(_, until)| until > at);
         let replaced = std::mem::replace(&mut self.current, secret);
+        // What leaked gets no longer than it had.
+        let leaked = replaced.until.map_or(until, |end| end.min(until));
+        let is_over = overlap_seconds == 0 || leaked <= at;
         let before = match &mut self.previous {
             Some(overlap) if is_lost => {
                 overlap.until = until;
                 Some(replaced)
             }
             previous => previous
-                .replace(Overlap { secret: replaced, until, over: Some(overlap_seconds == 0) })
+                .replace(Overlap { secret: replaced, until: leaked, over: Some(is_over) })
                 .map(|overlap| overlap.secret),
         };
         if let (Some(key), Some(before)) = (&mut self.key, before) {
@@ -220,7 +230,7 @@ impl CredentialRecord {
         let key = self.key.as_ref()?;
         let secret =
             |secret: &SecretRecord, until| Some(KeySecret { digest: secret.digest?, hint: secret.hint.clone(), until });
-        let current = secret(&self.current, None);
+        let current = secret(&self.current, self.current.until);
         let previous = self.overlap(at).and_then(|(before, until)| secret(before, Some(until)));
         let ended = key.ended.iter().filter_map(|ended| secret(ended, Some(Timestamp::default())));
         Some(KeyRecord {

@@ -7,7 +7,7 @@ use super::{
     bulk,
     credential::{self, Credential, SHARDS, shard_name},
     deployment::{self, Deployment, WorkspaceRecord},
-    identity, listing,
+    identity, leak, listing,
     record::{CredentialRecord, Status},
     settings,
 };
@@ -130,7 +130,8 @@ fn answer(command: Command, info: &WorkspaceRecord, turn: &mut Turn) -> Result<R
         }
         Command::RotateCredential(id, secret, overlap_seconds, by, unused) => {
             let mut record = find_living(&id, turn)?;
-            if record.status(turn.at()) == Status::Expired {
+            // One that is at its end because its secret leaked gets another.
+            if record.expires_at.is_some_and(|expires_at| expires_at <= turn.at()) {
                 return Err(Reason::Conflict(
                     "This credential has expired: give it another expires_at first.".to_owned(),
                 ));
@@ -172,6 +173,7 @@ fn answer(command: Command, info: &WorkspaceRecord, turn: &mut Turn) -> Result<R
             }
             Ok(Reply::Done)
         }
+        Command::Leaked(leak) => leak::handle(leak, info, turn),
         Command::FinishRotation(id, by) => finish_rotation(&id, by, info, turn),
         Command::FindMade(retry) => match replay::find(&retry, turn)? {
             Some(made) => turn.get(&made)?.map(Reply::Known).ok_or(Reason::Unreadable(made)),
@@ -227,14 +229,14 @@ pub(super) fn end(
     store(CredentialRecord { revoked_at: Some(turn.at()), revoked_reason: reason, ..record }, turn)
 }
 
-fn store(mut record: CredentialRecord, turn: &mut Turn) -> Result<CredentialRecord, Reason> {
+pub(super) fn store(mut record: CredentialRecord, turn: &mut Turn) -> Result<CredentialRecord, Reason> {
     record.version = next(record.version)?;
     turn.put(credential_key(&record.id), &record);
     tell_shards(&record, turn)?;
     Ok(record)
 }
 
-fn tell_shards(record: &CredentialRecord, turn: &mut Turn) -> Result<(), Reason> {
+pub(super) fn tell_shards(record: &CredentialRecord, turn: &mut Turn) -> Result<(), Reason> {
     if let (Some(name), Some(key)) = (record.key_object(), record.key_record(turn.at())) {
         return turn.send::<Credential>(&name, &credential::Command::StoreKey(Box::new(key)));
     }
@@ -249,7 +251,7 @@ fn credential_key(id: &CredentialId) -> String {
     format!("{CREDENTIALS}{id}")
 }
 
-fn find(id: &CredentialId, turn: &Turn) -> Result<CredentialRecord, Reason> {
+pub(super) fn find(id: &CredentialId, turn: &Turn) -> Result<CredentialRecord, Reason> {
     turn.get(&credential_key(id))?.ok_or(Reason::NotFound)
 }
 

@@ -12,6 +12,7 @@ use claviger::{
     conversation::Conversation,
     crypto::Job,
     error::Reason,
+    fetch::{Fetched, Wanted},
     host::{self, Decided, Delivery},
     isolate::Isolate,
     machine::{Changes, Machine, World},
@@ -62,6 +63,10 @@ pub struct Toy {
     pub under_way: RefCell<Vec<Watch>>,
     /// The id of the next request.
     pub request_id: RefCell<String>,
+    /// Documents of others, by URL: what comes of fetching each.
+    pub documents: RefCell<BTreeMap<String, Result<Fetched, Reason>>>,
+    /// What was fetched: each as the line that says what is wanted.
+    pub fetched: RefCell<Vec<String>>,
     /// What the isolate remembers.
     pub isolate: Isolate,
     /// What others remember, and which one is called: 0 is the one above.
@@ -115,6 +120,8 @@ impl Toy {
             holds_answers: Cell::new(false),
             under_way: RefCell::default(),
             request_id: RefCell::new("req_toy".to_owned()),
+            documents: RefCell::default(),
+            fetched: RefCell::default(),
             isolate: Isolate::default(),
             others: Default::default(),
             chosen: Cell::new(0),
@@ -462,6 +469,11 @@ impl World for Toy {
     async fn forward(&self, call: Outgoing) -> Result<Incoming, Reason> {
         self.forwarded.borrow_mut().push(call);
         self.upstream.borrow().clone()
+    }
+
+    async fn fetch(&self, wanted: Wanted<'_>) -> Result<Fetched, Reason> {
+        self.fetched.borrow_mut().push(wanted.to_line());
+        self.documents.borrow().get(wanted.url).cloned().unwrap_or(Err(Reason::Unavailable))
     }
 
     async fn crypto(&self, job: Job<'_>) -> Result<Vec<u8>, Reason> {

@@ -12,6 +12,7 @@ use claviger::{
     credential::{CredentialKind, Door},
     crypto::Job,
     error::Reason,
+    fetch::{Fetched, Wanted},
     isolate::Isolate,
     machine::{Machine, World},
     time::Timestamp,
@@ -108,6 +109,10 @@ impl World for Head {
     }
 
     async fn forward(&self, _: Outgoing) -> Result<Incoming, Reason> {
+        Err(Reason::Unavailable)
+    }
+
+    async fn fetch(&self, _: Wanted<'_>) -> Result<Fetched, Reason> {
         Err(Reason::Unavailable)
     }
 

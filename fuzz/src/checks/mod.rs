@@ -8,6 +8,7 @@ pub mod header;
 pub mod id;
 pub mod idempotency;
 pub mod jws;
+pub mod leaks;
 pub mod limit;
 pub mod opaque;
 pub mod order;
@@ -28,7 +29,7 @@ use std::borrow::Cow;
 pub type Check = fn(&[u8]);
 
 /// Every check, by the name of its target and of its folder in `fuzz/corpus/`.
-pub const ALL: [(&str, Check); 20] = [
+pub const ALL: [(&str, Check); 21] = [
     ("arguments", arguments::check),
     ("body", body::check),
     ("chain", chain::check),
@@ -37,6 +38,7 @@ pub const ALL: [(&str, Check); 20] = [
     ("id", id::check),
     ("idempotency", idempotency::check),
     ("jws", jws::check),
+    ("leaks", leaks::check),
     ("limit", limit::check),
     ("opaque", opaque::check),
     ("order", order::check),

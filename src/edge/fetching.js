@@ -1,0 +1,36 @@
+// Documents of others: fetched within a limit of bytes and of time. It follows no redirect, asks no cache, and decides nothing.
+
+// Some hosts answer nobody who does not say who asks.
+const HEADERS = { accept: "application/json", "user-agent": "claviger" };
+
+// The status in two bytes and the body behind it, or nothing where no whole answer came within the limits. Without the
+// runtime's own network for it, as on the platform, there is one network for all.
+export async function fetching({ UPSTREAM_NETWORK }, line) {
+  const [reach, bytes, millis, url] = line.split(" ");
+  const network = (reach === "configured" && UPSTREAM_NETWORK) || globalThis;
+  const end = new AbortController();
+  const over = setTimeout(() => end.abort(), Number(millis));
+  try {
+    const { promise: aborted, reject } = Promise.withResolvers();
+    end.signal.addEventListener("abort", () => reject(new DOMException("too slow", "TimeoutError")));
+    return await Promise.race([whole(network, url, Number(bytes), end.signal), aborted]);
+  } catch (error) {
+    console.error(`no document: ${error?.name}`);
+    return new Uint8Array();
+  } finally {
+    clearTimeout(over);
+    end.abort();
+  }
+}
+
+async function whole(network, url, limit, signal) {
+  const response = await network.fetch(url, { headers: HEADERS, redirect: "manual", cache: "no-store", signal });
+  const parts = [Uint8Array.of(response.status >> 8, response.status & 255)];
+  let length = 0;
+  for await (const part of response.body ?? []) {
+    length += part.length;
+    if (length > limit) throw new RangeError("too long");
+    parts.push(part);
+  }
+  return new Uint8Array(await new Blob(parts).arrayBuffer());
+}
