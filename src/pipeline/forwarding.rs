@@ -36,7 +36,7 @@ pub async fn forward(
         return Err(Reason::invalid("", "A GET or HEAD has no body here: ask in the path and in the query."));
     }
     let mut headers = forwarded(world.headers());
-    headers.extend(vouched(admitted, request));
+    headers.extend(vouched(admitted, request).into_iter().map(|(name, value)| (name.to_owned(), value)));
     let url = format!("{origin}{}", request.target());
     let body = match body {
         _ if is_read => Sent::Nothing,
@@ -47,7 +47,7 @@ pub async fn forward(
 }
 
 /// Who is asking, in our word: what comes in under these names never passes. What the principal has not is left out.
-pub fn vouched(admitted: &Admitted, request: &Request) -> Vec<(String, String)> {
+pub fn vouched(admitted: &Admitted, request: &Request) -> Vec<(&'static str, String)> {
     let principal = admitted.principal();
     let scopes: Vec<&str> = principal.scopes().iter().map(Scope::as_str).collect();
     let scopes = scopes.join(" ");
@@ -59,5 +59,5 @@ pub fn vouched(admitted: &Admitted, request: &Request) -> Vec<(String, String)> 
         ("claviger-scopes", Some(scopes.as_str()).filter(|scopes| !scopes.is_empty())),
         ("claviger-request-id", Some(request.id.as_str())),
     ];
-    facts.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect()
+    facts.into_iter().filter_map(|(name, value)| Some((name, value?.to_owned()))).collect()
 }

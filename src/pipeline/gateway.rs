@@ -2,40 +2,27 @@
 
 use super::{
     Notes,
-    believe::{Call, believe, decline},
     config::Config,
+    decision::Case,
     forwarding::{self, forward},
     reply::{Body, Passing, Reply},
 };
 use crate::{
     error::Reason,
     machine::World,
-    meter::{Admitted, meter},
-    policy::{Action, Destination, Idempotency, Route, authorize_route},
+    meter::Admitted,
+    policy::{Action, Destination, Idempotency, Route},
     request::Request,
     upstream::returned,
 };
 
 /// The whole road of a call to the API behind.
 pub async fn call(request: &Request, config: &Config, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
-    let number = config.policy.route(&request.method, request.path()).ok_or(Reason::NotFound)?;
-    let route = config.policy.routes.get(number).ok_or(Reason::NotFound)?;
-    notes.route = Some(route.name().into());
-    let door = config.door();
-    let presented = door.in_headers(world)?;
-    super::refuse_credentials_in(request.query(), &door, presented.is_some())?;
-    let verified = presented.ok_or(Reason::CredentialMissing)?;
-    notes.kind = Some(verified.kind().as_str());
-    let needs = route.needs(verified.kind(), &config.policy);
-    let call = Call { name: route.name(), needs, cost: 1, request, config };
-    if route.admits(verified.kind()).is_err() {
-        return Err(decline(verified, call, world, notes).await);
-    }
+    let case = Case::of_request(request, config, world);
+    let found = case.find(|door| door.in_headers(world), world, notes).await?;
     // The whole body first, where it is read here: else whoever holds back its end acts with a credential that has ended since.
-    let body = if reads_body(route, world) { Some(forwarding::read(world).await?) } else { None };
-    let (principal, _) = believe(verified, call, world, notes).await?;
-    let admitted = meter(authorize_route(principal, number, &config.policy)?)?;
-    notes.quotas = admitted.quotas().to_vec();
+    let body = if reads_body(found.route, world) { Some(forwarding::read(world).await?) } else { None };
+    let admitted = case.admit(found, world, notes).await?;
     let reply = act(&admitted, body, request, config, world).await?;
     Ok(reply.with_quotas(admitted.quotas(), world.now()))
 }
@@ -68,7 +55,7 @@ async fn act(
 }
 
 /// What a route asks for that this version cannot do. It is refused then: passing it on would leave out what the policy wants.
-fn unserved(route: &Route) -> Option<&'static str> {
+pub fn unserved(route: &Route) -> Option<&'static str> {
     if route.review {
         return Some("its writes wait for a person's approval");
     }

@@ -12,8 +12,10 @@ mod believe;
 mod bulk;
 mod conversations;
 mod credentials;
+mod decision;
 mod deploy_keys;
 mod deploy_shown;
+mod forward_auth;
 mod forwarding;
 mod gateway;
 mod identity;
@@ -25,12 +27,16 @@ mod order;
 mod retry;
 mod rotation;
 mod shown;
+mod trace;
 mod usage;
+mod verify;
 mod widget;
 mod widget_replies;
 mod workspaces;
 
-use crate::{credential::Door, error::Reason, id::CredentialId, limit::Quota, machine::World, request::Request};
+use crate::{
+    credential::Door, error::Reason, id::CredentialId, limit::Quota, machine::World, principal::Facts, request::Request,
+};
 use config::Config;
 use reply::{Body, Passing, Reply, refuse};
 use route::{Route, Wish, route};
@@ -52,6 +58,8 @@ struct Notes {
     is_widget: bool,
     /// What was metered on the way, for an answer that says no after all.
     quotas: Vec<Quota>,
+    /// What is known of a genuine credential that was refused, for whoever asks about it.
+    facts: Option<Facts>,
     /// The origin that may read the answer: only ever one that the key lists.
     readable_by: Option<String>,
 }
@@ -147,6 +155,7 @@ async fn answer(request: &Request, config: &Config, world: &impl World, notes: &
         (Route::Widget(key, action, conversation), Wish::Call) => {
             widget::call(key, action, conversation, request, config, world, notes).await
         }
+        (Route::ForwardAuth, _) => forward_auth::call(request, config, world, notes).await,
         (Route::Api(action, id), _) => api::call(action, id, request, config, world, notes).await,
     }
 }

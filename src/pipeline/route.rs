@@ -8,6 +8,8 @@ use crate::{error::Reason, policy::Action};
 pub enum Route<'a> {
     /// `/v1/…`: a credential in the headers; the id in the path, if it has one.
     Api(Action, &'a str),
+    /// `/v1/forward-auth`: a proxy asks about a call of the policy's routes.
+    ForwardAuth,
     /// A document for anybody.
     Public(Document<'a>),
     /// `/w/{widget_key}/…`: the key, what is to be done, and the conversation, if the path has one.
@@ -18,6 +20,7 @@ impl Route<'_> {
     /// What logs call it: never the path itself, which may hold a credential.
     pub fn name(self) -> &'static str {
         match self {
+            Self::ForwardAuth => "GET /v1/forward-auth",
             Self::Public(document) => document.name(),
             Self::Api(action, _) | Self::Widget(_, action, _) => name(action),
         }
@@ -79,6 +82,8 @@ fn routes(path: &str) -> Option<Vec<(&'static str, Route<'_>)>> {
         ["v1", "credentials", id, "usage"] => vec![("GET", api(A::ReadUsage, id))],
         ["v1", "credentials", id, "rotate"] => vec![("POST", api(A::RotateCredential, id))],
         ["v1", "credentials", id, "revoke"] => vec![("POST", api(A::RevokeCredential, id))],
+        ["v1", "verify"] => vec![("POST", api(A::Verify, ""))],
+        ["v1", "forward-auth"] => vec![("GET", Route::ForwardAuth)],
         ["v1", "audit"] => vec![("GET", api(A::ReadAudit, ""))],
         ["v1", "audit", "export"] => vec![("GET", api(A::ExportAudit, ""))],
         ["v1", "audit", "verify"] => vec![("GET", api(A::VerifyAudit, ""))],
@@ -101,7 +106,7 @@ fn allow(routes: &[(&'static str, Route)]) -> String {
     if methods.contains(&"GET") {
         methods.push("HEAD");
     }
-    if routes.iter().any(|(_, route)| !matches!(route, Route::Api(..))) {
+    if routes.iter().any(|(_, route)| matches!(route, Route::Public(_) | Route::Widget(..))) {
         methods.push("OPTIONS");
     }
     methods.join(", ")
@@ -138,6 +143,7 @@ pub fn name(action: Action) -> &'static str {
         Action::RevokeIdentitySecret => "POST /v1/workspaces/{id}/identity-secrets/{kid}/revoke",
         Action::RotateCredential => "POST /v1/credentials/{id}/rotate",
         Action::RotateHistorySecret => "POST /w/{widget_key}/conversations/{id}/secret/rotate",
+        Action::Verify => "POST /v1/verify",
         Action::VerifyAudit => "GET /v1/audit/verify",
         Action::Whoami => "GET /v1/whoami",
         Action::Write => "POST /w/{widget_key}/conversations/{id}/messages",

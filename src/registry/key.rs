@@ -1,6 +1,7 @@
 //! A server key or a service token in its own object: one turn believes it, allows the call and counts it.
 
 use super::{
+    asking::Asking,
     credential::{Credential, Reply},
     meter::Tick,
     place,
@@ -105,14 +106,21 @@ pub struct Present {
     pub cost: u32,
     /// The request, for the record.
     pub request_id: String,
+    /// Somebody only asks about it; none: it was presented here.
+    pub asking: Option<Asking>,
 }
 
-wire!(Present { digest, needs, service, address, network, browser, cost, request_id });
+wire!(Present { digest, needs, service, address, network, browser, cost, request_id, asking });
 
 impl Present {
     /// Whether it is presented only to be ended: that call is not metered.
     fn is_for_its_end(&self) -> bool {
         self.cost == 0
+    }
+
+    /// All that it needs, what the call takes first.
+    fn needs(&self) -> impl Iterator<Item = &Needs> {
+        self.needs.iter().chain(self.asking.iter().filter_map(|asking| asking.scope.as_ref()))
     }
 }
 
@@ -165,8 +173,11 @@ impl Credential {
     pub(super) fn present(&self, present: Present, turn: &mut Turn) -> Result<Step<Self>, Reason> {
         let record: KeyRecord = turn.get(KEY)?.ok_or(Reason::CredentialUnknown)?;
         let secret = record.secret(&present.digest).ok_or(Reason::CredentialUnknown)?;
+        if let Some(asking) = &present.asking {
+            asking.may_know(&record)?;
+        }
         let judged = record.judge(secret, &present, turn.at());
-        let scope = present.needs.as_ref().map(|needs| needs.scope.as_str());
+        let scope = present.needs().next().map(|needs| needs.scope.as_str());
         let tick = Tick { secret: &secret.hint, scope, network: present.network.as_deref() };
         let (outcome, learnt) = match judged {
             Ok(()) if present.is_for_its_end() => (Ok(Vec::new()), self.meter.count(&tick, turn)?),
@@ -257,11 +268,9 @@ impl KeyRecord {
         if !self.addresses.is_empty() && !address.is_some_and(is_listed) {
             return Err(Reason::AddressNotAllowed);
         }
-        match &present.needs {
-            Some(needs) if !self.holds_one_of(&needs.enough) => {
-                Err(Reason::InsufficientScope(vec![needs.scope.clone()]))
-            }
-            _ => Ok(()),
+        match present.needs().find(|needs| !self.holds_one_of(&needs.enough)) {
+            Some(lacking) => Err(Reason::InsufficientScope(vec![lacking.scope.clone()])),
+            None => Ok(()),
         }
     }
 
