@@ -3,6 +3,7 @@
 mod audit;
 pub mod body;
 pub mod config;
+pub mod original;
 pub mod public;
 pub mod reply;
 pub mod route;
