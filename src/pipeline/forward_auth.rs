@@ -34,8 +34,18 @@ pub async fn call(request: &Request, config: &Config, world: &impl World, notes:
     }
     let mut reply = Reply::empty(204);
     reply.headers = vouched(&admitted, request);
+    for name in COPIED {
+        if !reply.says(name) {
+            reply = reply.with(name, "");
+        }
+    }
     Ok(reply.with_quotas(admitted.quotas(), world.now()))
 }
+
+/// Proxies copy these by their names. Where one is missing some keep what the caller sent under it, and Caddy 2.6 sends on
+/// the name of its own variable: so each is there, empty where there is nothing to say.
+const COPIED: [&str; 5] =
+    ["claviger-assertion", "claviger-environment", "claviger-principal", "claviger-scopes", "claviger-workspace"];
 
 /// What cannot be decided without the body, which stays with the proxy, or without the API's answer; and what no proxy has
 /// behind it.

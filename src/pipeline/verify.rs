@@ -18,7 +18,7 @@ use super::{
 use crate::{
     audit::By,
     conversation::{self, Conversation, Party},
-    credential::{HistorySecret, Verified, WidgetKey},
+    credential::{Door, HistorySecret, Verified, WidgetKey},
     error::Reason,
     kind::CredentialKind,
     machine::World,
@@ -120,14 +120,14 @@ async fn decide(
         environment: asker.environment(),
         scope: question.scope.clone().filter(|_| question.call.is_some()),
     };
-    let mut present = |door: &crate::credential::Door| {
+    let mut present = |door: &Door| {
         let verified = door.bare(&question.credential, question.service.clone())?;
         let found = subject.insert(Subject::of(&verified, question.credential.reveal(), asked.config));
-        match found.is_opaque() {
-            // Whose it is, only its object knows.
-            true => Ok(Some(verified)),
-            false => asking.reaches(found.workspace.as_ref(), found.environment).map(|()| Some(verified)),
+        // Whose it is, only its object knows of some kinds.
+        if !found.is_opaque() {
+            asking.reaches(found.workspace.as_ref(), found.environment)?;
         }
+        Ok(Some(verified))
     };
     let browser = question.origin.clone().map(|origin| page(Some(origin), asked.config));
     let (request, config) = (asked.request, asked.config);
