@@ -49,7 +49,7 @@ impl<'a> Case<'a> {
     /// first: what has no route is not there, whatever came with it.
     pub async fn find(
         &self,
-        present: impl FnOnce(&Door) -> Result<Option<Verified>, Reason>,
+        present: &mut dyn FnMut(&Door) -> Result<Option<Verified>, Reason>,
         world: &impl World,
         notes: &mut Notes,
     ) -> Result<Found<'a>, Reason> {

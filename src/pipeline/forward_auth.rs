@@ -25,7 +25,7 @@ pub async fn call(request: &Request, config: &Config, world: &impl World, notes:
     let (path, query) = original.target.split_once('?').unwrap_or((&original.target, ""));
     let whence = Whence::of_request(config, world);
     let case = Case { method: &original.method, path, query, whence, request, config };
-    let found = case.find(|door| door.in_headers(world), world, notes).await?;
+    let found = case.find(&mut |door| door.in_headers(world), world, notes).await?;
     let route = found.route;
     let admitted = case.admit(found, world, notes).await?;
     refuse_reviewed(route)?;

@@ -19,7 +19,7 @@ use crate::{
 /// The whole road of a call to the API behind.
 pub async fn call(request: &Request, config: &Config, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
     let case = Case::of_request(request, config, world);
-    let found = case.find(|door| door.in_headers(world), world, notes).await?;
+    let found = case.find(&mut |door| door.in_headers(world), world, notes).await?;
     // The whole body first, where it is read here: else whoever holds back its end acts with a credential that has ended since.
     let body = if reads_body(found.route, world) { Some(forwarding::read(world).await?) } else { None };
     let admitted = case.admit(found, world, notes).await?;

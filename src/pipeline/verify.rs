@@ -139,7 +139,7 @@ async fn decide(
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let whence = Whence { address: question.address, browser, asking: Some(asking.clone()) };
     let case = Case { method, path, query, whence, request, config };
-    let found = case.find(present, world, notes).await?;
+    let found = case.find(&mut present, world, notes).await?;
     let route = found.route;
     // Admitted, and nothing acts on it.
     drop(case.admit(found, world, notes).await?);
