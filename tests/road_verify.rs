@@ -32,6 +32,10 @@ scope = "prompts:read"
 accept = ["server_key", "service_token", "deploy_key"]
 to = "upstream"
 [[routes]]
+match = "DELETE /v1/prompts/{id}"
+accept = ["deploy_key"]
+to = "upstream"
+[[routes]]
 match = "POST /v1/prompts"
 scope = "prompts:write"
 accept = ["server_key", "deploy_key"]
@@ -262,7 +266,11 @@ fn p2_a_workspace_learns_nothing_of_what_is_anothers_and_nothing_is_counted_ther
         let routed = json!({
             "credential": credential, "service": "billing", "origin": ORIGIN, "method": "GET", "path": "/v1/prompts/1",
         });
-        [alone, scope, browser, routed].map(|question| {
+        // A kind that the route does not take, from a page: its own object would be told.
+        let declined = json!({
+            "credential": credential, "service": "billing", "origin": ORIGIN, "method": "DELETE", "path": "/v1/prompts/1",
+        });
+        [alone, scope, browser, routed, declined].map(|question| {
             let told = toy.verify_as(&asker, &question);
             no(&told, code);
             assert_eq!((&told.json["principal"], &told.json["limits"]), (&Value::Null, &json!([])), "{question}");
@@ -274,10 +282,10 @@ fn p2_a_workspace_learns_nothing_of_what_is_anothers_and_nothing_is_counted_ther
     .collect();
     // Every answer of one code is the same, whatever was asked about: but for the route in question.
     for code in ["wrong_workspace", "wrong_environment"] {
-        for is_routed in [true, false] {
+        for route in [json!(null), json!("GET /v1/prompts/{id}"), json!("DELETE /v1/prompts/{id}")] {
             let same: Vec<&Value> = answers
                 .iter()
-                .filter(|told| told["code"] == code && told["trace"][0]["compared"]["route"].is_string() == is_routed)
+                .filter(|told| told["code"] == code && told["trace"][0]["compared"]["route"] == route)
                 .collect();
             assert!(same.len() > 1 && same.iter().all(|told| *told == same[0]), "{same:?}");
         }
