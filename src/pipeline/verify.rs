@@ -182,12 +182,12 @@ async fn alone(
     Ok(())
 }
 
-/// A widget key is good on the pages that it lists.
+/// A widget key is good on the pages that it lists; where no page is named, it is only whether it lives.
 async fn on_page(key: WidgetKey, question: &Question, asked: &Asked<'_>, world: &impl World) -> Result<(), Reason> {
     let network = question.address.map(network_of).unwrap_or_default();
     let request_id = asked.request.id.clone();
     let caller = Caller { key, history: None, origin: question.origin.clone(), network, request_id };
-    visit(caller, Errand::Manage, world).await?.outcome.map(drop)
+    visit(caller, Errand::Ask, world).await?.outcome.map(drop)
 }
 
 /// A history secret is good as long as its conversation says so: it is read from, and nothing of it.

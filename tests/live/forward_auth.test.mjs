@@ -84,25 +84,27 @@ function configuration(language, port) {
   return Object.entries(replaced).reduce((text, [from, to]) => text.replaceAll(from, to), text);
 }
 
+/** How each is configured by such a text, in a folder of its own: the arguments that it is started with. */
 const PROXIES = {
-  nginx: (folder, port) => {
+  nginx: (folder, text) => {
     const places = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((name) => `${name}_temp_path ${folder}/${name};`).join("\n");
     const user = process.getuid() === 0 ? "user root;" : "";
-    const text = `daemon off; ${user} worker_processes 1; pid ${folder}/pid; error_log stderr error;\nevents {}\nhttp {\naccess_log off;\nclient_max_body_size 0;\n${places}\n${configuration("nginx", port)}}\n`;
-    writeFileSync(join(folder, "nginx.conf"), text);
+    const whole = `daemon off; ${user} worker_processes 1; pid ${folder}/pid; error_log stderr error;\nevents {}\nhttp {\naccess_log off;\nclient_max_body_size 0;\n${places}\n${text}}\n`;
+    writeFileSync(join(folder, "nginx.conf"), whole);
     return ["-p", folder, "-c", join(folder, "nginx.conf"), "-e", "stderr"];
   },
-  caddy: (folder, port) => {
-    writeFileSync(join(folder, "Caddyfile"), `{\n\tadmin off\n}\n${configuration("caddyfile", port)}`);
+  caddy: (folder, text) => {
+    writeFileSync(join(folder, "Caddyfile"), `{\n\tadmin off\n}\n${text}`);
     return ["run", "--config", join(folder, "Caddyfile"), "--adapter", "caddyfile"];
   },
 };
 
-async function start(name) {
+async function start(name, change = (text) => text) {
   const program = execFileSync(join(ROOT, "tools/proxy"), [name], { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] }).trim();
   const folder = mkdtempSync(join(tmpdir(), `claviger-${name}-`));
   const port = await freePort();
-  const child = spawn(program, PROXIES[name](folder, port), { stdio: ["ignore", "pipe", "pipe"], env: { PATH: process.env.PATH, HOME: folder } });
+  const text = configuration(name === "caddy" ? "caddyfile" : name, port);
+  const child = spawn(program, PROXIES[name](folder, change(text)), { stdio: ["ignore", "pipe", "pipe"], env: { PATH: process.env.PATH, HOME: folder } });
   let said = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (said += chunk));
   process.once("exit", () => child.kill("SIGKILL"));
@@ -309,3 +311,37 @@ for (const name of Object.keys(PROXIES)) {
     });
   });
 }
+
+describe("a configuration that is not sound", () => {
+  /** A call through a proxy whose configuration was changed, line by line, against what the page says. */
+  async function through(name, changes, ...lines) {
+    const proxy = await start(name, (text) =>
+      changes.reduce((text, [from, to]) => {
+        assert.ok(text.includes(from), `${from} is not on the page`);
+        return text.replace(from, to);
+      }, text),
+    );
+    try {
+      const [line, ...headers] = lines;
+      const { secret } = await keys();
+      return await raw(proxy.url, [`${line} HTTP/1.1`, "Host: api.example", "Connection: close", `Authorization: Bearer ${secret}`, ...headers]);
+    } finally {
+      await proxy.stop();
+    }
+  }
+
+  test("control: a path that the proxy changes on its way is seen as two", async () => {
+    const host = "proxy_set_header Host $host;";
+    const { status } = await through("nginx", [[`;\n        ${host}`, `/;\n        ${host}`]], "GET /v1/things/%41");
+    assert.deepEqual([status, last().url, asked.at(-1).headers["x-forwarded-uri"]], [200, "/v1/things/A", "/v1/things/%41"]);
+  });
+
+  test("control: a name that the proxy leaves alone comes from the caller", async () => {
+    const nginx = [["proxy_set_header Claviger-Scopes      $claviger_scopes;", ""]];
+    const caddy = [["request_header -Claviger*", ""], [" Claviger-Scopes", ""]];
+    for (const [name, changes] of Object.entries({ nginx, caddy })) {
+      assert.equal((await through(name, changes, "GET /v1/things/1", "Claviger-Scopes: forged")).status, 200);
+      assert.deepEqual(last().get("claviger-scopes"), ["forged"], name);
+    }
+  });
+});
