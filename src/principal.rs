@@ -11,7 +11,7 @@ use crate::{
     registry::{
         credential::{Command, Credential, Errand, Reply, Visit, shard_for},
         deploy_key::DeployText,
-        key::{Present, object_name},
+        key::{Present, Presented, object_name},
         witness::Use,
     },
     scope::Scope,
@@ -94,6 +94,11 @@ impl Principal {
         format!("{}:{}", self.kind.as_str(), self.id)
     }
 
+    /// The same as of one that is refused, for whoever asks about it.
+    pub fn facts(&self) -> Facts {
+        Facts { scopes: self.scopes.clone(), tier: self.tier.clone(), expires_at: self.expires_at }
+    }
+
     /// What its object metered.
     pub fn into_metered(self) -> (Self, Result<Vec<Quota>, Reason>) {
         let metered = self.metered;
@@ -157,7 +162,17 @@ pub struct Known {
     /// Which credential.
     pub id: CredentialId,
     /// Who, or why not.
-    pub outcome: Result<Principal, Reason>,
+    pub outcome: Result<Principal, (Reason, Facts)>,
+}
+
+/// What is known of a genuine credential that is refused all the same.
+pub struct Facts {
+    /// What it may do.
+    pub scopes: Vec<Scope>,
+    /// How much, by the policy's name.
+    pub tier: Option<String>,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// Believes a server key or service token. One hop, which answers status, scopes, limits and usage together; none, where the call
@@ -171,7 +186,10 @@ pub async fn present(opaque: Opaque, present: Present, may_ride: bool, world: &i
         Err(reason @ (Reason::RateLimited { .. } | Reason::TokensLimited { .. } | Reason::TokensTooMany(..))) => {
             Err(reason)
         }
-        Err(reason) => return Ok(Known { id: presented.id, outcome: Err(reason) }),
+        Err(reason) => {
+            let Presented { id, scopes, tier, expires_at, .. } = presented;
+            return Ok(Known { id, outcome: Err((reason, Facts { scopes, tier, expires_at })) });
+        }
     };
     let principal = Principal {
         kind,

@@ -35,6 +35,7 @@ const SERVERS: &[&str] = &[
     "POST /v1/credentials\nauthorization: Bearer {server}\nidempotency-key: k\n\n{\"kind\":\"service_token\",\"environment\":\"live\",\"name\":\"n\",\"service\":\"b\",\"tier\":\"enterprise\",\"limits\":{\"requests\":[{\"limit\":2,\"window_seconds\":60}]},\"allowed_addresses\":[\"192.0.2.0/24\"],\"expires_in\":60}\n---\nGET /v1/whoami\nx-service-token: {made}\nx-service-name: b\nx-client: 192.0.2.7\n---\n+61\n---\nGET /v1/whoami\nx-service-token: {made}\nx-service-name: b\nx-client: 192.0.2.7",
     "GET /v1/conversations/{conversation}/messages\nx-service-token: {service}\nx-service-name: a\n---\nGET /v1/whoami\nx-service-token: {service}\nx-service-name: b\n---\nGET /v1/whoami\nauthorization: Bearer {server}\norigin: https://a.example\n---\nPOST /w/{server}/conversations\norigin: https://a.example\n---\nGET /v1/credentials/{server_id}\nauthorization: Convex {deploy}",
     "GET /v1/credentials/{server_id}/usage?bucket=minute&from=2026-01-01T00:00:00Z\nauthorization: Bearer {server}\n---\nPATCH /v1/credentials/{server_id}\nauthorization: Bearer {server}\n\n{\"scopes\":[],\"tier\":\"free\",\"allowed_addresses\":[\"2001:db8::/32\"]}\n---\nGET /v1/audit\nauthorization: Bearer {server}\n---\nPOST /v1/credentials/{server_id}/rotate/finish\nauthorization: Convex {deploy}",
+    "POST /v1/verify\nauthorization: Bearer {server}\n\n{\"credential\":\"{service}\",\"service\":\"a\",\"scope\":\"admin\",\"origin\":null,\"address\":\"192.0.2.7\"}\n---\nPOST /v1/verify\nauthorization: Convex {deploy}\n\n{\"credential\":\"{server}\",\"method\":\"GET\",\"path\":\"/v1/a?b\",\"tokens\":0}\n---\nGET /v1/forward-auth\nx-forwarded-method: GET\nx-forwarded-uri: /v1/a\nauthorization: Bearer {server}",
 ];
 
 const HEADERS: &[&str] = &[
@@ -57,6 +58,9 @@ const HEADERS: &[&str] = &[
     "X-Service-Token: {d}\nX-Service-Token: {d}",
     "Authorization: Bearer {c}",
     "X-Service-Token: {a}",
+    "X-Forwarded-Method: GET\nX-Forwarded-Uri: /v1/a?b\nX-Forwarded-Host: a:1\nAuthorization: Bearer {a}",
+    "X-Forwarded-Method: GET\nX-Forwarded-Uri: /v1/a\nX-Forwarded-Uri: /v1/a",
+    "Bare: {2}\nBare: {b}\nBare: {c}",
 ];
 
 const ORDER: &[&str] = &[

@@ -103,6 +103,18 @@ impl Door<'_> {
         self.bearer(text)
     }
 
+    /// A bare credential, read as the header of its kind would be; `service` stands beside a service token.
+    pub fn bare(&self, text: &Secret, service: Option<String>) -> Result<Verified, Reason> {
+        let text = once(text)?;
+        if let Some(key) = DeployKey::verify(text, self.brand, self.ring) {
+            return key.map(|key| Verified::DeployKey(key, ending(text).to_owned()));
+        }
+        match ServiceToken::verify(text, self.brand, self.ring) {
+            Some(token) => beside(service, token, text),
+            None => self.bearer(text),
+        }
+    }
+
     /// Whether `text` looks like one of our credentials, in any case, or holds one; it never belongs into a URL's query.
     pub fn is_like_credential(&self, text: &str) -> bool {
         let text = text.to_ascii_lowercase();
@@ -136,12 +148,9 @@ impl Door<'_> {
     }
 
     /// The token of a service, beside its name.
-    fn service_token(&self, token: &str, name: Option<String>) -> Result<Verified, Reason> {
-        if name.as_deref().is_some_and(|name| name.contains(',')) {
-            return Err(Reason::AmbiguousCredential);
-        }
-        let verified = ServiceToken::verify(token, self.brand, self.ring).ok_or(Reason::CredentialMalformed)?;
-        Ok(Verified::ServiceToken(verified?, digest(token), name))
+    fn service_token(&self, text: &str, name: Option<String>) -> Result<Verified, Reason> {
+        let token = ServiceToken::verify(text, self.brand, self.ring).unwrap_or(Err(Reason::CredentialMalformed));
+        beside(name, token, text)
     }
 
     fn bearer(&self, token: &str) -> Result<Verified, Reason> {
@@ -174,6 +183,14 @@ const OPAQUE_CHARACTERS: usize = 32;
 
 /// 32 bytes in base64url: a root secret, or the tag of a credential.
 const SECRET_CHARACTERS: usize = 43;
+
+/// A service token beside one name. Two header lines of one name arrive joined by a comma.
+fn beside(name: Option<String>, token: Result<ServiceToken, Reason>, text: &str) -> Result<Verified, Reason> {
+    if name.as_deref().is_some_and(|name| name.contains(',')) {
+        return Err(Reason::AmbiguousCredential);
+    }
+    Ok(Verified::ServiceToken(token?, digest(text), name))
+}
 
 /// The four characters by which people tell two credentials apart.
 pub fn ending(text: &str) -> &str {

@@ -8,7 +8,7 @@ use super::{
     config::Config,
     conversations, credentials, deploy_keys, identity_secrets, making,
     reply::Reply,
-    rotation, route, usage, workspaces,
+    rotation, route, usage, verify, workspaces,
 };
 use crate::{
     audit::By,
@@ -108,6 +108,7 @@ async fn act(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result
         Action::ReadAudit => audit::list(asked, world, notes).await,
         Action::ExportAudit => audit::export(asked, world, notes).await,
         Action::VerifyAudit => audit::verify(asked, world, notes).await,
+        Action::Verify => verify::verify(asked, world, notes).await,
         Action::CloseConversation
         | Action::Forward(_)
         | Action::OpenConversation
@@ -211,8 +212,9 @@ struct Whoami<'a> {
     limits: Vec<LimitShown<'a>>,
 }
 
+/// A limit as it stands.
 #[derive(Serialize)]
-struct LimitShown<'a> {
+pub struct LimitShown<'a> {
     name: &'a str,
     limit: u32,
     window_seconds: u32,
@@ -220,7 +222,8 @@ struct LimitShown<'a> {
     reset_at: String,
 }
 
-fn limit_shown(quota: &Quota) -> LimitShown<'_> {
+/// Shows a limit.
+pub fn limit_shown(quota: &Quota) -> LimitShown<'_> {
     LimitShown {
         name: &quota.limit.name,
         limit: quota.limit.limit,

@@ -16,11 +16,13 @@ use crate::{
     origin::Origin,
     principal::{self, Principal, authenticate, present},
     registry::{
+        asking::Asking,
         key::{Needs, Present},
         witness::Use,
     },
     request::Request,
 };
+use std::net::IpAddr;
 
 /// What the call is, as far as whoever believes must know.
 pub struct Call<'a> {
@@ -40,6 +42,24 @@ pub struct Call<'a> {
     pub config: &'a Config,
 }
 
+/// Where a credential comes from, as far as that is known.
+#[derive(Clone, Default)]
+pub struct Whence {
+    /// The client's address.
+    pub address: Option<IpAddr>,
+    /// From a browser, on a page of this origin; empty where that is no sound origin.
+    pub browser: Option<String>,
+    /// Who asks about it; none: it is presented here.
+    pub asking: Option<Asking>,
+}
+
+impl Whence {
+    /// Where the request itself comes from.
+    pub fn of_request(config: &Config, world: &impl World) -> Self {
+        Self { address: address(config, world), browser: browser(config, world), asking: None }
+    }
+}
+
 /// Who calls, and whoever that is for the record.
 pub async fn believe(
     verified: Verified,
@@ -47,15 +67,27 @@ pub async fn believe(
     world: &impl World,
     notes: &mut Notes,
 ) -> Result<(Principal, By), Reason> {
+    let whence = Whence::of_request(call.config, world);
+    believe_from(whence, verified, call, world, notes).await
+}
+
+/// The same of a credential that comes from elsewhere.
+pub async fn believe_from(
+    whence: Whence,
+    verified: Verified,
+    call: Call<'_>,
+    world: &impl World,
+    notes: &mut Notes,
+) -> Result<(Principal, By), Reason> {
     match verified {
-        Verified::DeployKey(key, ending) => believe_deploy_key(key, &ending, call, world, notes).await,
+        Verified::DeployKey(key, ending) => believe_deploy_key(key, &ending, whence, call, world, notes).await,
         Verified::ServerKey(key, digest) => {
             let place = (CredentialKind::ServerKey, key.environment, key.opaque);
-            believe_opaque(place, digest, None, call, world, notes).await
+            believe_opaque(place, (digest, None), whence, call, world, notes).await
         }
         Verified::ServiceToken(token, digest, name) => {
             let place = (CredentialKind::ServiceToken, token.environment, token.opaque);
-            believe_opaque(place, digest, name, call, world, notes).await
+            believe_opaque(place, (digest, name), whence, call, world, notes).await
         }
         Verified::HistorySecret(_) | Verified::WidgetKey(_) => {
             Err(Reason::KindNotAllowed(verified.kind().as_str().to_owned()))
@@ -66,21 +98,34 @@ pub async fn believe(
 /// Refuses a credential that a call does not take. A server's that comes from a browser has leaked, wherever it was put: its
 /// own object is told, and the answer says so.
 pub async fn decline(verified: Verified, call: Call<'_>, world: &impl World, notes: &mut Notes) -> Reason {
+    let whence = Whence::of_request(call.config, world);
+    decline_from(whence, verified, call, world, notes).await
+}
+
+/// The same of a credential that comes from elsewhere.
+pub async fn decline_from(
+    whence: Whence,
+    verified: Verified,
+    call: Call<'_>,
+    world: &impl World,
+    notes: &mut Notes,
+) -> Reason {
     let kind = verified.kind();
     let declined = Reason::KindNotAllowed(kind.as_str().to_owned());
     notes.kind = Some(kind.as_str());
     let is_servers =
         matches!(kind, CredentialKind::DeployKey | CredentialKind::ServerKey | CredentialKind::ServiceToken);
-    if !is_servers || browser(call.config, world).is_none() {
+    if !is_servers || whence.browser.is_none() {
         return declined;
     }
     // Nobody is believed in a browser: what comes back says why not.
-    believe(verified, call, world, notes).await.err().unwrap_or(declined)
+    believe_from(whence, verified, call, world, notes).await.err().unwrap_or(declined)
 }
 
 async fn believe_deploy_key(
     key: DeployKey,
     ending: &str,
+    whence: Whence,
     call: Call<'_>,
     world: &impl World,
     notes: &mut Notes,
@@ -90,7 +135,7 @@ async fn believe_deploy_key(
     let by = By {
         actor: format!("{}:{}", CredentialKind::DeployKey.as_str(), key.id),
         request_id: call.request.id.clone(),
-        network: address(config, world).map(network_of),
+        network: whence.address.map(network_of),
     };
     let used = Use {
         id: key.id.clone(),
@@ -98,7 +143,7 @@ async fn believe_deploy_key(
         call: call.name,
         deployment: config.deployment.clone(),
         text: Some(mint::deploy_text(&key, ending, config)),
-        browser: browser(config, world),
+        browser: whence.browser,
     };
     let principal = authenticate(key, config.stage, used, world).await?;
     Ok((principal, by))
@@ -106,13 +151,13 @@ async fn believe_deploy_key(
 
 async fn believe_opaque(
     (kind, environment, opaque): (CredentialKind, Environment, Opaque),
-    digest: Digest,
-    service: Option<String>,
+    (digest, service): (Digest, Option<String>),
+    whence: Whence,
     call: Call<'_>,
     world: &impl World,
     notes: &mut Notes,
 ) -> Result<(Principal, By), Reason> {
-    let address = address(call.config, world);
+    let Whence { address, browser, asking } = whence;
     let network = address.map(network_of);
     let asked = Present {
         digest,
@@ -120,17 +165,21 @@ async fn believe_opaque(
         service,
         address: address.map(|address| address.to_string()),
         network: network.clone(),
-        browser: browser(call.config, world),
+        browser,
         cost: call.cost,
         request_id: call.request.id.clone(),
         wish: None,
         tokens: call.tokens,
+        asking,
     };
     let opaque = principal::Opaque { kind, environment, locator: opaque.locator };
     let known = present(opaque, asked, call.may_ride, world).await?;
     notes.credential = Some(known.id.as_str().to_owned());
     notes.workspace = known.id.workspace().map(String::from);
-    let principal = known.outcome?;
+    let principal = known.outcome.map_err(|(reason, facts)| {
+        notes.facts = Some(facts);
+        reason
+    })?;
     let by = By { actor: principal.actor(), request_id: call.request.id.clone(), network };
     Ok((principal, by))
 }
@@ -142,8 +191,12 @@ fn browser(config: &Config, world: &impl World) -> Option<String> {
     if origin.is_none() && world.header("sec-fetch-site").is_none() {
         return None;
     }
-    // What is recorded is parsed: a sound origin in which nobody has hidden a credential, or nothing.
+    Some(page(origin, config))
+}
+
+/// What is recorded of an `Origin`: a sound one in which nobody has hidden a credential, or nothing.
+pub fn page(origin: Option<String>, config: &Config) -> String {
     let origin = origin.filter(|text| !config.door().is_like_credential(text));
     let origin = origin.and_then(|text| Origin::parse(&text, Environment::Test).ok());
-    Some(origin.map(|origin| origin.as_str().to_owned()).unwrap_or_default())
+    origin.map(|origin| origin.as_str().to_owned()).unwrap_or_default()
 }

@@ -12,6 +12,9 @@ use crate::{
 /// The longest body that is read: 1 MiB.
 pub const MAX_BYTES: usize = 1 << 20;
 
+/// What is shorter is none of our credentials.
+const MIN_CREDENTIAL_CHARACTERS: usize = 40;
+
 /// The members of a JSON object; each name once.
 #[derive(Default)]
 pub struct Fields(Members);
@@ -165,7 +168,7 @@ impl Fields {
             None => Ok(()),
             // A name that no member has anywhere may be anything, a secret too.
             Some(name) => {
-                let is_name = name.len() <= 40 && name.bytes().all(|b| b.is_ascii_graphic());
+                let is_name = name.len() < MIN_CREDENTIAL_CHARACTERS && name.bytes().all(|b| b.is_ascii_graphic());
                 let shown = if is_name { name } else { "" };
                 Err(Reason::invalid(shown, "A member is not known here: leave it out."))
             }

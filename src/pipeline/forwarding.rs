@@ -52,7 +52,7 @@ pub async fn forward(
         headers.retain(|(name, _)| name != "accept-encoding");
         headers.push(("accept-encoding".to_owned(), "identity".to_owned()));
     }
-    headers.extend(vouched(admitted, request));
+    headers.extend(vouched(admitted, request).into_iter().map(|(name, value)| (name.to_owned(), value)));
     let assertion = assert(admitted.principal(), origin, request, config, world).await?;
     headers.push(("claviger-assertion".to_owned(), assertion));
     let url = format!("{origin}{}", request.target());
@@ -93,7 +93,7 @@ async fn through_circuit(call: Outgoing, is_telling: bool, world: &impl World) -
 }
 
 /// Who is asking, in our word: what comes in under these names never passes. What the principal has not is left out.
-pub fn vouched(admitted: &Admitted, request: &Request) -> Vec<(String, String)> {
+pub fn vouched(admitted: &Admitted, request: &Request) -> Vec<(&'static str, String)> {
     let principal = admitted.principal();
     let scopes: Vec<&str> = principal.scopes().iter().map(Scope::as_str).collect();
     let scopes = scopes.join(" ");
@@ -105,5 +105,5 @@ pub fn vouched(admitted: &Admitted, request: &Request) -> Vec<(String, String)> 
         ("claviger-scopes", Some(scopes.as_str()).filter(|scopes| !scopes.is_empty())),
         ("claviger-request-id", Some(request.id.as_str())),
     ];
-    facts.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect()
+    facts.into_iter().filter_map(|(name, value)| Some((name, value?.to_owned()))).collect()
 }

@@ -1,10 +1,9 @@
 //! The gateway: what Claviger does not answer itself goes to the API behind, if the policy has a route for it.
 
 use super::{
-    Notes,
-    believe::{Call, believe, decline},
-    body,
+    Notes, body,
     config::Config,
+    decision::{Case, Taking},
     forwarding::{self, forward},
     reply::{Body, Passing, Reply},
     tokens,
@@ -12,8 +11,8 @@ use super::{
 use crate::{
     error::Reason,
     machine::World,
-    meter::{Admitted, meter},
-    policy::{Action, Destination, Idempotency, Route, authorize_route},
+    meter::Admitted,
+    policy::{Action, Destination, Idempotency, Route},
     request::Request,
     upstream::returned,
     websocket::{self, SWITCHING_PROTOCOLS},
@@ -21,33 +20,20 @@ use crate::{
 
 /// The whole road of a call to the API behind.
 pub async fn call(request: &Request, config: &Config, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
-    let number = config.policy.route(&request.method, request.path()).ok_or(Reason::NotFound)?;
-    let route = config.policy.routes.get(number).ok_or(Reason::NotFound)?;
-    notes.route = Some(route.name().into());
-    let door = config.door();
-    let presented = door.in_headers(world)?;
-    super::refuse_credentials_in(request.query(), &door, presented.is_some())?;
-    let verified = presented.ok_or(Reason::CredentialMissing)?;
-    notes.kind = Some(verified.kind().as_str());
-    let needs = route.needs(verified.kind(), &config.policy);
-    let reads_body = reads_body(route, world);
-    // What is read here is kept, counted or decided upon here: that asks the credential's object.
-    let call = Call { name: route.name(), needs, cost: 1, tokens: None, may_ride: !reads_body, request, config };
-    if route.admits(verified.kind()).is_err() {
-        return Err(decline(verified, call, world, notes).await);
-    }
+    let case = Case::of_request(request, config, world);
+    let found = case.find(&mut |door| door.in_headers(world), world, notes).await?;
+    let reads_body = reads_body(found.route, world);
     // The whole body first, where it is read here: else whoever holds back its end acts with a credential that has ended since.
-    let body = match &route.tokens {
+    let body = match &found.route.tokens {
         Some(_) => Some(body::read_json(world).await?),
         None if reads_body => Some(forwarding::read(world).await?),
         None => None,
     };
-    let rule = route.tokens.as_ref();
+    let rule = found.route.tokens.as_ref();
     let tokens = rule.map(|rule| tokens::reserve(rule, body.as_deref().unwrap_or_default())).transpose()?;
-    let object = tokens::object(&verified);
-    let (principal, _) = believe(verified, Call { tokens, ..call }, world, notes).await?;
-    let admitted = meter(authorize_route(principal, number, &config.policy)?)?;
-    notes.quotas = admitted.quotas().to_vec();
+    let object = found.object();
+    // What is read here is kept, counted or decided upon here: that asks the credential's object.
+    let admitted = case.admit(found, Taking { tokens, may_ride: !reads_body }, world, notes).await?;
     let answered = act(&admitted, body, request, config, world).await;
     let reply = match tokens::held(rule, object, &admitted, request) {
         Some(held) => tokens::settle(held, answered, world).await?,
@@ -86,7 +72,7 @@ async fn act(
 }
 
 /// What a route asks for that this version cannot do. It is refused then: passing it on would leave out what the policy wants.
-fn unserved(route: &Route) -> Option<&'static str> {
+pub fn unserved(route: &Route) -> Option<&'static str> {
     if route.review {
         return Some("its writes wait for a person's approval");
     }

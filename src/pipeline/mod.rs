@@ -3,6 +3,7 @@
 mod audit;
 pub mod body;
 pub mod config;
+pub mod original;
 pub mod public;
 pub mod reply;
 pub mod route;
@@ -14,8 +15,10 @@ mod believe;
 mod bulk;
 mod conversations;
 mod credentials;
+mod decision;
 mod deploy_keys;
 mod deploy_shown;
+mod forward_auth;
 mod forwarding;
 mod gateway;
 pub mod github;
@@ -31,12 +34,16 @@ mod retry;
 mod rotation;
 mod shown;
 mod tokens;
+mod trace;
 mod usage;
+mod verify;
 mod widget;
 mod widget_replies;
 mod workspaces;
 
-use crate::{credential::Door, error::Reason, id::CredentialId, limit::Quota, machine::World, request::Request};
+use crate::{
+    credential::Door, error::Reason, id::CredentialId, limit::Quota, machine::World, principal::Facts, request::Request,
+};
 use config::Config;
 use public::Document;
 use reply::{Body, Passing, Reply, refuse};
@@ -59,6 +66,8 @@ struct Notes {
     is_widget: bool,
     /// What was metered on the way, for an answer that says no after all.
     quotas: Vec<Quota>,
+    /// What is known of a genuine credential that was refused, for whoever asks about it.
+    facts: Option<Facts>,
     /// The origin that may read the answer: only ever one that the key lists.
     readable_by: Option<String>,
 }
@@ -160,6 +169,7 @@ async fn answer(request: &Request, config: &Config, world: &impl World, notes: &
             widget::call(key, action, conversation, request, config, world, notes).await
         }
         (Route::Leaks, _) => leaks::call(request, config, world, notes).await,
+        (Route::ForwardAuth, _) => forward_auth::call(request, config, world, notes).await,
         (Route::Api(action, id), _) => api::call(action, id, request, config, world, notes).await,
     }
 }

@@ -10,6 +10,8 @@ pub enum Route<'a> {
     Api(Action, &'a str),
     /// What GitHub found where anybody can read it.
     Leaks,
+    /// `/v1/forward-auth`: a proxy asks about a call of the policy's routes.
+    ForwardAuth,
     /// A document for anybody.
     Public(Document<'a>),
     /// `/w/{widget_key}/…`: the key, what is to be done, and the conversation, if the path has one.
@@ -21,6 +23,7 @@ impl Route<'_> {
     pub fn name(self) -> &'static str {
         match self {
             Self::Leaks => "POST /v1/leaks/github",
+            Self::ForwardAuth => "GET /v1/forward-auth",
             Self::Public(document) => document.name(),
             Self::Api(action, _) | Self::Widget(_, action, _) => name(action),
         }
@@ -85,6 +88,8 @@ fn routes(path: &str) -> Option<Vec<(&'static str, Route<'_>)>> {
         ["v1", "credentials", id, "revoke"] => vec![("POST", api(A::RevokeCredential, id))],
         ["v1", "assertion-keys", "rotate"] => vec![("POST", api(A::RotateAssertionKey, ""))],
         ["v1", "leaks", "github"] => vec![("POST", Route::Leaks)],
+        ["v1", "verify"] => vec![("POST", api(A::Verify, ""))],
+        ["v1", "forward-auth"] => vec![("GET", Route::ForwardAuth)],
         ["v1", "audit"] => vec![("GET", api(A::ReadAudit, ""))],
         ["v1", "audit", "export"] => vec![("GET", api(A::ExportAudit, ""))],
         ["v1", "audit", "verify"] => vec![("GET", api(A::VerifyAudit, ""))],
@@ -145,6 +150,7 @@ pub fn name(action: Action) -> &'static str {
         Action::RotateAssertionKey => "POST /v1/assertion-keys/rotate",
         Action::RotateCredential => "POST /v1/credentials/{id}/rotate",
         Action::RotateHistorySecret => "POST /w/{widget_key}/conversations/{id}/secret/rotate",
+        Action::Verify => "POST /v1/verify",
         Action::VerifyAudit => "GET /v1/audit/verify",
         Action::Whoami => "GET /v1/whoami",
         Action::Write => "POST /w/{widget_key}/conversations/{id}/messages",

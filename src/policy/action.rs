@@ -71,11 +71,13 @@ pub enum Action {
     RevokeSelf,
     /// `POST /w/{wk}/conversations/{id}/messages`.
     Write,
+    /// `POST /v1/verify`.
+    Verify,
 }
 
 impl Action {
     /// Every action but the routes, which are the policy's.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::Whoami,
         Self::RevokeSelf,
         Self::CreateWorkspace,
@@ -101,6 +103,7 @@ impl Action {
         Self::ReadAudit,
         Self::ExportAudit,
         Self::VerifyAudit,
+        Self::Verify,
         Self::OpenConversation,
         Self::ReadHistory,
         Self::Write,
@@ -118,9 +121,12 @@ impl Action {
             Self::ReadHistory | Self::Write | Self::RotateHistorySecret | Self::CloseConversation => {
                 &[CredentialKind::HistorySecret]
             }
-            Self::Whoami | Self::RevokeSelf | Self::ListConversations | Self::ReadMessages | Self::Reply => {
-                &[CredentialKind::DeployKey, CredentialKind::ServerKey, CredentialKind::ServiceToken]
-            }
+            Self::Whoami
+            | Self::RevokeSelf
+            | Self::ListConversations
+            | Self::ReadMessages
+            | Self::Reply
+            | Self::Verify => &[CredentialKind::DeployKey, CredentialKind::ServerKey, CredentialKind::ServiceToken],
             Self::CreateWorkspace | Self::ListWorkspaces | Self::RotateAssertionKey => &[CredentialKind::DeployKey],
             Self::ReadWorkspace
             | Self::ChangeWorkspace
@@ -143,8 +149,10 @@ impl Action {
     }
 
     /// The scopes any of which is enough for a workspace's own credential; none: any credential of a kind that may.
-    fn scopes(self) -> &'static [&'static str] {
+    fn scopes(self, kind: CredentialKind) -> &'static [&'static str] {
         match self {
+            // What asks in the stead of a gateway is a service. A key that administers may, too.
+            Self::Verify if kind == CredentialKind::ServiceToken => &["verify", ADMIN],
             Self::Whoami
             | Self::RevokeSelf
             | Self::Forward(_)
@@ -173,6 +181,7 @@ impl Action {
             | Self::RevokeCredential
             | Self::ReadAudit
             | Self::ExportAudit
+            | Self::Verify
             | Self::VerifyAudit => &[ADMIN],
         }
     }
@@ -180,7 +189,7 @@ impl Action {
     /// What a call needs of a credential of this kind; none: it needs no scope. A policy without the scope lets nobody.
     pub fn needs(self, kind: CredentialKind, policy: &Policy) -> Option<Needs> {
         let has_scopes = matches!(kind, CredentialKind::ServerKey | CredentialKind::ServiceToken);
-        let scopes = self.scopes();
+        let scopes = self.scopes(kind);
         let known = |scope: &&&str| policy.scopes.iter().any(|(known, _)| known.as_str() == **scope);
         let wanted = *scopes.last().filter(|_| has_scopes)?;
         let Some(scope) = scopes.iter().find(known) else {

@@ -116,9 +116,11 @@ pub enum Errand {
     /// Write, turn the secret over, or close: per network. A message is in this conversation: its workspace is told that
     /// somebody wrote there.
     Write(Limit, Option<ConversationId>),
+    /// Nothing: somebody asks about the key. Where they name no page, it is only whether it lives.
+    Ask,
 }
 
-wire!(enum Errand { 0 Manage, 1 Open(a, b), 2 Write(a, b) });
+wire!(enum Errand { 0 Manage, 1 Open(a, b), 2 Write(a, b), 3 Ask });
 
 /// What the object answers.
 pub enum Reply {
@@ -211,8 +213,9 @@ impl Credential {
         };
         let listed =
             visit.origin.as_deref().is_some_and(|header| record.origins.iter().any(|origin| origin.admits(header)));
+        let is_of_no_page = visit.origin.is_none() && matches!(visit.errand, Errand::Ask);
         let (outcome, lesson) = match alive(&record, visit, turn.at()) {
-            Ok(()) if listed => meter(visit, &self.meters, turn)?,
+            Ok(()) if listed || is_of_no_page => meter(visit, &self.meters, turn)?,
             Ok(()) => (Err(Reason::OriginNotAllowed), None),
             Err(reason) => (Err(reason), None),
         };
@@ -239,7 +242,7 @@ fn alive(record: &ShardRecord, visit: &Visit, at: Timestamp) -> Result<(), Reaso
 fn meter(visit: &Visit, meters: &Meters, turn: &mut Turn) -> Result<(Metered, Lesson<Credential>), Reason> {
     let network = |errand| network_row(errand, &visit.network);
     let (windows, writes) = match &visit.errand {
-        Errand::Manage => return Ok((Ok(Vec::new()), None)),
+        Errand::Manage | Errand::Ask => return Ok((Ok(Vec::new()), None)),
         Errand::Open(per_network, per_shard) => {
             (vec![(per_network, network("open")), (per_shard, CEILING.to_owned())], None)
         }

@@ -1,6 +1,7 @@
 //! A server key or a service token in its own object: one turn believes it, allows the call and counts it.
 
 use super::{
+    asking::Asking,
     credential::{Credential, Reply},
     leasing::{Lease, Wish},
     meter::Tick,
@@ -111,14 +112,21 @@ pub struct Present {
     pub wish: Option<Wish>,
     /// Tokens that the call may take at most, held until it is settled by the id of the request; none: it takes none.
     pub tokens: Option<u32>,
+    /// Somebody only asks about it; none: it was presented here.
+    pub asking: Option<Asking>,
 }
 
-wire!(Present { digest, needs, service, address, network, browser, cost, request_id, wish, tokens });
+wire!(Present { digest, needs, service, address, network, browser, cost, request_id, wish, tokens, asking });
 
 impl Present {
     /// Whether it is presented only to be ended: that call is not metered.
     fn is_for_its_end(&self) -> bool {
         self.cost == 0
+    }
+
+    /// All that it needs, what the call takes first.
+    fn needs(&self) -> impl Iterator<Item = &Needs> {
+        self.needs.iter().chain(self.asking.iter().filter_map(|asking| asking.scope.as_ref()))
     }
 }
 
@@ -182,8 +190,11 @@ impl Credential {
         let meter = heard.as_ref().unwrap_or(&self.meter);
         let record: KeyRecord = turn.get(KEY)?.ok_or(Reason::CredentialUnknown)?;
         let secret = record.secret(&present.digest).ok_or(Reason::CredentialUnknown)?;
+        if let Some(asking) = &present.asking {
+            asking.may_know(&record)?;
+        }
         let judged = record.judge(secret, &present, turn.at());
-        let scope = present.needs.as_ref().map(|needs| needs.scope.as_str());
+        let scope = present.needs().next().map(|needs| needs.scope.as_str());
         let tick = Tick { secret: &secret.hint, scope, network: present.network.as_deref() };
         let (mut outcome, mut learnt) = match judged {
             Ok(()) if present.is_for_its_end() => (Ok(Vec::new()), meter.count(&tick, turn)?),
@@ -281,11 +292,9 @@ impl KeyRecord {
         if !self.addresses.is_empty() && !address.is_some_and(is_listed) {
             return Err(Reason::AddressNotAllowed);
         }
-        match &present.needs {
-            Some(needs) if !self.holds_one_of(&needs.enough) => {
-                Err(Reason::InsufficientScope(vec![needs.scope.clone()]))
-            }
-            _ => Ok(()),
+        match present.needs().find(|needs| !self.holds_one_of(&needs.enough)) {
+            Some(lacking) => Err(Reason::InsufficientScope(vec![lacking.scope.clone()])),
+            None => Ok(()),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What we know of credentials and workspaces, and the objects that know it.
 
+pub mod asking;
 pub mod assertion_keys;
 pub mod bulk;
 pub mod command;

@@ -31,12 +31,13 @@ const HEADERS = [
   ...["Authorization: ", "Authorization: Bearer ", "Authorization: Convex ", "Authorization: Deploy ", "Authorization: Basic ", "X-Api-Key: "],
   ...["X-Service-Name: ", "X-Service-Token: ", "Proxy-Authorization: Bearer ", "Cookie: session=", "User-Agent: ", "Referer: https://a.example/?t="],
   ...["Origin: ", "Origin: https://", "Idempotency-Key: ", 'Idempotency-Key: "', "Accept: ", "Accept-Language: ", "Content-Type: ", "X-Request-Id: "],
-  ...["Traceparent: ", "X-Client: ", "X-Forwarded-For: ", "Forwarded: for=", "X-Anything: ", "Access-Control-Request-Headers: ", "If-None-Match: "],
+  ...["Traceparent: ", "X-Client: ", "X-Forwarded-For: ", "Forwarded: for=", "X-Anything: ", "X-Forwarded-Uri: /", "X-Forwarded-Host: ", "Access-Control-Request-Headers: ", "If-None-Match: "],
 ];
 
 const MEMBERS = [
   ...["name", "id", "kind", "workspace", "environment", "origins", "expires_in", "expires_at", "overlap_seconds", "reason", "scopes", "tier"],
   ...["allowed_addresses", "limits", "service", "created_by", "made_until", "default_tier", "stage", "identity", "client_name", "unknown"],
+  ...["credential", "method", "path", "scope", "origin", "address"],
 ];
 
 const NEW_KEY = { kind: "widget_key", environment: "live", name: "n", origins: ["https://shop.example"] };
@@ -45,6 +46,7 @@ const BODIES = {
   // In a workspace that is not there: every key that is made has 16 objects. `places` makes them where the body is what counts.
   "POST /v1/credentials": { ...NEW_KEY, workspace: "nobody" },
   "POST /v1/conversations/{id}/messages": { text: "hello" },
+  "POST /v1/verify": { credential: "x" },
   "POST /w/{widget_key}/conversations/{id}/messages": { text: "hello" },
 };
 
@@ -120,7 +122,8 @@ function goodCall({ method, pattern }) {
   const ended = pick([`Bearer ${world.spare}`, `Convex ${world.secrets.madeDeployKey}`]);
   const server = isEnd ? { Authorization: ended } : CALLERS[pick(Object.keys(CALLERS))]();
   const caller = isPage ? { Authorization: `Bearer ${world.visitor.history_secret}` } : server;
-  const headers = { ...(isPage && { Origin: world.site }), ...(!opens && caller), "Content-Type": "application/json" };
+  const held = pattern === "/v1/forward-auth" && { "X-Forwarded-Method": "GET", "X-Forwarded-Uri": "/v1/a" };
+  const headers = { ...(isPage && { Origin: world.site }), ...(!opens && caller), ...held, "Content-Type": "application/json" };
   const body = method === "GET" ? undefined : JSON.stringify(BODIES[`${method} ${pattern}`] ?? {});
   return { method, path: isList ? `${path}?workspace=acme` : path, headers, body };
 }
@@ -176,7 +179,7 @@ const isChosenName = (call, name) => call.path === "/v1/workspaces" && call.meth
 
 test(`l6_p8_no_secret_comes_back_from_any_place_of_any_call (SEED=${SEED})`, async () => {
   const pairs = Object.keys(world.secrets).flatMap((name) => Object.keys(SPELLINGS).map((spelling) => [name, spelling]));
-  const all = routes();
+  const all = [...routes(), { method: "GET", pattern: "/v1/forward-auth" }];
   assert.ok(all.length >= 21, `only ${all.length} calls`);
   // What ends the widget key or the conversation goes last, for good calls would not be good ones any more.
   const ends = ({ pattern }) => /\/(rotate|close|revoke)$/.test(pattern);

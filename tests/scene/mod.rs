@@ -105,6 +105,7 @@ impl Scene {
                 "kind": "widget_key", "workspace": "acme", "environment": "live", "name": "n", "origins": [ORIGIN],
             })
             .to_string(),
+            ("POST", "/v1/verify") => json!({"credential": self.server_key}).to_string(),
             ("POST", _) if pattern.ends_with("/messages") => "{\"text\":\"hello\"}".to_owned(),
             ("POST" | "PATCH", _) => "{}".to_owned(),
             _ => String::new(),

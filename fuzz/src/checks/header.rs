@@ -1,7 +1,7 @@
 //! Credentials in headers: exactly one, in one header, once, behind the scheme of its kind; everything else is refused.
 //!
 //! The input is lines of a head; `{0}` … `{8}` stand for the signed credentials that were issued, `{a}` … `{d}` for the opaque
-//! ones: two server keys and two service tokens.
+//! ones: two server keys and two service tokens. Every value is tried as a bare credential too.
 
 use super::{
     credential::{ISSUED, RING},
@@ -15,6 +15,8 @@ use claviger::{
     fetch::{Fetched, Wanted},
     isolate::Isolate,
     machine::{Machine, World},
+    pipeline::original::Original,
+    secret::Secret,
     time::Timestamp,
     upstream::{Incoming, Outgoing},
 };
@@ -41,6 +43,18 @@ pub fn check(bytes: &[u8]) {
     let found = Door { ring: &RING, brand: BRAND, deploy_schemes: &schemes }.in_headers(&head);
     let found = found.map(|found| found.map(|verified| verified.kind()));
     assert_eq!(found.ok(), expected(&head), "{input}");
+    for (_, value) in &head.0 {
+        let bare = Door { ring: &RING, brand: BRAND, deploy_schemes: &schemes }.bare(&Secret::new(value.clone()), None);
+        let issued = opaque::ISSUED.iter().chain(ISSUED.iter()).any(|issued| issued == value);
+        assert_eq!(bare.is_ok(), issued, "{value}");
+    }
+    // What a proxy says of the call that it holds: one call, or none.
+    if let Ok(Original { method, target }) = Original::read(|name| head.header(name)) {
+        let lines =
+            |name: &str, said: &str| head.0.iter().filter(|line| **line == (name.to_owned(), said.to_owned())).count();
+        assert_eq!((lines("x-forwarded-method", &method), lines("x-forwarded-uri", &target)), (1, 1), "{input}");
+        assert!(target.starts_with('/') && !target.contains(char::is_whitespace) && !method.contains(','), "{input}");
+    }
 }
 
 /// The same, read naively.

@@ -60,6 +60,8 @@ impl Scene {
     pub fn keeps_its_promises(&self, answer: &Answer, headers: &[(&str, &str)]) {
         let code = Code::ALL.iter().find(|code| code.as_str() == answer.code());
         match answer.status {
+            // Whoever asks about a credential is told no, and that is an answer.
+            200 if answer.json["allowed"] == false => assert!(code.is_some()),
             200 | 201 | 204 => assert!(code.is_none()),
             status => {
                 // The answer to HEAD has no body.

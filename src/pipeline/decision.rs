@@ -1,0 +1,120 @@
+//! The decision about a call of the policy's routes: one and the same for whoever forwards it, and for whoever only asks.
+
+use super::{
+    Notes,
+    believe::{Call, Whence, believe_from, decline_from},
+    config::Config,
+    tokens,
+};
+use crate::{
+    credential::{Door, Verified},
+    error::Reason,
+    machine::World,
+    meter::{Admitted, meter},
+    policy::{Route, authorize_route},
+    request::Request,
+};
+
+/// A call that is to be decided: the request itself, or one that somebody asks about.
+pub struct Case<'a> {
+    /// Its method, as it was sent.
+    pub method: &'a str,
+    /// Its path, as it was sent.
+    pub path: &'a str,
+    /// Its query, without the `?`.
+    pub query: &'a str,
+    /// Where it comes from.
+    pub whence: Whence,
+    /// The request that is answered, for the record.
+    pub request: &'a Request,
+    /// The deployment.
+    pub config: &'a Config,
+}
+
+/// What a call takes beside itself.
+#[derive(Default)]
+pub struct Taking {
+    /// Tokens that it may take at most; none: it is not counted in tokens.
+    pub tokens: Option<u32>,
+    /// Whether a permit that the isolate holds is enough.
+    pub may_ride: bool,
+}
+
+/// A call whose route takes the kind of credential that came. Nobody was believed yet.
+pub struct Found<'a> {
+    /// Its route.
+    pub route: &'a Route,
+    number: usize,
+    verified: Verified,
+}
+
+impl Found<'_> {
+    /// The name of the object that counts for the credential, where one does.
+    pub fn object(&self) -> Option<String> {
+        tokens::object(&self.verified)
+    }
+}
+
+impl<'a> Case<'a> {
+    /// The request itself.
+    pub fn of_request(request: &'a Request, config: &'a Config, world: &impl World) -> Self {
+        let (method, path, query) = (request.method.as_str(), request.path(), request.query());
+        Self { method, path, query, whence: Whence::of_request(config, world), request, config }
+    }
+
+    /// The route, and the credential that `present` reads; a kind that the route does not take is declined. The path comes
+    /// first: what has no route is not there, whatever came with it.
+    pub async fn find(
+        &self,
+        present: &mut dyn FnMut(&Door) -> Result<Option<Verified>, Reason>,
+        world: &impl World,
+        notes: &mut Notes,
+    ) -> Result<Found<'a>, Reason> {
+        let policy = &self.config.policy;
+        let number = policy.route(self.method, self.path).ok_or(Reason::NotFound)?;
+        let route = policy.routes.get(number).ok_or(Reason::NotFound)?;
+        notes.route = Some(match notes.route.take() {
+            Some(asked) => format!("{asked} for {}", route.name()).into(),
+            None => route.name().into(),
+        });
+        let door = self.config.door();
+        let presented = present(&door)?;
+        super::refuse_credentials_in(self.query, &door, presented.is_some())?;
+        let verified = presented.ok_or(Reason::CredentialMissing)?;
+        notes.kind = Some(verified.kind().as_str());
+        let found = Found { route, number, verified };
+        if route.admits(found.verified.kind()).is_err() {
+            let call = self.call(&found, Taking::default());
+            return Err(decline_from(self.whence.clone(), found.verified, call, world, notes).await);
+        }
+        Ok(found)
+    }
+
+    /// Believes whoever calls, authorizes and meters: one hop.
+    pub async fn admit(
+        &self,
+        found: Found<'a>,
+        taking: Taking,
+        world: &impl World,
+        notes: &mut Notes,
+    ) -> Result<Admitted, Reason> {
+        let call = self.call(&found, taking);
+        let (principal, _) = believe_from(self.whence.clone(), found.verified, call, world, notes).await?;
+        let permit = authorize_route(principal, found.number, &self.config.policy)?;
+        // Whoever only asks is told who it is, also where the limit says no.
+        notes.facts = self.whence.asking.is_some().then(|| permit.principal().facts());
+        let admitted = meter(permit)?;
+        notes.quotas = admitted.quotas().to_vec();
+        Ok(admitted)
+    }
+
+    fn call(&self, found: &Found, Taking { tokens, may_ride }: Taking) -> Call<'a> {
+        let (name, needs) = (found.route.name(), found.route.needs(found.verified.kind(), &self.config.policy));
+        Call { name, needs, cost: 1, tokens, may_ride, request: self.request, config: self.config }
+    }
+}
+
+/// Whoever only asks is no way around a person's approval: the write itself must come here.
+pub fn refuse_reviewed(route: &Route) -> Result<(), Reason> {
+    if route.review { Err(Reason::ReviewRequired) } else { Ok(()) }
+}

@@ -1,0 +1,69 @@
+//! `/v1/forward-auth`: a proxy in front of an API asks, before it passes a call on, what the gateway would decide.
+//!
+//! The caller's own headers come as they are. Which call it is, the proxy says in `X-Forwarded-Method` and `X-Forwarded-Uri`.
+
+use super::{
+    Notes,
+    assertion::assert,
+    believe::Whence,
+    config::Config,
+    decision::{Case, Taking, refuse_reviewed},
+    forwarding::vouched,
+    original::Original,
+    reply::Reply,
+};
+use crate::{
+    error::Reason,
+    machine::World,
+    policy::{Destination, Idempotency, Route},
+    request::Request,
+};
+
+/// The whole road of a call that is not forwarded: 204, or what the gateway would say.
+pub async fn call(request: &Request, config: &Config, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
+    super::refuse_credentials_in(request.query(), &config.door(), false)?;
+    let original = Original::read(|name| world.header(name))?;
+    let (path, query) = original.target.split_once('?').unwrap_or((&original.target, ""));
+    let whence = Whence::of_request(config, world);
+    let case = Case { method: &original.method, path, query, whence, request, config };
+    let found = case.find(&mut |door| door.in_headers(world), world, notes).await?;
+    let route = found.route;
+    let admitted = case.admit(found, Taking { tokens: None, may_ride: true }, world, notes).await?;
+    refuse_reviewed(route)?;
+    if let Some(what) = undecidable(route) {
+        return Err(Reason::RouteNotServed(what.to_owned()));
+    }
+    let mut reply = Reply::empty(204);
+    reply.headers = vouched(&admitted, request);
+    // It is for the one API that is known to stand behind.
+    if let Some(origin) = &config.upstream {
+        let assertion = assert(admitted.principal(), origin, request, config, world).await?;
+        reply = reply.with("claviger-assertion", assertion);
+    }
+    for name in COPIED {
+        if !reply.says(name) {
+            reply = reply.with(name, "");
+        }
+    }
+    Ok(reply.with_quotas(admitted.quotas(), world.now()))
+}
+
+/// Proxies copy these by their names. Where one is missing some keep what the caller sent under it, and Caddy 2.6 sends on
+/// the name of its own variable: so each is there, empty where there is nothing to say.
+const COPIED: [&str; 5] =
+    ["claviger-assertion", "claviger-environment", "claviger-principal", "claviger-scopes", "claviger-workspace"];
+
+/// What cannot be decided without the body, which stays with the proxy, or without the API's answer; and what no proxy has
+/// behind it.
+fn undecidable(route: &Route) -> Option<&'static str> {
+    if route.to == Destination::Records {
+        return Some("it leads to the embedded records, and not to the API behind the proxy that asks");
+    }
+    if route.tokens.is_some() {
+        return Some(
+            "its cost in tokens stands in the body and in the answer, which a proxy that asks keeps to itself",
+        );
+    }
+    (route.idempotency == Idempotency::Required)
+        .then_some("it requires an Idempotency-Key, which is honoured only where Claviger forwards the call itself")
+}
