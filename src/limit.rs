@@ -212,6 +212,7 @@ impl Window {
         now.settle(limit, at).then_some(now)
     }
 
+    #[inline(never)]
     fn quota(&self, limit: &Limit, at: Timestamp) -> Quota {
         let wait = self.slots.first().map_or(0, |(slot, _)| limit.leaves(*slot).saturating_sub(self.latest.0));
         let remaining = limit.limit.saturating_sub(self.used());
@@ -224,6 +225,7 @@ impl Window {
 
     /// Goes on to the moment that the clock shows, and drops what no longer counts. Answers whether the clock was found
     /// behind: then the window must be stored, or the next one would find that again.
+    #[inline(never)]
     fn settle(&mut self, limit: &Limit, at: Timestamp) -> bool {
         let millis = limit.slot_millis();
         if let Some(old) = self.slot_millis.replace(millis).filter(|old| *old != millis) {
@@ -238,6 +240,7 @@ impl Window {
     }
 
     /// Milliseconds until `cost` fits; the whole window where it never can.
+    #[inline(never)]
     fn wait(&self, limit: &Limit, cost: u32) -> u64 {
         let mut used = self.used();
         if used.saturating_add(cost) <= limit.limit {
@@ -253,6 +256,7 @@ impl Window {
     }
 
     /// Counts into the slot of `at`: those of permits that may be used later stand behind it.
+    #[inline(never)]
     fn add(&mut self, limit: &Limit, units: u32, at: Timestamp) {
         let now = at.0 / limit.slot_millis();
         let place = self.slots.partition_point(|(slot, _)| *slot < now);

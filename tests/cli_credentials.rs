@@ -302,6 +302,21 @@ fn usage_is_totals_by_secret_and_by_scope_and_names_what_was_never_used() {
     assert_eq!(worker.run(&["usage", ID, "--json"]).json(), usage);
 }
 
+#[test]
+fn usage_in_tokens_is_shown_where_tokens_were_counted() {
+    let at = "2026-07-30T12:00:00.000Z";
+    let usage = json!({
+        "last_used_at": at, "total": 12, "denied": 3, "tokens": {"used": 51_200},
+        "series": [{"at": at, "total": 11, "denied": 3, "tokens": 51_200}, {"at": at, "total": 1, "denied": 0}],
+        "by_secret": [], "by_scope": [],
+    });
+    let worker = Worker::always(ok(usage));
+    let run = worker.run(&["usage", ID, "--bucket", "hour"]);
+    let shown = run.good();
+    assert!(shown.contains("denied     3\ntokens     51200\nlast used"), "{shown}");
+    assert!(shown.contains(&format!("DENIED  TOKENS\n{at}  11     3       51200\n{at}  1      0       -")), "{shown}");
+}
+
 const CALLS: &[&[&str]] = &[CREATE, &["list"], &["show", ID], &["rotate", ID], &["revoke", ID], &["usage", ID]];
 
 #[test]

@@ -29,6 +29,9 @@ tokens = { limit = 40_000, window_seconds = 60 }
 [tiers.two]
 requests = { limit = 1_000_000, window_seconds = 60 }
 tokens = [{ limit = 3_000, window_seconds = 10 }, { limit = 12_000, window_seconds = 120 }]
+[tiers.both]
+requests = { limit = 400, window_seconds = 10 }
+tokens = { limit = 3_000, window_seconds = 10 }
 [[routes]]
 match = "POST /v1/chat/completions"
 accept = ["server_key"]
@@ -277,6 +280,51 @@ fn lost_settlements_evictions_and_clocks_that_step_back_never_let_more_through()
         world.toy.advance_millis(HOLD_MILLIS + 125_000);
         assert_eq!(world.toy.whoami(&world.key).header("x-ratelimit-remaining-tokens"), Some("3000"));
         assert_eq!(world.total(), world.log.iter().map(|call| call.used).sum::<u64>());
+    }
+}
+
+#[test]
+fn requests_from_blocks_and_calls_that_hold_tokens_share_a_row_and_neither_loses_the_others() {
+    for seed in 1..=3 {
+        let mut world = World::new("both", &[(3_000, 10)], seed);
+        let (mut client, mut requests) = (Client { next: 0, under_way: None }, Vec::new());
+        for _ in 0..6_000 {
+            let moment = world.now() + world.dice.below(20);
+            world.turn_to(moment);
+            let before = world.log.len();
+            let was_admitted = match world.dice.below(8) {
+                0 if client.under_way.is_some() => {
+                    world.end(&mut client, false);
+                    false
+                }
+                0 => {
+                    world.is_exact = false; // it may be the requests that are used up
+                    world.begin(&mut client);
+                    world.log.len() > before
+                }
+                _ => world.toy.whoami(&world.key).status == 200,
+            };
+            if was_admitted {
+                requests.push(world.now());
+                let start = (world.now() + 1).saturating_sub(10_000);
+                let inside = requests.iter().rev().take_while(|at| **at >= start).count();
+                assert!(inside <= 400, "{inside} of 400 requests");
+            }
+            if world.dice.one_in(300) {
+                world.toy.forget();
+            }
+        }
+        if client.under_way.is_some() {
+            world.end(&mut client, false);
+        }
+        let tight = requests.iter().filter(|at| (10_000..20_000).contains(*at)).count();
+        assert!(tight > 300, "only {tight} requests in 10 s");
+        let over = world.windows.iter().all(|window| world.left(*window) >= 0);
+        assert!(over && world.total() == world.log.iter().map(|call| call.used).sum::<u64>());
+        world.toy.advance(12);
+        let answer = world.toy.whoami(&world.key);
+        let left = ["x-ratelimit-remaining-tokens", "x-ratelimit-remaining"].map(|name| answer.header(name).unwrap());
+        assert_eq!(left, ["3000", "399"]);
     }
 }
 

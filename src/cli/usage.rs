@@ -18,7 +18,11 @@ pub fn show(worker: &Worker, asked: &Usage) -> Answer {
     if asked.json {
         return Ok(answer);
     }
-    let totals = ["total", "denied", "last_used_at"].map(|name| vec![title(name), cell(&usage, name)]);
+    let mut totals = ["total", "denied", "last_used_at"].map(|name| vec![title(name), cell(&usage, name)]).to_vec();
+    // Where no tier limits them, tokens are not counted.
+    if let Some(tokens) = usage.get("tokens") {
+        totals.insert(2, vec!["tokens".to_owned(), cell(tokens, "used")]);
+    }
     let mut parts = vec![table(&totals)];
     // The series is for those who asked how fine it should be.
     let lists = [("series", "at", asked.bucket.is_some()), ("by_secret", "hint", true), ("by_scope", "scope", true)];
@@ -36,7 +40,7 @@ pub fn show(worker: &Worker, asked: &Usage) -> Answer {
 /// A table of whichever of the columns that there are.
 fn columns(first: &str, rows: &[Value]) -> Option<String> {
     let has = |name: &&str| rows.iter().any(|row| row.get(*name).is_some());
-    let names: Vec<&str> = [first, "total", "denied", "last_used_at"].into_iter().filter(has).collect();
+    let names: Vec<&str> = [first, "total", "denied", "tokens", "last_used_at"].into_iter().filter(has).collect();
     if names.is_empty() {
         return None;
     }

@@ -175,9 +175,7 @@ impl KeyMeter {
         let mut tokens = learnt.take_tokens(&mut stored, turn)?;
         if let Some(units) = tokens.settle(id, used, turn.at()) {
             learnt.pending.spend(units, turn.at());
-            if let Some(open) = &self.open {
-                account(&mut stored, turn)?.windows = open.iter().map(Counted::row).collect();
-            }
+            // A block that is open stands in the row already.
             learnt.store(&mut stored, &tokens, turn)?;
         }
         learnt.tokens = Some(tokens.stored());
@@ -199,10 +197,9 @@ impl KeyMeter {
         let mut tokens = learnt.take_tokens(&mut stored, turn)?;
         learnt.pending.spend(tokens.give_up(at), at);
         if tokens.must_store() || is_over && (open.is_some() || !self.pending.is_empty()) {
-            if let Some(open) = open {
-                let row = if is_over { Counted::closed } else { Counted::row };
-                account(&mut stored, turn)?.windows = open.iter().map(row).collect();
-                learnt.open = learnt.open.filter(|_| !is_over);
+            if let Some(open) = open.filter(|_| is_over) {
+                account(&mut stored, turn)?.windows = open.iter().map(Counted::closed).collect();
+                learnt.open = None;
             }
             learnt.store(&mut stored, &tokens, turn)?;
         } else if let Some(due) = tokens.due() {
