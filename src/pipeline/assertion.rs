@@ -164,3 +164,39 @@ fn sign<'a>(
 fn environment(principal: &Principal) -> Option<&'static str> {
     principal.environment().map(|environment| environment.as_str())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{MOST, Made, REUSE_MILLIS, Signed};
+    use crate::time::Timestamp;
+
+    fn made(id: usize, at: u64) -> Made {
+        Made {
+            id: format!("sk_{id:05}"),
+            at: Timestamp(at),
+            kid: "k".to_owned(),
+            kind: "server_key",
+            environment: None,
+            scopes: Vec::new(),
+            audience: String::new(),
+            text: String::new(),
+        }
+    }
+
+    #[test]
+    fn an_isolate_remembers_so_many_and_forgets_what_is_over_first() {
+        let mut signed = Signed::default();
+        // In any order, each once.
+        (0..2 * MOST).for_each(|turn| signed.remember(made(turn * 7 % MOST, u64::from(turn >= MOST / 2))));
+        assert_eq!(signed.0.len(), MOST);
+        assert!(signed.0.is_sorted_by(|one, next| one.id < next.id));
+        // Those that are over make room.
+        let mut signed = Signed::default();
+        (0..MOST).for_each(|id| signed.remember(made(id, u64::from(id >= 10))));
+        signed.remember(made(MOST, REUSE_MILLIS));
+        assert_eq!(signed.0.len(), MOST - 10 + 1);
+        // And where none is, all of them.
+        (0..10).for_each(|id| signed.remember(made(MOST + 1 + id, REUSE_MILLIS)));
+        assert!((1..=10).contains(&signed.0.len()), "{}", signed.0.len());
+    }
+}
