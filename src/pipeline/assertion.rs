@@ -2,13 +2,15 @@
 //!
 //! It is signed at most every 30 seconds for equal facts, and looked up otherwise. Without a key to sign with, nothing goes out.
 
-use super::{assertion_keys, config::Config};
+use super::{
+    assertion_keys::{self, Detour},
+    config::Config,
+};
 use crate::{
     crypto::Job, error::Reason, id::WorkspaceId, jose::compact, machine::World, principal::Principal, request::Request,
     scope::Scope, time::Timestamp,
 };
 use serde::Serialize;
-use std::collections::BTreeMap;
 
 /// The life of an assertion, from `iat` to `exp`: it is made for a call that goes out at once.
 pub const LIFE_SECONDS: u64 = 60;
@@ -39,12 +41,13 @@ struct Claims<'a> {
     scope: Option<String>,
 }
 
-/// The assertions that an isolate has signed: the last one of each credential.
+/// The assertions that an isolate has signed: the last one of each credential, in the order of their ids.
 #[derive(Default)]
-pub struct Signed(BTreeMap<String, Made>);
+pub struct Signed(Vec<Made>);
 
-/// One of them, and what it depends on beyond the credential's id.
+/// One of them, and what it depends on.
 struct Made {
+    id: String,
     at: Timestamp,
     kid: String,
     kind: &'static str,
@@ -70,23 +73,34 @@ impl Made {
 
 impl Signed {
     fn find(&self, principal: &Principal, audience: &str, at: Timestamp) -> Option<String> {
-        let made = self.0.get(principal.id().as_str())?;
+        let made = self.0.get(self.place(principal.id().as_str()).ok()?)?;
         (made.is_fresh(at) && made.says(principal, audience)).then(|| made.text.clone())
     }
 
-    fn remember(&mut self, id: &str, made: Made) {
+    fn place(&self, id: &str) -> Result<usize, usize> {
+        self.0.binary_search_by(|made| made.id.as_str().cmp(id))
+    }
+
+    fn remember(&mut self, made: Made) {
         if self.0.len() >= MOST {
-            self.0.retain(|_, known| known.is_fresh(made.at));
+            self.0.retain(|known| known.is_fresh(made.at));
         }
         if self.0.len() >= MOST {
             self.0.clear();
         }
-        self.0.insert(id.to_owned(), made);
+        match self.place(&made.id) {
+            Ok(place) => {
+                if let Some(known) = self.0.get_mut(place) {
+                    *known = made;
+                }
+            }
+            Err(place) => self.0.insert(place, made),
+        }
     }
 
     /// Forgets what was signed by keys that are not published any more.
     pub fn keep(&mut self, is_published: impl Fn(&str) -> bool) {
-        self.0.retain(|_, made| is_published(&made.kid));
+        self.0.retain(|made| is_published(&made.kid));
     }
 }
 
@@ -102,36 +116,87 @@ pub async fn assert(
     if let Some(text) = world.isolate().with(|signed: &mut Signed| signed.find(principal, audience, at)) {
         return Ok(text);
     }
-    let key = assertion_keys::signer(request, config, world).await?;
-    let scopes: Vec<&str> = principal.scopes().iter().map(Scope::as_str).collect();
-    let iat = at.0 / 1_000;
-    let claims = Claims {
-        iss: &config.origin,
-        aud: audience,
-        sub: principal.id().as_str(),
-        iat,
-        exp: iat.saturating_add(LIFE_SECONDS),
-        kind: principal.kind().as_str(),
-        workspace: principal.workspace().map(WorkspaceId::as_str),
-        environment: environment(principal),
-        scope: (!scopes.is_empty()).then(|| scopes.join(" ")),
-    };
-    let unsigned = compact::unsigned(TYPE, key.kid(), &claims).ok_or(Reason::Unavailable)?;
-    let signature = world.crypto(Job::SignP256 { key: key.private(), message: unsigned.as_bytes() }).await?;
-    let text = compact::signed(&unsigned, &signature).ok_or(Reason::Unavailable)?;
-    let made = Made {
-        at,
-        kid: key.kid().to_owned(),
-        kind: principal.kind().as_str(),
-        environment: environment(principal),
-        scopes: principal.scopes().to_vec(),
-        audience: audience.to_owned(),
-        text: text.clone(),
-    };
-    world.isolate().with(|signed: &mut Signed| signed.remember(principal.id().as_str(), made));
-    Ok(text)
+    sign(principal, audience, request, config, world).await
+}
+
+/// The longer way, twice a minute at most.
+fn sign<'a>(
+    principal: &'a Principal,
+    audience: &'a str,
+    request: &'a Request,
+    config: &'a Config,
+    world: &'a impl World,
+) -> Detour<'a, String> {
+    Box::pin(async move {
+        let at = world.now();
+        let key = assertion_keys::signer(request, config, world).await?;
+        let scopes: Vec<&str> = principal.scopes().iter().map(Scope::as_str).collect();
+        let iat = at.0 / 1_000;
+        let claims = Claims {
+            iss: &config.origin,
+            aud: audience,
+            sub: principal.id().as_str(),
+            iat,
+            exp: iat.saturating_add(LIFE_SECONDS),
+            kind: principal.kind().as_str(),
+            workspace: principal.workspace().map(WorkspaceId::as_str),
+            environment: environment(principal),
+            scope: (!scopes.is_empty()).then(|| scopes.join(" ")),
+        };
+        let unsigned = compact::unsigned(TYPE, key.kid(), &claims).ok_or(Reason::Unavailable)?;
+        let signature = world.crypto(Job::SignP256 { key: key.private(), message: unsigned.as_bytes() }).await?;
+        let text = compact::signed(&unsigned, &signature).ok_or(Reason::Unavailable)?;
+        let made = Made {
+            id: principal.id().as_str().to_owned(),
+            at,
+            kid: key.kid().to_owned(),
+            kind: principal.kind().as_str(),
+            environment: environment(principal),
+            scopes: principal.scopes().to_vec(),
+            audience: audience.to_owned(),
+            text: text.clone(),
+        };
+        world.isolate().with(|signed: &mut Signed| signed.remember(made));
+        Ok(text)
+    })
 }
 
 fn environment(principal: &Principal) -> Option<&'static str> {
     principal.environment().map(|environment| environment.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MOST, Made, REUSE_MILLIS, Signed};
+    use crate::time::Timestamp;
+
+    fn made(id: usize, at: u64) -> Made {
+        Made {
+            id: format!("sk_{id:05}"),
+            at: Timestamp(at),
+            kid: "k".to_owned(),
+            kind: "server_key",
+            environment: None,
+            scopes: Vec::new(),
+            audience: String::new(),
+            text: String::new(),
+        }
+    }
+
+    #[test]
+    fn an_isolate_remembers_so_many_and_forgets_what_is_over_first() {
+        let mut signed = Signed::default();
+        // In any order, each once.
+        (0..2 * MOST).for_each(|turn| signed.remember(made(turn * 7 % MOST, u64::from(turn >= MOST / 2))));
+        assert_eq!(signed.0.len(), MOST);
+        assert!(signed.0.is_sorted_by(|one, next| one.id < next.id));
+        // Those that are over make room.
+        let mut signed = Signed::default();
+        (0..MOST).for_each(|id| signed.remember(made(id, u64::from(id >= 10))));
+        signed.remember(made(MOST, REUSE_MILLIS));
+        assert_eq!(signed.0.len(), MOST - 10 + 1);
+        // And where none is, all of them.
+        (0..10).for_each(|id| signed.remember(made(MOST + 1 + id, REUSE_MILLIS)));
+        assert!((1..=10).contains(&signed.0.len()), "{}", signed.0.len());
+    }
 }

@@ -17,7 +17,7 @@ use crate::{
     time::Timestamp,
 };
 use serde::Serialize;
-use std::rc::Rc;
+use std::{future::Future, pin::Pin, rc::Rc};
 use zeroize::Zeroizing;
 
 /// After this one request fetches the keys again, and the others go on with those that are known.
@@ -37,6 +37,9 @@ const CACHE_CONTROL: &str = "public, max-age=60";
 
 /// AES-GCM's nonce (NIST SP 800-38D §8.2.1).
 const NONCE_BYTES: usize = 12;
+
+/// A road that is seldom taken, and stands in the module once: what is awaited in several places would be copied into each.
+pub type Detour<'a, T> = Pin<Box<dyn Future<Output = Result<T, Reason>> + 'a>>;
 
 /// What an isolate knows of the keys.
 #[derive(Default)]
@@ -105,15 +108,17 @@ fn is_within(since: Timestamp, seconds: u64, at: Timestamp) -> bool {
 }
 
 /// The key that signs at this moment.
-pub async fn signer(request: &Request, config: &Config, world: &impl World) -> Result<Rc<PrivateKey>, Reason> {
-    let known = current(request, config, world).await?;
-    if let Some(key) = open(&known, config, world).await? {
-        return Ok(key);
-    }
-    // All of them are damaged, or sealed under a root secret that opens nothing any more.
-    let closed = known.keys.iter().map(|key| key.pair.kid.clone()).collect();
-    let known = offer(closed, request, config, world).await?;
-    open(&known, config, world).await?.ok_or(Reason::Unavailable)
+pub fn signer<'a>(request: &'a Request, config: &'a Config, world: &'a impl World) -> Detour<'a, Rc<PrivateKey>> {
+    Box::pin(async move {
+        let known = current(request, config, world).await?;
+        if let Some(key) = open(&known, config, world).await? {
+            return Ok(key);
+        }
+        // All of them are damaged, or sealed under a root secret that opens nothing any more.
+        let closed = known.keys.iter().map(|key| key.pair.kid.clone()).collect();
+        let known = offer(closed, request, config, world).await?;
+        open(&known, config, world).await?.ok_or(Reason::Unavailable)
+    })
 }
 
 /// `GET /.well-known/jwks.json`: for anybody, so out of memory wherever that knows it.
@@ -163,42 +168,48 @@ async fn current(request: &Request, config: &Config, world: &impl World) -> Resu
     }
 }
 
-async fn fetch(request: &Request, config: &Config, world: &impl World) -> Result<Rc<Known>, Reason> {
-    let (keys, is_due) = ask(Command::Fetch(config.ring.signing_id()?), config, world).await?;
-    let closed = keys.iter().filter(|key| !config.ring.derives(key.pair.root)).map(|key| key.pair.kid.clone());
-    let closed: Vec<String> = closed.collect();
-    let is_lost = closed.len() == keys.len();
-    if !is_due && !is_lost {
-        return learn(keys, None, world);
-    }
-    match offer(closed, request, config, world).await {
-        // The next key can wait a minute, while there is one that signs.
-        Err(_) if !is_lost => learn(keys, None, world),
-        answer => answer,
-    }
+fn fetch<'a>(request: &'a Request, config: &'a Config, world: &'a impl World) -> Detour<'a, Rc<Known>> {
+    Box::pin(async move {
+        let (keys, is_due) = ask(Command::Fetch(config.ring.signing_id()?), config, world).await?;
+        let closed = keys.iter().filter(|key| !config.ring.derives(key.pair.root)).map(|key| key.pair.kid.clone());
+        let closed: Vec<String> = closed.collect();
+        let is_lost = closed.len() == keys.len();
+        if !is_due && !is_lost {
+            return learn(keys, None, world);
+        }
+        match offer(closed, request, config, world).await {
+            // The next key can wait a minute, while there is one that signs.
+            Err(_) if !is_lost => learn(keys, None, world),
+            answer => answer,
+        }
+    })
 }
 
 /// Makes a key pair and offers it: the answer holds it, or the one that came first.
-async fn offer(
+fn offer<'a>(
     closed: Vec<String>,
-    request: &Request,
-    config: &Config,
-    world: &impl World,
-) -> Result<Rc<Known>, Reason> {
-    let (pair, private) = make(config, world).await?;
-    let actor = audit::deployment(&config.deployment);
-    let by = By { actor, request_id: request.id.clone(), network: None };
-    let mandate = Mandate { by, deployment: config.deployment.clone() };
-    let (keys, _) = ask(Command::Offer(Box::new(pair), closed, mandate), config, world).await?;
-    learn(keys, Some(private), world)
+    request: &'a Request,
+    config: &'a Config,
+    world: &'a impl World,
+) -> Detour<'a, Rc<Known>> {
+    Box::pin(async move {
+        let (pair, private) = make(config, world).await?;
+        let actor = audit::deployment(&config.deployment);
+        let by = By { actor, request_id: request.id.clone(), network: None };
+        let mandate = Mandate { by, deployment: config.deployment.clone() };
+        let (keys, _) = ask(Command::Offer(Box::new(pair), closed, mandate), config, world).await?;
+        learn(keys, Some(private), world)
+    })
 }
 
-async fn ask(command: Command, config: &Config, world: &impl World) -> Result<(Vec<SigningKey>, bool), Reason> {
-    let command = deployment::Command::AssertionKeys(command);
-    match world.ask::<Deployment>(&config.deployment, command).await? {
-        deployment::Reply::AssertionKeys(answer) => Ok((answer.keys, answer.is_due)),
-        _ => Err(Reason::Unavailable),
-    }
+fn ask<'a>(command: Command, config: &'a Config, world: &'a impl World) -> Detour<'a, (Vec<SigningKey>, bool)> {
+    Box::pin(async move {
+        let command = deployment::Command::AssertionKeys(command);
+        match world.ask::<Deployment>(&config.deployment, command).await? {
+            deployment::Reply::AssertionKeys(answer) => Ok((answer.keys, answer.is_due)),
+            _ => Err(Reason::Unavailable),
+        }
+    })
 }
 
 /// Remembers the keys, and of what was opened or signed by others nothing.
@@ -217,46 +228,50 @@ fn learn(keys: Vec<SigningKey>, private: Option<PrivateKey>, world: &impl World)
 }
 
 /// The first of the keys that may sign now and can be opened.
-async fn open(known: &Known, config: &Config, world: &impl World) -> Result<Option<Rc<PrivateKey>>, Reason> {
-    for SigningKey { pair, .. } in signers(&known.keys, world.now()) {
-        let opened = |memory: &mut Memory| memory.opened.iter().find(|key| key.kid == pair.kid).cloned();
-        if let Some(key) = world.isolate().with(opened) {
-            return Ok(Some(key));
-        }
-        let secret = config.ring.derive(Purpose::AssertionKey, pair.root, &[pair.kid.as_bytes()]);
-        let (Some(secret), Some((nonce, sealed))) = (secret, pair.sealed.split_at_checked(NONCE_BYTES)) else {
-            continue;
-        };
-        let data = bound_to(&pair.kid, config);
-        let job = Job::OpenAes256Gcm { key: &*secret, nonce, data: data.as_bytes(), sealed };
-        let answer = Zeroizing::new(world.crypto(job).await?);
-        match crypto::opened(&answer, "assertion key") {
-            Ok(bytes) => {
-                let key = Rc::new(PrivateKey { kid: pair.kid.clone(), bytes: Zeroizing::new(bytes) });
-                world.isolate().with(|memory: &mut Memory| memory.opened.push(Rc::clone(&key)));
+fn open<'a>(known: &'a Known, config: &'a Config, world: &'a impl World) -> Detour<'a, Option<Rc<PrivateKey>>> {
+    Box::pin(async move {
+        for SigningKey { pair, .. } in signers(&known.keys, world.now()) {
+            let opened = |memory: &mut Memory| memory.opened.iter().find(|key| key.kid == pair.kid).cloned();
+            if let Some(key) = world.isolate().with(opened) {
                 return Ok(Some(key));
             }
-            Err(Reason::Unreadable(_)) => {}
-            Err(reason) => return Err(reason),
+            let secret = config.ring.derive(Purpose::AssertionKey, pair.root, &[pair.kid.as_bytes()]);
+            let (Some(secret), Some((nonce, sealed))) = (secret, pair.sealed.split_at_checked(NONCE_BYTES)) else {
+                continue;
+            };
+            let data = bound_to(&pair.kid, config);
+            let job = Job::OpenAes256Gcm { key: &*secret, nonce, data: data.as_bytes(), sealed };
+            let answer = Zeroizing::new(world.crypto(job).await?);
+            match crypto::opened(&answer, "assertion key") {
+                Ok(bytes) => {
+                    let key = Rc::new(PrivateKey { kid: pair.kid.clone(), bytes: Zeroizing::new(bytes) });
+                    world.isolate().with(|memory: &mut Memory| memory.opened.push(Rc::clone(&key)));
+                    return Ok(Some(key));
+                }
+                Err(Reason::Unreadable(_)) => {}
+                Err(reason) => return Err(reason),
+            }
         }
-    }
-    Ok(None)
+        Ok(None)
+    })
 }
 
 /// Makes a key pair, and seals its private part. The sealing key is the pair's own, so its nonce is the only one ever.
-async fn make(config: &Config, world: &impl World) -> Result<(Pair, PrivateKey), Reason> {
-    let both = Zeroizing::new(world.crypto(Job::GenerateP256).await?);
-    let (point, private) = both.split_at_checked(65).ok_or(Reason::Unavailable)?;
-    let (x, y) = jwk::coordinates(point).ok_or(Reason::Unavailable)?;
-    let (kid, root) = (jwk::thumbprint(&x, &y), config.ring.signing_id()?);
-    let key = config.ring.derive(Purpose::AssertionKey, root, &[kid.as_bytes()]).ok_or(Reason::Unavailable)?;
-    let random = world.random()?;
-    let nonce = random.get(..NONCE_BYTES).ok_or(Reason::Unavailable)?;
-    let data = bound_to(&kid, config);
-    let job = Job::SealAes256Gcm { key: &*key, nonce, data: data.as_bytes(), plain: private };
-    let sealed = [nonce, &world.crypto(job).await?].concat();
-    let private = PrivateKey { kid: kid.clone(), bytes: Zeroizing::new(private.to_vec()) };
-    Ok((Pair { kid, x, y, root, sealed }, private))
+fn make<'a>(config: &'a Config, world: &'a impl World) -> Detour<'a, (Pair, PrivateKey)> {
+    Box::pin(async move {
+        let both = Zeroizing::new(world.crypto(Job::GenerateP256).await?);
+        let (point, private) = both.split_at_checked(65).ok_or(Reason::Unavailable)?;
+        let (x, y) = jwk::coordinates(point).ok_or(Reason::Unavailable)?;
+        let (kid, root) = (jwk::thumbprint(&x, &y), config.ring.signing_id()?);
+        let key = config.ring.derive(Purpose::AssertionKey, root, &[kid.as_bytes()]).ok_or(Reason::Unavailable)?;
+        let random = world.random()?;
+        let nonce = random.get(..NONCE_BYTES).ok_or(Reason::Unavailable)?;
+        let data = bound_to(&kid, config);
+        let job = Job::SealAes256Gcm { key: &*key, nonce, data: data.as_bytes(), plain: private };
+        let sealed = [nonce, &world.crypto(job).await?].concat();
+        let private = PrivateKey { kid: kid.clone(), bytes: Zeroizing::new(private.to_vec()) };
+        Ok((Pair { kid, x, y, root, sealed }, private))
+    })
 }
 
 /// What a sealed key belongs to: nothing of another deployment or stage opens here. None of the three has a line end.

@@ -174,16 +174,19 @@ fn withdraw(turn: &mut Turn) -> Result<(), Reason> {
 
 /// The keys, in the order in which they sign; those whose time has passed are deleted. One that is damaged is not among them.
 fn published(turn: &mut Turn) -> Result<Vec<SigningKey>, Reason> {
-    let mut keys = Vec::new();
+    let mut keys: Vec<SigningKey> = Vec::new();
     for row in turn.list_keys(&rows())? {
         // A storage that does not answer is no damage.
         match turn.get::<SigningKey>(&row) {
-            Ok(key) => keys.extend(key.filter(|key| key.pair.is_sound())),
+            Ok(Some(key)) if key.pair.is_sound() => {
+                let is_before = |known: &SigningKey| (known.signs_from, known.made_at) <= (key.signs_from, key.made_at);
+                keys.insert(keys.partition_point(is_before), key);
+            }
+            Ok(_) => {}
             Err(Reason::Unreadable(_)) => {}
             Err(reason) => return Err(reason),
         }
     }
-    keys.sort_by_key(|key| (key.signs_from, key.made_at));
     let ended = keys.iter().skip(1).filter(|next| next.signs_from.plus_seconds(NOTICE_SECONDS) <= turn.at()).count();
     for key in keys.drain(..ended) {
         turn.delete(format!("{KEYS}{}", key.pair.kid));

@@ -120,10 +120,17 @@ export function scanner(secrets) {
   };
 }
 
-/** Every file of a folder, by its path: SQLite's `-wal` and `-shm` files too. */
+/** Every file of a folder, by its path: SQLite's `-wal` and `-shm` files too, but for those that an object takes away as it is evicted. */
 export function filesOf(folder) {
-  const paths = readdirSync(folder, { recursive: true }).map((name) => join(folder, name));
-  return paths.filter((path) => statSync(path).isFile()).map((path) => ({ path, bytes: readFileSync(path) }));
+  return readdirSync(folder, { recursive: true }).flatMap((name) => {
+    const path = join(folder, name);
+    try {
+      return statSync(path).isFile() ? [{ path, bytes: readFileSync(path) }] : [];
+    } catch (error) {
+      if (error.code === "ENOENT") return [];
+      throw error;
+    }
+  });
 }
 
 /** Dice that fall the same way again for the same seed (mulberry32). */
