@@ -360,6 +360,23 @@ fn usage_is_exact_once_the_isolate_has_asked_again_and_a_lost_one_loses_what_it_
 }
 
 #[test]
+fn usage_of_an_isolate_whose_clock_is_ahead_is_of_the_past() {
+    let toy = world();
+    let (id, key) = hot(&toy, &[]);
+    let now = toy.now_millis();
+    toy.ahead.set(7_200_000);
+    (0..300).for_each(|_| drop(get(&toy, &key).ok(200)));
+    toy.advance(3);
+    get(&toy, &key).ok(200);
+    toy.ahead.set(0);
+    let usage = usage(&toy, &id);
+    assert_eq!(usage["total"], 301);
+    assert_eq!(usage["last_used_at"], claviger::time::Timestamp(now + 3_000).rfc3339());
+    let series = usage["series"].as_array().unwrap();
+    assert_eq!((series.len(), &series[0]["total"]), (1, &json!(301)));
+}
+
+#[test]
 fn a_lease_ends_when_the_clock_is_found_behind_and_the_hour_of_a_clock_does_not_matter() {
     let toy = world();
     toy.ahead.set(7_200_000);
