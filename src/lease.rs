@@ -23,10 +23,9 @@ use crate::{
     },
     time::Timestamp,
 };
-use std::collections::BTreeMap;
 
 /// Credentials of which permits are held; the one that was not used for longest makes room.
-const MOST: usize = 1_000;
+const MOST: usize = 500;
 
 /// A credential that is used less often in a second costs its object little.
 const SLOWEST: u32 = 5;
@@ -47,7 +46,8 @@ const NONE_MILLIS: u64 = 250;
 /// in it.
 #[derive(Default)]
 pub struct Leases {
-    held: BTreeMap<Digest, Held>,
+    /// Whoever was used last stands first: so the busy ones are found at once.
+    held: Vec<(Digest, Box<Held>)>,
     /// The latest moment that the clock has shown.
     seen: Timestamp,
     /// How often it was found behind.
@@ -68,7 +68,6 @@ struct Held {
     /// Calls that were admitted here, and that the object has not heard of.
     untold: Usage,
     ask_at: Timestamp,
-    used_at: Timestamp,
 }
 
 /// Permits that were handed out together.
@@ -116,7 +115,7 @@ impl Leases {
     /// Admits a call with a permit that is held; none: its object is to be asked.
     fn admit(&mut self, present: &Present, at: Timestamp) -> Option<Presented> {
         self.look(at);
-        let held = self.held.get_mut(&present.digest)?;
+        let held = self.find(&present.digest)?;
         held.parts.retain(|part| part.left > 0 && at < part.ends_at);
         if held.is_low(at) && held.wanted(at) > 0 {
             return None;
@@ -128,7 +127,6 @@ impl Leases {
         let scope = present.needs.as_ref().map(|needs| needs.scope.as_str());
         held.untold.count(&Tick { secret: &secret.hint, scope, network: present.network.as_deref() }, at);
         held.rate = held.rate.and(1, at);
-        held.used_at = at;
         let KeyRecord { id, scopes, tier, expires_at, .. } = &part.record;
         Some(Presented {
             id: id.clone(),
@@ -146,7 +144,7 @@ impl Leases {
             self.look(at);
         }
         let mut wish = Wish::default();
-        if let Some(held) = self.held.get_mut(digest) {
+        if let Some(held) = self.find(digest) {
             if may_ride {
                 held.rate = held.rate.and(1, at);
                 wish.permits = held.wanted(at);
@@ -167,19 +165,19 @@ impl Leases {
             // What is held may still be used: it was counted before.
             Ok(Presented { outcome: Err(reason), .. }) if !is_end(reason) => {}
             Err(reason) if !is_end(reason) => {}
-            _ => drop(self.held.remove(&digest)),
+            _ => self.held.retain(|(known, _)| *known != digest),
         }
     }
 
     fn hold(&mut self, digest: Digest, asked: &Asked, quotas: &[Quota], lease: &Lease) {
-        if !self.held.contains_key(&digest) && self.held.len() >= MOST {
-            let oldest = self.held.iter().min_by_key(|(_, held)| held.used_at).map(|(digest, _)| *digest);
-            oldest.map(|oldest| self.held.remove(&oldest));
+        let is_same_clock = asked.steps == self.steps;
+        if self.find(&digest).is_none() {
+            self.held.truncate(MOST - 1);
+            self.held.insert(0, (digest, Box::default()));
         }
-        let held = self.held.entry(digest).or_default();
+        let Some((_, held)) = self.held.first_mut() else { return };
         held.millis = lease.millis;
         held.quotas = quotas.to_vec();
-        held.used_at = held.used_at.max(asked.at);
         held.version = held.version.max(lease.version);
         held.parts.retain(|part| part.record.version >= lease.version);
         if asked.permits > 0 {
@@ -188,12 +186,21 @@ impl Leases {
         }
         if let Some(record) = &lease.record
             && lease.version >= held.version
-            && asked.steps == self.steps
+            && is_same_clock
         {
             let permits = lease.permits.min(asked.permits);
             let ends_at = asked.at.plus_millis(lease.millis);
             held.parts.push(Part { record: record.clone(), permits, left: permits, ends_at });
         }
+    }
+
+    fn find(&mut self, digest: &Digest) -> Option<&mut Held> {
+        let place = self.held.iter().position(|(known, _)| known == digest)?;
+        if place > 0 {
+            let found = self.held.remove(place);
+            self.held.insert(0, found);
+        }
+        self.held.first_mut().map(|(_, held)| &mut **held)
     }
 
     /// Looks at the clock.
@@ -241,7 +248,7 @@ mod tests {
     use crate::{registry::leasing::Lease, time::Timestamp};
 
     #[test]
-    fn an_isolate_remembers_a_thousand_credentials_and_the_one_that_was_not_used_for_longest_makes_room() {
+    fn an_isolate_remembers_so_many_credentials_and_the_one_that_was_not_used_for_longest_makes_room() {
         let mut leases = Leases::default();
         let digest = |number: usize| {
             let mut digest = [0; 32];
@@ -257,6 +264,6 @@ mod tests {
         hold(0, MOST);
         hold(MOST, MOST + 1);
         assert_eq!(leases.held.len(), MOST);
-        assert!(leases.held.contains_key(&digest(0)) && !leases.held.contains_key(&digest(1)));
+        assert!(leases.find(&digest(0)).is_some() && leases.find(&digest(1)).is_none());
     }
 }

@@ -20,7 +20,7 @@ use claviger::{
 use proptest::{prelude::*, test_runner::TestRunner};
 use serde_json::json;
 use std::collections::BTreeMap;
-use toy::{Answer, START, Toy};
+use toy::{Answer, OnItsWay, START, Toy};
 
 /// The limit and the seconds of each window.
 type Windows = &'static [(u64, u64)];
@@ -208,7 +208,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     proptest::collection::vec(event, 1..30)
 }
 
-fn live(ahead: [u64; ISOLATES], events: Vec<Event>, on_its_way: Option<fn(Vec<u8>) -> Vec<u8>>) -> u64 {
+fn live(ahead: [u64; ISOLATES], events: Vec<Event>, on_its_way: Option<OnItsWay>) -> u64 {
     let mut world = World::new(ahead);
     world.toy.on_its_way.set(on_its_way);
     for event in events {

@@ -186,7 +186,7 @@ impl Credential {
     /// The whole of an admission: who, may they, how much, and the usage of it.
     pub(super) fn present(&self, mut present: Present, turn: &mut Turn) -> Result<Step<Self>, Reason> {
         let Wish { permits: wanted, told } = present.wish.take().unwrap_or_default();
-        let heard = told.map(|told| self.meter.hear(told));
+        let heard = told.map(|told| self.meter.hear(told, turn.at()));
         let meter = heard.as_ref().unwrap_or(&self.meter);
         let record: KeyRecord = turn.get(KEY)?.ok_or(Reason::CredentialUnknown)?;
         let secret = record.secret(&present.digest).ok_or(Reason::CredentialUnknown)?;

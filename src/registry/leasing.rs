@@ -13,7 +13,9 @@ use crate::{
     error::Reason,
     limit::{Counter, Limit, Quota, lease},
     machine::Turn,
-    tier, wire,
+    tier,
+    time::Timestamp,
+    wire,
 };
 
 /// What an isolate wants and has to tell, beside a call.
@@ -65,9 +67,9 @@ impl KeyRecord {
 
 impl KeyMeter {
     /// Takes over what an isolate counted.
-    pub(super) fn hear(&self, told: Usage) -> Self {
+    pub(super) fn hear(&self, told: Usage, at: Timestamp) -> Self {
         let mut learnt = self.clone();
-        learnt.pending.merge(told);
+        learnt.pending.merge(told.until(at));
         learnt
     }
 

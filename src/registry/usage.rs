@@ -127,6 +127,18 @@ impl Usage {
         }
     }
 
+    /// As it was counted elsewhere, by a clock that may be ahead: nothing was used later than `at`.
+    pub(super) fn until(mut self, at: Timestamp) -> Self {
+        self.last_used_at = self.last_used_at.map(|used| used.min(at));
+        for share in self.secrets.iter_mut().chain(&mut self.scopes) {
+            share.last_used_at = share.last_used_at.min(at);
+        }
+        for minute in &mut self.minutes {
+            minute.minute = minute.minute.min(at.0 / MINUTE_MILLIS);
+        }
+        self
+    }
+
     /// Takes over what memory counted, to be stored: an hour that is over gets a row.
     pub(super) fn absorb(&mut self, pending: Self, turn: &mut Turn) -> Result<(), Reason> {
         self.merge(pending);

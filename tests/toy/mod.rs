@@ -75,7 +75,7 @@ pub struct Toy {
     /// How many milliseconds the clocks of isolates are ahead of those of objects.
     pub ahead: Cell<u64>,
     /// What the network makes of a reply on its way from an object.
-    pub on_its_way: Cell<Option<fn(Vec<u8>) -> Vec<u8>>>,
+    pub on_its_way: Cell<Option<OnItsWay>>,
     memory: RefCell<BTreeMap<Name, Box<dyn Any>>>,
     hops: Cell<usize>,
     /// Turns that wrote anything.
@@ -97,6 +97,9 @@ pub struct Toy {
 }
 
 type Meanwhile = Box<dyn FnOnce(&Toy)>;
+
+/// What a reply becomes.
+pub type OnItsWay = fn(Vec<u8>) -> Vec<u8>;
 
 /// 2026-01-01T00:00:00Z.
 pub const START: u64 = 1_767_225_600_000;
