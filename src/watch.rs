@@ -1,6 +1,6 @@
 //! What watches the answer of the API behind while it passes, and acts once it has passed.
 
-use crate::{error::Reason, machine::World};
+use crate::{error::Reason, keeping::Keeping, machine::World};
 
 /// How an answer's body ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -11,24 +11,36 @@ pub enum Ending {
     Cut,
 }
 
-/// What is watched for; see the module.
+/// What is watched for: parts that know nothing of each other; see the module.
 #[derive(Debug, Default)]
-pub struct Watch {}
+pub struct Watch {
+    /// It is kept for whoever repeats the request.
+    pub keeping: Option<Keeping>,
+}
 
 impl Watch {
+    /// Itself, if there is anything to watch for.
+    pub fn wanted(self) -> Option<Self> {
+        self.keeping.is_some().then_some(self)
+    }
+
     /// A part of the body has come.
     pub fn feed(&mut self, part: &[u8]) {
-        let _ = part;
+        if let Some(keeping) = &mut self.keeping {
+            keeping.feed(part);
+        }
     }
 
     /// Whether the rest is read to its end though the caller has gone.
     pub fn goes_on(&self) -> bool {
-        false
+        self.keeping.as_ref().is_some_and(Keeping::goes_on)
     }
 
     /// It is over. The caller's last bytes wait for this.
     pub async fn end(self, ending: Ending, world: &impl World) -> Result<(), Reason> {
-        let _ = (ending, world);
-        Ok(())
+        match self.keeping {
+            Some(keeping) => keeping.end(ending == Ending::Whole, world).await,
+            None => Ok(()),
+        }
     }
 }

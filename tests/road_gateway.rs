@@ -389,13 +389,9 @@ fn a_head_is_a_get_without_a_body_unless_it_has_a_route_of_its_own() {
 #[test]
 fn a_route_that_this_version_cannot_serve_is_refused_whole() {
     let toy = toy();
-    for (method, path, why) in [
-        ("POST", "/v1/reviewed", "approval"),
-        ("GET", "/v1/records/a/1", "records"),
-        ("POST", "/v1/records/a", "approval"),
-        ("POST", "/v1/once", "Idempotency-Key"),
-        ("POST", "/v1/tokens", "tokens"),
-    ] {
+    for (method, path, why) in
+        [("POST", "/v1/reviewed", "approval"), ("POST", "/v1/records/a", "approval"), ("POST", "/v1/tokens", "tokens")]
+    {
         // Whoever may not use it does not learn what it is.
         idle(&toy.send(method, path, &[], ""), 401, "missing_credential");
         let answer = toy.through(method, path, &[("idempotency-key", "a")], "{}");
@@ -403,7 +399,6 @@ fn a_route_that_this_version_cannot_serve_is_refused_whole() {
         assert!(answer.text_at("error").contains(why) && answer.text_at("fix").contains("Nothing was forwarded"));
         assert_eq!(answer.log["reason"], "route_not_served");
     }
-    assert_eq!(toy.through("HEAD", "/v1/records/a/1", &[], "").status, 503);
     assert_eq!(toy.went_out(), 0);
 }
 

@@ -198,7 +198,7 @@ impl World for Edge {
         let body = if let Sent::Bytes(body) = call.body { body } else { Vec::new() };
         match self.exchange(UPSTREAM, &lines, body).await {
             Came::Reply(head) => Incoming::parse(&head).ok_or(Reason::UpstreamFailed),
-            Came::Body(_) => Err(Reason::Unavailable),
+            Came::Body(_) => Err(Reason::UpstreamFailed),
         }
     }
 

@@ -28,11 +28,7 @@ pub async fn read(world: &impl World) -> Read {
     let content_type = world.header("content-type");
     let is_json = content_type.as_deref().map(is_json);
     // Refused before it is read: a form of another site can send text/plain without asking (attack case A28).
-    if is_json == Some(false) && declared != Some(0) {
-        return Err(Reason::UnsupportedMediaType);
-    }
-    // RFC 9110 §8.4: a coding that is not undone must not be ignored either.
-    if world.header("content-encoding").is_some_and(|coding| !coding.eq_ignore_ascii_case("identity")) {
+    if is_json == Some(false) && declared != Some(0) || is_coded(world) {
         return Err(Reason::UnsupportedMediaType);
     }
     let bytes = world.body(MAX_BYTES).await?;
@@ -44,6 +40,17 @@ pub async fn read(world: &impl World) -> Read {
     }
     let fields = Fields::parse(&bytes)?;
     Ok((bytes, fields))
+}
+
+/// Refuses a body that is not JSON by its headers.
+pub fn require_json(world: &impl World) -> Result<(), Reason> {
+    let is_json = world.header("content-type").is_some_and(|content_type| is_json(&content_type));
+    if is_json && !is_coded(world) { Ok(()) } else { Err(Reason::UnsupportedMediaType) }
+}
+
+/// RFC 9110 §8.4: a coding that is not undone must not be ignored either.
+fn is_coded(world: &impl World) -> bool {
+    world.header("content-encoding").is_some_and(|coding| !coding.eq_ignore_ascii_case("identity"))
 }
 
 /// `application/json`, with UTF-8 or no `charset` (RFC 8259 §8.1).

@@ -20,10 +20,19 @@ pub async fn read(world: &impl World) -> Result<Vec<u8>, Reason> {
     world.body(MAX_BYTES).await
 }
 
+/// The `Idempotency-Key` that goes out.
+pub enum Key {
+    /// The caller's, if there is one: the route does not look at it.
+    Theirs,
+    /// Ours, if there is one.
+    Ours(Option<String>),
+}
+
 /// Forwards the call, once: with the body that was read here, or else with the request's as it comes.
 pub async fn forward(
     admitted: &Admitted,
     body: Option<Vec<u8>>,
+    key: Key,
     request: &Request,
     config: &Config,
     world: &impl World,
@@ -36,6 +45,11 @@ pub async fn forward(
         return Err(Reason::invalid("", "A GET or HEAD has no body here: ask in the path and in the query."));
     }
     let mut headers = forwarded(world.headers());
+    if let Key::Ours(id) = key {
+        // In any spelling: servers of the CGI family read `_` as `-`.
+        headers.retain(|(name, _)| name.replace('_', "-") != "idempotency-key");
+        headers.extend(id.map(|id| ("idempotency-key".to_owned(), id)));
+    }
     headers.extend(vouched(admitted, request));
     let url = format!("{origin}{}", request.target());
     let body = match body {

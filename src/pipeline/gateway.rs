@@ -4,16 +4,21 @@ use super::{
     Notes,
     believe::{Call, believe, decline},
     config::Config,
-    forwarding::{self, forward},
+    forwarding::{self, Key, forward},
+    once::{self, Turned},
+    records,
     reply::{Body, Passing, Reply},
 };
 use crate::{
+    audit::By,
     error::Reason,
+    keeping::Keeping,
     machine::World,
     meter::{Admitted, meter},
     policy::{Action, Destination, Idempotency, Route, authorize_route},
     request::Request,
     upstream::returned,
+    watch::Watch,
 };
 
 /// The whole road of a call to the API behind.
@@ -33,10 +38,10 @@ pub async fn call(request: &Request, config: &Config, world: &impl World, notes:
     }
     // The whole body first, where it is read here: else whoever holds back its end acts with a credential that has ended since.
     let body = if reads_body(route, world) { Some(forwarding::read(world).await?) } else { None };
-    let (principal, _) = believe(verified, call, world, notes).await?;
+    let (principal, by) = believe(verified, call, world, notes).await?;
     let admitted = meter(authorize_route(principal, number, &config.policy)?)?;
     notes.quotas = admitted.quotas().to_vec();
-    let reply = act(&admitted, body, request, config, world).await?;
+    let reply = act(&admitted, by, body, request, config, world, notes).await?;
     Ok(reply.with_quotas(admitted.quotas(), world.now()))
 }
 
@@ -49,10 +54,12 @@ fn reads_body(route: &Route, world: &impl World) -> bool {
 /// Does what was admitted. The route is the one that was authorized, whatever else the request might mean.
 async fn act(
     admitted: &Admitted,
+    by: By,
     body: Option<Vec<u8>>,
     request: &Request,
     config: &Config,
     world: &impl World,
+    notes: &mut Notes,
 ) -> Result<Reply, Reason> {
     let Action::Forward(number) = admitted.action() else {
         return Err(Reason::NotFound);
@@ -61,9 +68,30 @@ async fn act(
     if let Some(what) = unserved(route) {
         return Err(Reason::RouteNotServed(what.to_owned()));
     }
-    let answer = forward(admitted, body, request, config, world).await?;
+    if route.to == Destination::Records {
+        return records::serve(admitted, route, &body.unwrap_or_default(), by, request, world, notes).await;
+    }
+    let retry = once::key(admitted, route, body.as_deref(), request, world)?;
+    let attempt = match once::begin(retry, admitted, route, by, config, world).await? {
+        Turned::Out(attempt) => attempt,
+        Turned::Back(reply) => return Ok(reply),
+    };
+    let key = match route.idempotency {
+        Idempotency::Ignored => Key::Theirs,
+        Idempotency::Accepted | Idempotency::Required => Key::Ours(attempt.as_ref().map(once::id_for_upstream)),
+    };
+    let answer = match (forward(admitted, body, key, request, config, world).await, attempt.as_ref()) {
+        (Ok(answer), _) => answer,
+        (Err(reason), None) => return Err(reason),
+        (Err(reason), Some(attempt)) => {
+            attempt.failed(&reason, world).await;
+            return Err(reason);
+        }
+    };
+    let headers = returned(answer.headers);
+    let keeping = attempt.map(|attempt| Keeping::new(attempt, answer.status, &headers));
     let mut reply = Reply::empty(answer.status);
-    reply.body = Body::Upstream(Passing { headers: returned(answer.headers), watch: None });
+    reply.body = Body::Upstream(Passing { headers, watch: Watch { keeping }.wanted(), kept: None });
     Ok(reply)
 }
 
@@ -72,11 +100,5 @@ fn unserved(route: &Route) -> Option<&'static str> {
     if route.review {
         return Some("its writes wait for a person's approval");
     }
-    if route.to == Destination::Records {
-        return Some("it leads to the embedded records");
-    }
-    if route.tokens.is_some() {
-        return Some("its cost is counted in tokens");
-    }
-    (route.idempotency == Idempotency::Required).then_some("it requires an Idempotency-Key that is honoured here")
+    route.tokens.is_some().then_some("its cost is counted in tokens")
 }

@@ -6,6 +6,7 @@ use super::{
     identity,
     note::ConversationNote,
     record::{CredentialRecord, SecretRecord, Sighting},
+    records,
     settings::Settings,
 };
 use crate::{
@@ -71,6 +72,8 @@ pub enum Command {
     FindMade(RetryKey),
     /// Change the workspace itself.
     ChangeWorkspace(Settings, By),
+    /// Something about the embedded records.
+    Records(records::Command),
 }
 
 wire!(enum Command {
@@ -79,7 +82,7 @@ wire!(enum Command {
     8 CredentialUsed(a, b), 9 NoteConversation(a),
     10 ListConversations { environment, after, limit }, 11 ReadAudit(a), 12 Report(a),
     13 Identity(a), 14 ConversationsWrote(a), 15 RevokeMany(a, b), 16 CredentialSighted(a, b),
-    17 FinishRotation(a, b), 18 FindMade(a), 19 ChangeWorkspace(a, b),
+    17 FinishRotation(a, b), 18 FindMade(a), 19 ChangeWorkspace(a, b), 20 Records(a),
 });
 
 impl Command {
@@ -92,6 +95,7 @@ impl Command {
             | Self::RevokeMany(_, by)
             | Self::FinishRotation(_, by)
             | Self::Identity(identity::Command::Create(identity::Made { by, .. }, _)) => Some(by),
+            Self::Records(records::Command::Write(write)) => Some(&write.by),
             _ => None,
         }
     }
@@ -207,8 +211,10 @@ pub enum Reply {
     Audit(Box<Page>),
     /// To what was about identity secrets.
     Identity(identity::Reply),
+    /// To what was about records.
+    Records(records::Reply),
 }
 
 wire!(enum Reply {
     0 Done, 1 Workspace(a), 2 Credential(a), 3 Credentials(a, b), 4 Conversations(a, b), 5 Known(a),
-    6 Audit(a), 7 Identity(a), 8 Remaining(a, b) });
+    6 Audit(a), 7 Identity(a), 8 Remaining(a, b), 9 Records(a) });

@@ -6,7 +6,7 @@ use super::{
     key::{self, KeyRecord, Present, Presented},
     meter::KeyMeter,
     metering::{CEILING, Metered, Meters, network_row},
-    place,
+    once, place,
     record::ShardRecord,
     tally::Tallies,
     usage::{Minute, Span, Usage},
@@ -76,11 +76,13 @@ pub enum Command {
     ReadUsage(Span),
     /// The deployment's list changed, of a deploy key.
     StoreDeployKey(DeployKeyState),
+    /// A call with an `Idempotency-Key` is about to go out, or came back.
+    Once(Box<once::Command>),
 }
 
 wire!(enum Command {
     0 Store(a), 1 UseDeployKey(a), 2 RevokeDeployKey(a, b), 3 Visit(a), 4 RefuseDeployKey(a, b), 5 Present(a), 6 StoreKey(a), 7 Reserve(a),
-    8 ReadUsage(a), 9 StoreDeployKey(a) });
+    8 ReadUsage(a), 9 StoreDeployKey(a), 10 Once(a) });
 
 /// What a widget call asks for.
 pub struct Visit {
@@ -134,9 +136,11 @@ pub enum Reply {
     Usage(Box<Usage>, Vec<Minute>),
     /// To a deploy key: when it ends, or why it is refused.
     Judged(Result<Timestamp, Reason>),
+    /// To a call with an `Idempotency-Key`.
+    Once(once::Reply),
 }
 
-wire!(enum Reply { 0 Done, 1 DeployKey(a), 2 Visited { listed, outcome }, 3 Presented(a), 4 Usage(a, b), 5 Judged(a) });
+wire!(enum Reply { 0 Done, 1 DeployKey(a), 2 Visited { listed, outcome }, 3 Presented(a), 4 Usage(a, b), 5 Judged(a), 6 Once(a) });
 
 impl Machine for Credential {
     const BINDING: &'static str = "CREDENTIAL";
@@ -151,6 +155,7 @@ impl Machine for Credential {
             Command::StoreDeployKey(state) => deploy_key::store(&state, turn)?,
             Command::Present(present) => return self.present(*present, turn),
             Command::StoreKey(record) => key::store(*record, turn)?,
+            Command::Once(command) => Reply::Once(once::handle(*command, turn)?),
             Command::Reserve(id) => place::reserve(&id, turn)?,
             Command::ReadUsage(span) => {
                 let usage = self.meter.usage(turn)?;
@@ -170,6 +175,7 @@ impl Machine for Credential {
 
     fn wake(&self, turn: &mut Turn) -> Result<Lesson<Self>, Reason> {
         place::wake(turn)?;
+        once::wake(turn)?;
         self.tallies.wake(turn)?;
         let closed = self.meters.wake(turn)?;
         let learnt = self.meter.wake(turn)?;

@@ -54,6 +54,8 @@ pub struct Toy {
     pub upstream: RefCell<Result<Incoming, Reason>>,
     /// The body of its answer, part by part, and how that ends: seen by whoever watches it.
     pub upstream_body: RefCell<(Vec<Vec<u8>>, Ending)>,
+    /// Whether what follows an answer could be done, of the last one that was watched.
+    pub followed: Cell<bool>,
     /// What the isolate remembers.
     pub isolate: Isolate,
     memory: RefCell<BTreeMap<Name, Box<dyn Any>>>,
@@ -95,6 +97,7 @@ impl Toy {
             forwarded: RefCell::default(),
             upstream: RefCell::new(Ok(Incoming { status: 200, headers: Vec::new() })),
             upstream_body: RefCell::new((Vec::new(), Ending::Whole)),
+            followed: Cell::new(true),
             isolate: Isolate::default(),
             memory: RefCell::default(),
             hops: Cell::new(0),
@@ -164,12 +167,16 @@ impl Toy {
             Body::Empty => String::new(),
             Body::Asset(path) => format!("asset {path}"),
             Body::Lines(lines) => lines.into_iter().map(|line| line + "\n").collect(),
-            Body::Upstream(Passing { headers, watch }) => {
+            Body::Upstream(Passing { headers, kept: Some(body), .. }) => {
+                passed = headers;
+                String::from_utf8(body).unwrap()
+            }
+            Body::Upstream(Passing { headers, watch, .. }) => {
                 passed = headers;
                 let (parts, ending) = self.upstream_body.borrow().clone();
                 if let Some(mut watch) = watch {
                     parts.iter().for_each(|part| watch.feed(part));
-                    run(watch.end(ending, self)).0.expect("what follows an answer");
+                    self.followed.set(run(watch.end(ending, self)).0.is_ok());
                 }
                 if parts.is_empty() { "the API behind".to_owned() } else { String::from_utf8(parts.concat()).unwrap() }
             }
