@@ -149,8 +149,11 @@ fn a_call_goes_out_as_it_came_with_our_word_and_without_the_credential() {
     assert_eq!(value(&sent, "claviger-request-id"), ["req_toy"]);
     let token = key.split_once('|').unwrap().1;
     assert!(!format!("{sent:?}").contains(token), "the credential went out");
-    // One object was asked: the key's.
-    assert_eq!((answer.hops, answer.rounds), (1, 1));
+    // The Idempotency-Key that went out is ours: the key's object was asked for it, and then told the answer.
+    assert!(value(&sent, "idempotency-key")[0].starts_with("idk_"));
+    assert_eq!((answer.hops, answer.rounds), (3, 2));
+    let plain = toy.send("POST", "/v1/things", &[("authorization", key.as_str())], "{}").ok(200);
+    assert_eq!((plain.hops, plain.rounds), (1, 1));
 }
 
 #[test]
