@@ -8,7 +8,7 @@ use claviger::{
     id::{ConversationId, CredentialId, Environment, IdentitySecretId, WorkspaceId},
     limit::{Limit, Quota, Window},
     origin::Origin,
-    registry::{credential, deployment, identity, record, tally, witness, workspace},
+    registry::{credential, deployment, identity, kept, once, record, records, tally, witness, workspace},
     replay::RetryKey,
     time::Timestamp,
     wire::{self, Wire},
@@ -68,10 +68,17 @@ const LAWS: [Law; TYPES as usize] = [
     same::<tally::Place>,
     same::<witness::Use>,
     same::<(IdentitySecretId, IdentityFault)>,
+    same::<kept::Answer>,
+    same::<kept::Row>,
+    same::<once::Command>,
+    same::<once::Reply>,
+    same::<records::Command>,
+    same::<records::Record>,
+    same::<records::Reply>,
 ];
 
 /// How many types there are.
-pub const TYPES: u8 = 50;
+pub const TYPES: u8 = 57;
 
 pub fn check(bytes: &[u8]) {
     if let Some((which, bytes)) = bytes.split_first() {
