@@ -32,19 +32,18 @@ impl Attempt {
     pub async fn failed(&self, reason: &Reason, world: &impl World) {
         // Whatever else is refused is refused before anything goes out.
         let is_lost = matches!(reason, Reason::UpstreamFailed | Reason::UpstreamTimedOut);
-        let outcome = || if is_lost { Outcome::Lost } else { Outcome::Nothing };
-        drop(self.end(outcome, world).await);
+        drop(self.end(if is_lost { Outcome::Lost } else { Outcome::Nothing }, world).await);
     }
 
     /// Tells the object how it ended; once more where that did not arrive.
-    async fn end(&self, outcome: impl Fn() -> Outcome, world: &impl World) -> Result<(), Reason> {
-        let tell = || {
-            let command = Command::End(self.key, self.id.clone(), outcome());
-            world.ask::<Credential>(&self.object, credential::Command::Once(Box::new(command)))
-        };
-        match tell().await {
-            Err(Reason::Unavailable | Reason::ObjectFailed) => tell().await.map(drop),
-            told => told.map(drop),
+    async fn end(&self, outcome: Outcome, world: &impl World) -> Result<(), Reason> {
+        let mut is_again = false;
+        loop {
+            let command = Command::End(self.key, self.id.clone(), outcome.clone());
+            match world.ask::<Credential>(&self.object, credential::Command::Once(Box::new(command))).await {
+                Err(Reason::Unavailable | Reason::ObjectFailed) if !is_again => is_again = true,
+                told => return told.map(drop),
+            }
         }
     }
 }
@@ -87,10 +86,10 @@ impl Keeping {
     /// It is over: kept, or known to be answered.
     pub async fn end(self, is_whole: bool, world: &impl World) -> Result<(), Reason> {
         let Self { attempt, answer, is_too_long } = self;
-        let outcome = || match (is_too_long, is_whole) {
+        let outcome = match (is_too_long, is_whole) {
             (true, _) => Outcome::NotKept(answer.status, Cause::TooLong),
             (false, false) => Outcome::NotKept(answer.status, Cause::BrokeOff),
-            (false, true) => Outcome::Answered(answer.clone()),
+            (false, true) => Outcome::Answered(answer),
         };
         attempt.end(outcome, world).await
     }

@@ -24,7 +24,7 @@ fn leads(pattern: &str) -> Result<(Leads, usize), &'static str> {
         Some(name) if is_variable(last) && (is_variable(name) || *last == "{id}") => (Leads::Record, before.len() - 1),
         _ => (Leads::Collection, before.len()),
     };
-    if segments.iter().take(at).any(|segment| is_variable(segment)) {
+    if segments.iter().take(at).any(is_variable) {
         return Err("only the collection and the record are variables of a path to records: before them it is literal");
     }
     match segments.get(at) {

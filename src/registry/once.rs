@@ -49,6 +49,7 @@ pub struct Begin {
 wire!(Begin { retry, by, route, place });
 
 /// How an attempt ended.
+#[derive(Clone)]
 pub enum Outcome {
     /// The API behind answered.
     Answered(Answer),
