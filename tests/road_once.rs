@@ -352,6 +352,19 @@ fn an_outcome_is_found_lost_without_the_alarm_and_recorded_once() {
     toy.advance(LEASE_SECONDS);
     toy.put(&key, "/v1/things", "k1", "{}").refused(409, "conflict");
     assert_eq!((toy.unknown_in_the_audit().len(), toy.unknown_in_the_audit().len(), toy.went_out()), (1, 1, 1));
+    // Also where nobody asks for it again, by whatever comes next; at the latest with the alarm.
+    for (once, next) in [("k2", "k3"), ("k4", "")] {
+        let dead = object.clone();
+        toy.after_hops(2, move |toy| toy.strike(dead, Fault::Dead));
+        toy.put(&key, "/v1/things", once, "{}").ok(200);
+        toy.faults.borrow_mut().clear();
+        if !next.is_empty() {
+            toy.objects.borrow_mut().get_mut(&object).unwrap().alarm = None;
+        }
+        toy.advance(LEASE_SECONDS);
+        fresh(&toy.put(&key, "/v1/things", next, "{}"));
+    }
+    assert_eq!(toy.unknown_in_the_audit().len(), 3);
 }
 
 #[test]

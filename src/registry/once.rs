@@ -21,8 +21,9 @@ const LEASES: &str = "once-lease/";
 /// After so long a call that has not ended is lost: the longest that an API behind may take to answer is ten minutes.
 pub const LEASE_SECONDS: u64 = 660;
 
-/// Calls that one alarm gives up.
+/// Calls that one alarm gives up; and that the next call does where the alarm did not ring.
 const LEASES_AT_ONCE: usize = 100;
+const LEASES_BESIDE: usize = 4;
 
 /// What the object can be asked.
 pub enum Command {
@@ -90,6 +91,7 @@ fn begin(begin: Begin, turn: &mut Turn) -> Result<Reply, Reason> {
     if turn.get::<Timestamp>(REVOKED)?.is_some() || turn.get::<KeyRecord>(KEY)?.is_some_and(|key| key.revoked) {
         return Err(Reason::CredentialRevoked);
     }
+    give_up(LEASES_BESIDE, turn)?;
     let Begin { retry, by, route, place } = begin;
     let Some(row) = kept::find(&retry, turn)? else {
         let until = turn.at().plus_seconds(LEASE_SECONDS);
@@ -104,9 +106,10 @@ fn begin(begin: Begin, turn: &mut Turn) -> Result<Reply, Reason> {
             lose(&retry.key, row, turn)?;
             Ok(Reply::Refused(Reason::UpstreamLost))
         }
-        State::Running(_) => Err(Reason::IdempotencyInProgress),
-        State::Unknown => Err(Reason::UpstreamLost),
-        State::NotKept(status, cause) => Err(Reason::Conflict(why(status, cause))),
+        // Not as errors, which change nothing: others may have been given up beside it.
+        State::Running(_) => Ok(Reply::Refused(Reason::IdempotencyInProgress)),
+        State::Unknown => Ok(Reply::Refused(Reason::UpstreamLost)),
+        State::NotKept(status, cause) => Ok(Reply::Refused(Reason::Conflict(why(status, cause)))),
         State::Kept(_) => kept::answer(&retry.key, turn).map(Reply::Replay),
     }
 }
@@ -147,12 +150,19 @@ fn lose(key: &[u8; 32], row: Row, turn: &mut Turn) -> Result<(), Reason> {
 
 /// The alarm rang: gives up what has been under way for too long, and clears away what is over.
 pub(super) fn wake(turn: &mut Turn) -> Result<(), Reason> {
-    let range = Range { prefix: LEASES, after: None, reverse: false, limit: LEASES_AT_ONCE };
-    let due = turn.list_readable::<[u8; 32]>(&range)?;
-    if due.len() == LEASES_AT_ONCE {
-        turn.wake_at(turn.at().plus_seconds(1))?;
+    if let Some(until) = give_up(LEASES_AT_ONCE, turn)? {
+        turn.wake_at(until.max(turn.at().plus_seconds(1)))?;
     }
-    for (index, key) in due {
+    kept::wake(turn)
+}
+
+/// Gives up at most so many calls that have been under way for too long. When that is due of the next one.
+fn give_up(limit: usize, turn: &mut Turn) -> Result<Option<Timestamp>, Reason> {
+    let range = Range { prefix: LEASES, after: None, reverse: false, limit: limit + 1 };
+    for (number, (index, key)) in turn.list_readable::<[u8; 32]>(&range)?.into_iter().enumerate() {
+        if number == limit {
+            return Ok(Some(turn.at()));
+        }
         let row = match kept::get(&key, turn) {
             // One that cannot be read stays closed, and must not hold up all others.
             Err(Reason::Unreadable(_)) => None,
@@ -160,14 +170,13 @@ pub(super) fn wake(turn: &mut Turn) -> Result<(), Reason> {
         };
         match row {
             Some(Row { state: State::Running(Errand { until, .. }), .. }) if until > turn.at() => {
-                turn.wake_at(until)?;
-                break;
+                return Ok(Some(until));
             }
             Some(row @ Row { state: State::Running(_), .. }) => lose(&key, row, turn)?,
             _ => turn.delete(index),
         }
     }
-    kept::wake(turn)
+    Ok(None)
 }
 
 fn lease(key: &[u8; 32], until: Timestamp) -> String {

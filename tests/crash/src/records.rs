@@ -95,10 +95,10 @@ impl Collection {
         let text = client.fresh("text");
         let ids = self.write(client, Request::post(self.path(""), &json!({"text": text})), &[201])?;
         let mut made = Made { text, ids, deleted: false };
-        let shared = Request { method: "PUT", ..Request::post(self.path(SHARED), &json!({"by": made.text})) };
+        let shared = Request::put(self.path(SHARED), &json!({"by": made.text}));
         self.write(client, shared, &[200, 201])?;
         if client.dice.u8(..3) == 0 {
-            let delete = Request { method: "DELETE", ..Request::get(self.path(&made.ids[0])) };
+            let delete = Request::delete(self.path(&made.ids[0]));
             self.write(client, delete, &[204])?;
             made.deleted = true;
         }
