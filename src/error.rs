@@ -44,6 +44,8 @@ pub enum Reason {
     IdempotencyKeyMissing,
     /// The same `Idempotency-Key` came with another body before.
     IdempotencyKeyReused,
+    /// As many keys are remembered for this credential as it may have; milliseconds until the first of them is forgotten.
+    IdempotencyKeysFull(u64),
     /// The credential lacks these scopes.
     InsufficientScope(Vec<String>),
     /// A visitor's identity that proves nothing.
@@ -126,6 +128,7 @@ wire!(enum Reason {
     37 IdempotencyInProgress, 38 IdempotencyKeyMissing, 39 ReviewRequired,
     40 TokensLimited { retry_after_millis, quotas, tokens }, 41 TokensTooMany(a, b),
     42 UpstreamDown(a), 43 UpstreamLost, 44 UpstreamTimedOut, 45 SignatureInvalid,
+    46 IdempotencyKeysFull(a),
 });
 
 /// Why a visitor's identity proves nothing. One that is genuine and unsound is an invalid request instead.
@@ -170,6 +173,7 @@ impl Reason {
             Self::IdempotencyKeyMalformed => "idempotency_key_malformed",
             Self::IdempotencyKeyMissing => "idempotency_key_missing",
             Self::IdempotencyKeyReused => "idempotency_key_reused",
+            Self::IdempotencyKeysFull(..) => "idempotency_keys_full",
             Self::InsufficientScope(..) => "insufficient_scope",
             Self::Identity(IdentityFault::Elsewhere) => "identity_elsewhere",
             Self::Identity(IdentityFault::Expired) => "identity_expired",

@@ -32,6 +32,8 @@ pub struct Principal {
     expires_at: Option<Timestamp>,
     scopes: Vec<Scope>,
     tier: Option<String>,
+    /// The name of its `Credential` object.
+    object: String,
     /// The text that came, of a deploy key.
     text: Option<DeployText>,
     /// What the object admitted in the same call that vouched for the credential.
@@ -89,6 +91,11 @@ impl Principal {
         self.text.as_ref()
     }
 
+    /// The name of the `Credential` object that vouched for it.
+    pub fn object(&self) -> &str {
+        &self.object
+    }
+
     /// Who it is, for the record: `<kind>:<id>`.
     pub fn actor(&self) -> String {
         format!("{}:{}", self.kind.as_str(), self.id)
@@ -135,6 +142,7 @@ pub async fn authenticate(key: DeployKey, stage: Stage, used: Use, world: &impl 
     };
     Ok(Principal {
         kind: CredentialKind::DeployKey,
+        object: key.id.as_str().to_owned(),
         id: key.id,
         workspace: None,
         environment: None,
@@ -200,6 +208,7 @@ pub async fn present(opaque: Opaque, present: Present, may_ride: bool, world: &i
         expires_at: presented.expires_at,
         scopes: presented.scopes,
         tier: presented.tier,
+        object: name,
         text: None,
         metered,
     };
@@ -284,6 +293,7 @@ pub async fn visit(caller: Caller, errand: Errand, world: &impl World) -> Result
         conversation: history,
         scopes: Vec::new(),
         tier: None,
+        object: shard,
         text: None,
         metered,
     };

@@ -17,6 +17,7 @@ const RETRY_SECONDS: u64 = 86_400;
 const SWEEP_ROWS: usize = 8;
 
 /// What tells a repeated request from a new one.
+#[derive(Clone, Copy, Debug)]
 pub struct RetryKey {
     /// SHA-256 of the `Idempotency-Key` with all that scopes it.
     pub key: [u8; 32],
@@ -76,6 +77,7 @@ fn retry_key(key: &[u8; 32]) -> String {
     format!("{RETRIES}{}", hex(key))
 }
 
-fn hex(bytes: &[u8; 32]) -> String {
+/// A digest as text.
+pub fn hex(bytes: &[u8; 32]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -35,6 +35,15 @@ impl Request {
         }
     }
 
+    /// The parameter `limit` of the query: 1 to 100, 50 where it is missing.
+    pub fn limit(&self) -> Result<usize, Reason> {
+        let Some(text) = self.parameter("limit")? else {
+            return Ok(50);
+        };
+        let limit = text.parse().ok().filter(|limit| (1..=100).contains(limit));
+        limit.ok_or_else(|| Reason::invalid("limit", "A whole number from 1 to 100."))
+    }
+
     /// Path and query as sent, without scheme, host and fragment.
     pub fn target(&self) -> &str {
         let rest = self.url.split_once("://").map_or(self.url.as_str(), |(_, rest)| rest);

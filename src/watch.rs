@@ -4,7 +4,8 @@ mod spent;
 
 pub use spent::{Held, MAX_JSON_BYTES, Spent};
 
-use crate::{error::Reason, machine::World};
+use crate::{error::Reason, keeping::Keeping, machine::World};
+use futures_util::future::join;
 
 /// How an answer's body ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -15,9 +16,10 @@ pub enum Ending {
     Cut,
 }
 
-/// What is watched for; see the module.
+/// What is watched for: parts that know nothing of each other; see the module.
 #[derive(Debug, Default)]
 pub struct Watch {
+    keeping: Option<Keeping>,
     spent: Option<Spent>,
 }
 
@@ -27,23 +29,41 @@ impl Watch {
         self.spent = Some(spent);
     }
 
+    /// Keeps the answer for whoever repeats the request.
+    pub fn keeps(&mut self, keeping: Keeping) {
+        self.keeping = Some(keeping);
+    }
+
     /// A part of the body has come.
     pub fn feed(&mut self, part: &[u8]) {
         if let Some(spent) = &mut self.spent {
             spent.feed(part);
         }
+        if let Some(keeping) = &mut self.keeping {
+            keeping.feed(part);
+        }
     }
 
     /// Whether the rest is read to its end though the caller has gone.
     pub fn goes_on(&self) -> bool {
-        false
+        self.keeping.as_ref().is_some_and(Keeping::goes_on)
     }
 
     /// It is over. The caller's last bytes wait for this.
     pub async fn end(self, ending: Ending, world: &impl World) -> Result<(), Reason> {
-        match self.spent {
-            Some(spent) => spent.end(ending, world).await,
-            None => Ok(()),
-        }
+        let settled = async {
+            match self.spent {
+                Some(spent) => spent.end(ending, world).await,
+                None => Ok(()),
+            }
+        };
+        let kept = async {
+            match self.keeping {
+                Some(keeping) => keeping.end(ending == Ending::Whole, world).await,
+                None => Ok(()),
+            }
+        };
+        let (settled, kept) = join(settled, kept).await;
+        settled.and(kept)
     }
 }

@@ -36,9 +36,9 @@ fn refused_route(text: &str, line: usize, reason: &str) {
 #[test]
 fn a_route_is_what_it_says() {
     let read = route(
-        "match = \"GET /things/{id}/{rest...}\"\naccept = [\"user_jwt\", \"session\"]\nto = \"records\"\nscope = \"r\"",
+        "match = \"GET /our/things/{rest...}\"\naccept = [\"user_jwt\", \"session\"]\nto = \"records\"\nscope = \"r\"",
     );
-    assert_eq!((read.method.as_str(), read.path.as_str()), ("GET", "/things/{id}/{rest...}"));
+    assert_eq!((read.method.as_str(), read.path.as_str()), ("GET", "/our/things/{rest...}"));
     assert_eq!(
         (read.accept.as_slice(), read.to, read.review),
         (["user_jwt".to_owned(), "session".to_owned()].as_slice(), Destination::Records, false)

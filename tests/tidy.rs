@@ -20,7 +20,7 @@ use Mates::{Apart, Together};
 
 /// Lowest first. A room may name the rooms on lines above its own; and its line-mates, where they stand together.
 const LAYERS: &[(&[&str], Mates, &str)] = &[
-    (&["wire", "json", "sse"], Apart, "how any value is stored and sent, and how what others send is read"),
+    (&["wire", "json", "sse", "document"], Apart, "how any value is stored and sent, and how what others send is read"),
     (
         &["time", "secret", "base62", "kind", "upstream", "websocket", "fetch", "der", "isolate"],
         Apart,
@@ -46,6 +46,7 @@ const LAYERS: &[(&[&str], Mates, &str)] = &[
     (&["principal"], Apart, "a caller we believe: the credential's object was asked"),
     (&["policy"], Apart, "may they: it takes a principal, and splits ceilings over the registry's shards"),
     (&["meter"], Apart, "how much"),
+    (&["keeping"], Apart, "an answer as it passes, for whoever repeats the request"),
     (&["watch"], Apart, "what passes on its way back, once it was admitted"),
     (&["pipeline"], Apart, "the road"),
     (&["edge", "cli"], Apart, "who brings requests, and who runs the place"),

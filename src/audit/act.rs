@@ -55,6 +55,8 @@ acts! {
     IdentitySecretCreate "identity_secret.create",
     /// An identity secret ended.
     IdentitySecretRevoke "identity_secret.revoke",
+    /// A call went to the API behind, and nobody knows what came of it.
+    UpstreamUnknown "upstream.unknown",
     /// A workspace's name or another of its settings was changed.
     WorkspaceChange "workspace.change",
     /// A workspace was made.
@@ -105,7 +107,7 @@ pub struct Entry {
     pub action: String,
     /// To what.
     pub target: String,
-    /// `done` or `refused`.
+    /// `done`, `refused` or `unknown`.
     pub outcome: String,
     /// Why it was refused; or what was changed.
     pub reason: Option<String>,

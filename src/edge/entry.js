@@ -112,12 +112,16 @@ async function answer(step, road) {
     if (upstream.status === 101) init.webSocket = upstream.webSocket;
     return new Response(body ? await passing(Number(body), road, walk) : upstream.body, init);
   }
+  if (kind === "kept") return new Response(whole(guarded(() => core.kept(Number(body)))), init);
   if (kind === "lines") return new Response(body.replaceAll("\u001e", "\n"), init);
   if (kind !== "asset") return new Response(kind ? body : null, init);
   const file = await env.ASSETS.fetch(`http://assets${body}`);
   if (!file.ok) throw new Error(`no file ${body}`);
   return new Response(file.body, init);
 }
+
+// No bytes are no body: some statuses may not have one.
+const whole = (bytes) => (bytes.length ? bytes : null);
 
 // A body of at most so many bytes; the rest of a longer one is not read.
 async function read(stream, limit) {

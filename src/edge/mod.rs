@@ -49,6 +49,7 @@ struct Requests {
     next: u32,
     running: Vec<(u32, Running)>,
     watched: Vec<(u32, Watched)>,
+    kept: Vec<(u32, Vec<u8>)>,
 }
 
 impl Requests {
@@ -161,8 +162,12 @@ fn run(id: Option<u32>, mut running: Running) -> String {
     let mut context = Context::from_waker(Waker::noop());
     match running.future.as_mut().poll(&mut context) {
         Poll::Ready(mut reply) => {
-            let watch = if let reply::Body::Upstream(passing) = &mut reply.body { passing.watch.take() } else { None };
-            answer(&reply, watch.map(|watch| keep(watch, running)))
+            let reply::Body::Upstream(passing) = &mut reply.body else { return answer(&reply, None) };
+            let (kept, watch) = (passing.kept.take(), passing.watch.take());
+            match kept {
+                Some(body) => answer(&reply, Some(("kept", keep_body(body)))),
+                None => answer(&reply, watch.map(|watch| ("upstream", keep(watch, running)))),
+            }
         }
         Poll::Pending => {
             let asks = running.exchange.borrow_mut().take_asks();
@@ -181,6 +186,23 @@ fn keep(watch: Watch, Running { exchange, world, .. }: Running) -> u32 {
         let id = requests.next();
         requests.watched.push((id, Watched { watch, exchange, world }));
         id
+    })
+}
+
+fn keep_body(body: Vec<u8>) -> u32 {
+    REQUESTS.with_borrow_mut(|requests| {
+        let id = requests.next();
+        requests.kept.push((id, body));
+        id
+    })
+}
+
+/// The body under this number, once.
+#[wasm_bindgen]
+pub fn kept(id: u32) -> Vec<u8> {
+    REQUESTS.with_borrow_mut(|requests| {
+        let place = requests.kept.iter().position(|(known, _)| *known == id);
+        place.map(|place| requests.kept.swap_remove(place).1).unwrap_or_default()
     })
 }
 
@@ -229,10 +251,10 @@ pub(super) fn config(env: &JsValue) -> &'static Result<Config, Reason> {
 }
 
 /// Status, log, kind of body, body, and headers: one a line. JSON has no line ends of its own, and HTTP lets none in.
-/// The body of a watched answer is the number under which it is watched.
-fn answer(reply: &Reply, watched: Option<u32>) -> String {
+/// The body of an answer that is watched, or that was kept, is the number under which it is.
+fn answer(reply: &Reply, numbered: Option<(&str, u32)>) -> String {
     let joined;
-    let number = watched.map(|number| number.to_string()).unwrap_or_default();
+    let (passing, number) = numbered.map_or(("upstream", String::new()), |(kind, number)| (kind, number.to_string()));
     let (kind, body) = match &reply.body {
         reply::Body::Empty => ("", ""),
         reply::Body::Json(text) => ("text", text.as_str()),
@@ -242,7 +264,7 @@ fn answer(reply: &Reply, watched: Option<u32>) -> String {
             ("lines", joined.as_str())
         }
         reply::Body::Asset(path) => ("asset", *path),
-        reply::Body::Upstream(_) => ("upstream", number.as_str()),
+        reply::Body::Upstream(_) => (passing, number.as_str()),
     };
     // Room for the headers, or the text would move with every few of them.
     let mut text = String::with_capacity(reply.log.len() + body.len() + 1_024);

@@ -131,11 +131,7 @@ impl Asked<'_> {
 
     /// The parameter `limit` of the query: 1 to 100, 50 where it is missing.
     pub fn limit(&self) -> Result<usize, Reason> {
-        let Some(text) = self.query("limit")? else {
-            return Ok(50);
-        };
-        let limit = text.parse().ok().filter(|limit| (1..=100).contains(limit));
-        limit.ok_or_else(|| Reason::invalid("limit", "A whole number from 1 to 100."))
+        self.request.limit()
     }
 
     /// The workspace that is meant: implied by a bound credential, which it must match; otherwise it must be given.

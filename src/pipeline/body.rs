@@ -38,15 +38,22 @@ pub async fn read_json(world: &impl World) -> Result<Vec<u8>, Reason> {
     let content_type = world.header("content-type");
     let is_json = content_type.as_deref().map(is_json);
     // Refused before it is read: a form of another site can send text/plain without asking (attack case A28).
-    if is_json == Some(false) && declared != Some(0) {
-        return Err(Reason::UnsupportedMediaType);
-    }
-    // RFC 9110 §8.4: a coding that is not undone must not be ignored either.
-    if world.header("content-encoding").is_some_and(|coding| !coding.eq_ignore_ascii_case("identity")) {
+    if is_json == Some(false) && declared != Some(0) || is_coded(world) {
         return Err(Reason::UnsupportedMediaType);
     }
     let bytes = world.body(MAX_BYTES).await?;
     if bytes.is_empty() || is_json == Some(true) { Ok(bytes) } else { Err(Reason::UnsupportedMediaType) }
+}
+
+/// Refuses a body that is not JSON by its headers.
+pub fn require_json(world: &impl World) -> Result<(), Reason> {
+    let is_json = world.header("content-type").is_some_and(|content_type| is_json(&content_type));
+    if is_json && !is_coded(world) { Ok(()) } else { Err(Reason::UnsupportedMediaType) }
+}
+
+/// RFC 9110 §8.4: a coding that is not undone must not be ignored either.
+fn is_coded(world: &impl World) -> bool {
+    world.header("content-encoding").is_some_and(|coding| !coding.eq_ignore_ascii_case("identity"))
 }
 
 /// `application/json`, with UTF-8 or no `charset` (RFC 8259 §8.1).

@@ -4,9 +4,9 @@ use super::{
     Notes,
     believe::{Call, Whence, believe_from, decline_from},
     config::Config,
-    tokens,
 };
 use crate::{
+    audit::By,
     credential::{Door, Verified},
     error::Reason,
     machine::World,
@@ -46,13 +46,6 @@ pub struct Found<'a> {
     pub route: &'a Route,
     number: usize,
     verified: Verified,
-}
-
-impl Found<'_> {
-    /// The name of the object that counts for the credential, where one does.
-    pub fn object(&self) -> Option<String> {
-        tokens::object(&self.verified)
-    }
 }
 
 impl<'a> Case<'a> {
@@ -97,15 +90,15 @@ impl<'a> Case<'a> {
         taking: Taking,
         world: &impl World,
         notes: &mut Notes,
-    ) -> Result<Admitted, Reason> {
+    ) -> Result<(Admitted, By), Reason> {
         let call = self.call(&found, taking);
-        let (principal, _) = believe_from(self.whence.clone(), found.verified, call, world, notes).await?;
+        let (principal, by) = believe_from(self.whence.clone(), found.verified, call, world, notes).await?;
         let permit = authorize_route(principal, found.number, &self.config.policy)?;
         // Whoever only asks is told who it is, also where the limit says no.
         notes.facts = self.whence.asking.is_some().then(|| permit.principal().facts());
         let admitted = meter(permit)?;
         notes.quotas = admitted.quotas().to_vec();
-        Ok(admitted)
+        Ok((admitted, by))
     }
 
     fn call(&self, found: &Found, Taking { tokens, may_ride }: Taking) -> Call<'a> {

@@ -28,7 +28,7 @@ pub async fn call(request: &Request, config: &Config, world: &impl World, notes:
     let case = Case { method: &original.method, path, query, whence, request, config };
     let found = case.find(&mut |door| door.in_headers(world), world, notes).await?;
     let route = found.route;
-    let admitted = case.admit(found, Taking { tokens: None, may_ride: true }, world, notes).await?;
+    let (admitted, _) = case.admit(found, Taking { tokens: None, may_ride: true }, world, notes).await?;
     refuse_reviewed(route)?;
     if let Some(what) = undecidable(route) {
         return Err(Reason::RouteNotServed(what.to_owned()));

@@ -23,11 +23,20 @@ pub async fn read(world: &impl World) -> Result<Vec<u8>, Reason> {
     world.body(MAX_BYTES).await
 }
 
+/// The `Idempotency-Key` that goes out.
+pub enum Key {
+    /// The caller's, if there is one: the route does not look at it.
+    Theirs,
+    /// Ours, if there is one.
+    Ours(Option<String>),
+}
+
 /// Forwards the call, once: with the body that was read here, or else with the request's as it comes.
 pub async fn forward(
     admitted: &Admitted,
     route: &Route,
     body: Option<Vec<u8>>,
+    key: Key,
     request: &Request,
     config: &Config,
     world: &impl World,
@@ -51,6 +60,11 @@ pub async fn forward(
     if is_read_here {
         headers.retain(|(name, _)| name != "accept-encoding");
         headers.push(("accept-encoding".to_owned(), "identity".to_owned()));
+    }
+    if let Key::Ours(id) = key {
+        // In any spelling: servers of the CGI family read `_` as `-`.
+        headers.retain(|(name, _)| name.replace('_', "-") != "idempotency-key");
+        headers.extend(id.map(|id| ("idempotency-key".to_owned(), id)));
     }
     headers.extend(vouched(admitted, request).into_iter().map(|(name, value)| (name.to_owned(), value)));
     let assertion = assert(admitted.principal(), origin, request, config, world).await?;

@@ -4,12 +4,16 @@ use super::{
     Notes, body,
     config::Config,
     decision::{Case, Taking},
-    forwarding::{self, forward},
+    forwarding::{self, Key, forward},
+    once::{self, Turned},
+    records,
     reply::{Body, Passing, Reply},
     tokens,
 };
 use crate::{
+    audit::By,
     error::Reason,
+    keeping::Keeping,
     machine::World,
     meter::Admitted,
     policy::{Action, Destination, Idempotency, Route},
@@ -31,11 +35,10 @@ pub async fn call(request: &Request, config: &Config, world: &impl World, notes:
     };
     let rule = found.route.tokens.as_ref();
     let tokens = rule.map(|rule| tokens::reserve(rule, body.as_deref().unwrap_or_default())).transpose()?;
-    let object = found.object();
     // What is read here is kept, counted or decided upon here: that asks the credential's object.
-    let admitted = case.admit(found, Taking { tokens, may_ride: !reads_body }, world, notes).await?;
-    let answered = act(&admitted, body, request, config, world).await;
-    let reply = match tokens::held(rule, object, &admitted, request) {
+    let (admitted, by) = case.admit(found, Taking { tokens, may_ride: !reads_body }, world, notes).await?;
+    let answered = act(&admitted, by, body, request, config, world, notes).await;
+    let reply = match tokens::held(rule, &admitted, request) {
         Some(held) => tokens::settle(held, answered, world).await?,
         None => answered?,
     };
@@ -51,10 +54,12 @@ fn reads_body(route: &Route, world: &impl World) -> bool {
 /// Does what was admitted. The route is the one that was authorized, whatever else the request might mean.
 async fn act(
     admitted: &Admitted,
+    by: By,
     body: Option<Vec<u8>>,
     request: &Request,
     config: &Config,
     world: &impl World,
+    notes: &mut Notes,
 ) -> Result<Reply, Reason> {
     let Action::Forward(number) = admitted.action() else {
         return Err(Reason::NotFound);
@@ -63,21 +68,38 @@ async fn act(
     if let Some(what) = unserved(route) {
         return Err(Reason::RouteNotServed(what.to_owned()));
     }
-    let answer = forward(admitted, route, body, request, config, world).await?;
-    let mut reply = Reply::empty(answer.status);
+    if route.to == Destination::Records {
+        return records::serve(admitted, route, &body.unwrap_or_default(), by, request, world, notes).await;
+    }
+    let retry = once::key(admitted, route, body.as_deref(), request, world)?;
+    let attempt = match once::begin(retry, admitted, route, by, config, world).await? {
+        Turned::Out(attempt) => attempt,
+        Turned::Back(reply) => return Ok(reply),
+    };
+    let key = match route.idempotency {
+        Idempotency::Ignored => Key::Theirs,
+        Idempotency::Accepted | Idempotency::Required => Key::Ours(attempt.as_ref().map(once::id_for_upstream)),
+    };
+    let answer = match (forward(admitted, route, body, key, request, config, world).await, attempt.as_ref()) {
+        (Ok(answer), _) => answer,
+        (Err(reason), None) => return Err(reason),
+        (Err(reason), Some(attempt)) => {
+            attempt.failed(&reason, world).await;
+            return Err(reason);
+        }
+    };
     let headers = returned(answer.headers);
     let headers = if answer.status == SWITCHING_PROTOCOLS { websocket::passing(headers) } else { headers };
-    reply.body = Body::Upstream(Passing { headers, watch: None });
+    let keeping = attempt.map(|attempt| Keeping::new(attempt, answer.status, &headers));
+    let mut reply = Reply::empty(answer.status);
+    reply.body = Body::Upstream(Passing { headers, watch: None, kept: None });
+    if let Some(keeping) = keeping {
+        reply = reply.watched(|watch| watch.keeps(keeping));
+    }
     Ok(reply)
 }
 
 /// What a route asks for that this version cannot do. It is refused then: passing it on would leave out what the policy wants.
 pub fn unserved(route: &Route) -> Option<&'static str> {
-    if route.review {
-        return Some("its writes wait for a person's approval");
-    }
-    if route.to == Destination::Records {
-        return Some("it leads to the embedded records");
-    }
-    (route.idempotency == Idempotency::Required).then_some("it requires an Idempotency-Key that is honoured here")
+    route.review.then_some("its writes wait for a person's approval")
 }

@@ -46,6 +46,8 @@ pub struct Passing {
     pub headers: Vec<(String, String)>,
     /// What is watched for in its body; none: it streams past without being looked at.
     pub watch: Option<Watch>,
+    /// Its body, where it is one that was kept; else it streams past.
+    pub kept: Option<Vec<u8>>,
 }
 
 impl Reply {
@@ -188,7 +190,9 @@ pub fn refuse(reason: &Reason, request_id: &str, config: Option<&Config>, world:
         Reason::TokensLimited { retry_after_millis, quotas, tokens } => reply
             .with_quotas(&[quotas.as_slice(), tokens].concat(), world.now())
             .with("retry-after", retry_after_millis.div_ceil(1_000).max(1).to_string()),
-        Reason::UpstreamDown(millis) => reply.with("retry-after", millis.div_ceil(1_000).max(1).to_string()),
+        Reason::UpstreamDown(millis) | Reason::IdempotencyKeysFull(millis) => {
+            reply.with("retry-after", millis.div_ceil(1_000).max(1).to_string())
+        }
         Reason::Unavailable | Reason::Unreadable(_) | Reason::DeliveryPending | Reason::IdempotencyInProgress => {
             reply.with("retry-after", "1")
         }

@@ -2,13 +2,11 @@
 
 use super::reply::{Body, Passing, Reply};
 use crate::{
-    credential::{CredentialKind, Verified},
     error::Reason,
     json::{Found, find},
     machine::World,
     meter::Admitted,
     policy::TokenRule,
-    registry::key::object_name,
     request::Request,
     watch::{Held, Spent},
 };
@@ -42,37 +40,24 @@ pub fn reserve(rule: &TokenRule, body: &[u8]) -> Result<u32, Reason> {
 const SOUND: &str =
     "In a JSON object and once, a whole number from 0 to 4294967295: the most tokens that the answer may take.";
 
-/// The name of the object that counts for this credential, where one does.
-pub fn object(verified: &Verified) -> Option<String> {
-    match verified {
-        Verified::ServerKey(key, _) => {
-            Some(object_name(CredentialKind::ServerKey, key.environment, &key.opaque.locator))
-        }
-        Verified::ServiceToken(token, ..) => {
-            Some(object_name(CredentialKind::ServiceToken, token.environment, &token.opaque.locator))
-        }
-        _ => None,
-    }
-}
-
 /// What is held for a call that was admitted; nothing where its credential's tokens are not limited.
-pub fn held(rule: Option<&TokenRule>, object: Option<String>, admitted: &Admitted, request: &Request) -> Option<Held> {
+pub fn held(rule: Option<&TokenRule>, admitted: &Admitted, request: &Request) -> Option<Held> {
     let is_counted = admitted.quotas().iter().any(|quota| quota.limit.counts_tokens());
-    let (rule, object) = (rule.filter(|_| is_counted)?, object?);
-    Some(Held { object, id: request.id.clone(), path: rule.settle.clone() })
+    let rule = rule.filter(|_| is_counted)?;
+    Some(Held { object: admitted.principal().object().to_owned(), id: request.id.clone(), path: rule.settle.clone() })
 }
 
 /// Sees to it that what is held is settled: once the answer has passed, or at once where there is none.
 pub async fn settle(held: Held, answered: Result<Reply, Reason>, world: &impl World) -> Result<Reply, Reason> {
     let used = match answered {
-        Ok(Reply { status, body: Body::Upstream(Passing { ref headers, .. }), .. }) => {
+        Ok(Reply { status, body: Body::Upstream(Passing { ref headers, kept: None, .. }), .. }) => {
             let content_type = headers.iter().find(|(name, _)| name == "content-type").map(|(_, value)| value.as_str());
             let spent = Spent::new(held, status, content_type);
             return answered.map(|reply| reply.watched(|watch| watch.settles(spent)));
         }
         // It went out, and nobody knows what it did there.
         Err(Reason::UpstreamFailed | Reason::UpstreamTimedOut) => None,
-        // It did not go out.
+        // It did not go out, or not again.
         _ => Some(0),
     };
     // One that does not come is given up after a while.

@@ -13,7 +13,6 @@ use super::{
     gateway::unserved,
     network::network_of,
     reply::Reply,
-    tokens,
     trace::{Subject, Verdict},
 };
 use crate::{
@@ -160,10 +159,9 @@ async fn decide(
     let found = case.find(&mut present, world, notes).await?;
     let route = found.route;
     // Admitted, and nothing acts on it.
-    let object = found.object();
     let taking = Taking { tokens: question.tokens, may_ride: false };
-    drop(case.admit(found, taking, world, notes).await?);
-    settle(question, object, asked, world).await?;
+    let (admitted, _) = case.admit(found, taking, world, notes).await?;
+    settle(question, admitted.principal().object(), asked, world).await?;
     refuse_reviewed(route)?;
     match unserved(route) {
         Some(what) => Err(Reason::RouteNotServed(what.to_owned())),
@@ -180,7 +178,7 @@ async fn alone(
     world: &impl World,
     notes: &mut Notes,
 ) -> Result<(), Reason> {
-    let (kind, object) = (verified.kind(), tokens::object(&verified));
+    let kind = verified.kind();
     let principal = match verified {
         // What is safe in a browser has no scope, and never will.
         Verified::WidgetKey(_) | Verified::HistorySecret(_) if question.scope.is_some() => {
@@ -207,20 +205,16 @@ async fn alone(
         }
     };
     notes.facts = Some(principal.facts());
-    notes.quotas = principal.into_metered().1?;
-    settle(question, object, asked, world).await
+    let (principal, metered) = principal.into_metered();
+    notes.quotas = metered?;
+    settle(question, principal.object(), asked, world).await
 }
 
 /// Nobody tells of the answer: all that the call may take counts as used.
-async fn settle(
-    question: &Question,
-    object: Option<String>,
-    asked: &Asked<'_>,
-    world: &impl World,
-) -> Result<(), Reason> {
-    let (Some(object), Some(tokens)) = (object, question.tokens.filter(|tokens| *tokens > 0)) else { return Ok(()) };
+async fn settle(question: &Question, object: &str, asked: &Asked<'_>, world: &impl World) -> Result<(), Reason> {
+    let Some(tokens) = question.tokens.filter(|tokens| *tokens > 0) else { return Ok(()) };
     let settle = credential::Command::Settle(asked.request.id.clone(), Some(tokens));
-    world.ask::<Credential>(&object, settle).await.map(drop)
+    world.ask::<Credential>(object, settle).await.map(drop)
 }
 
 /// A widget key is good on the pages that it lists; where no page is named, it is only whether it lives.

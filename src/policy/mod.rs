@@ -5,6 +5,7 @@ mod built_in;
 mod file;
 mod gate;
 mod identity;
+mod records;
 mod router;
 mod routes;
 mod scopes;

@@ -1,7 +1,7 @@
 //! The gateway's routes in a policy file: each must make sense, and each must be reachable.
 
 use super::{
-    Destination, Idempotency, Route, ScopeRule, TokenRule,
+    Destination, Idempotency, Route, ScopeRule, TokenRule, records,
     table::{Fault, Table, Text},
 };
 use crate::scope::Scope;
@@ -68,6 +68,11 @@ fn route(table: Table, scopes: &[(Scope, ScopeRule)]) -> Result<Route, Fault> {
         "records" => Destination::Records,
         _ => return Err((to.span, "`to` is \"upstream\" or \"records\"".to_owned())),
     };
+    if to == Destination::Records
+        && let Some(why) = records::fault(&method, &path)
+    {
+        return Err((line.span, format!("match: {why}")));
+    }
     let (review, span) = table.flag("review")?;
     if review && is_read {
         return Err((span, "review on a read: there is nothing to approve".to_owned()));

@@ -95,8 +95,16 @@ impl From<&Reason> for Refusal {
             ),
             Reason::IdempotencyKeyReused => say(
                 C::IdempotencyKeyReused,
-                "This Idempotency-Key was used with another body.",
+                "This Idempotency-Key was used with another body or query.",
                 "Use a new key for a new request.",
+            ),
+            Reason::IdempotencyKeysFull(millis) => say(
+                C::RateLimited,
+                "As many Idempotency-Keys are remembered here as there is room for.",
+                &format!(
+                    "Nothing was done. Each is forgotten after a day: try again in {} s.",
+                    millis.div_ceil(1_000).max(1)
+                ),
             ),
             Reason::Identity(IdentityFault::Elsewhere) => say(
                 C::WrongWorkspace,

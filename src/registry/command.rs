@@ -7,6 +7,7 @@ use super::{
     leak::Leak,
     note::ConversationNote,
     record::{CredentialRecord, SecretRecord, Sighting},
+    records,
     settings::Settings,
 };
 use crate::{
@@ -74,6 +75,8 @@ pub enum Command {
     ChangeWorkspace(Settings, By),
     /// A secret was found where anybody can read it.
     Leaked(Leak),
+    /// Something about the embedded records.
+    Records(records::Command),
 }
 
 wire!(enum Command {
@@ -83,7 +86,7 @@ wire!(enum Command {
     10 ListConversations { environment, after, limit }, 11 ReadAudit(a), 12 Report(a),
     13 Identity(a), 14 ConversationsWrote(a), 15 RevokeMany(a, b), 16 CredentialSighted(a, b),
     17 FinishRotation(a, b), 18 FindMade(a), 19 ChangeWorkspace(a, b),
-    20 Leaked(a),
+    20 Leaked(a), 21 Records(a),
 });
 
 impl Command {
@@ -96,6 +99,7 @@ impl Command {
             | Self::RevokeMany(_, by)
             | Self::FinishRotation(_, by)
             | Self::Identity(identity::Command::Create(identity::Made { by, .. }, _)) => Some(by),
+            Self::Records(records::Command::Write(write)) => Some(&write.by),
             _ => None,
         }
     }
@@ -213,8 +217,10 @@ pub enum Reply {
     Identity(identity::Reply),
     /// Whether what was found is a secret of that credential: it has ended then, or will when its grace is over.
     Leaked(bool),
+    /// To what was about records.
+    Records(records::Reply),
 }
 
 wire!(enum Reply {
     0 Done, 1 Workspace(a), 2 Credential(a), 3 Credentials(a, b), 4 Conversations(a, b), 5 Known(a),
-    6 Audit(a), 7 Identity(a), 8 Remaining(a, b), 9 Leaked(a) });
+    6 Audit(a), 7 Identity(a), 8 Remaining(a, b), 9 Leaked(a), 10 Records(a) });

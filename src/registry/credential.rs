@@ -7,7 +7,7 @@ use super::{
     leak::Found,
     meter::KeyMeter,
     metering::{CEILING, Metered, Meters, network_row},
-    place,
+    once, place,
     record::ShardRecord,
     tally::Tallies,
     usage::{Minute, Span, Usage},
@@ -81,11 +81,13 @@ pub enum Command {
     Settle(String, Option<u32>),
     /// Whose secret is this, of a server key or service token? By its digest; nobody uses it.
     Identify([u8; 32]),
+    /// A call with an `Idempotency-Key` is about to go out, or came back.
+    Once(Box<once::Command>),
 }
 
 wire!(enum Command {
     0 Store(a), 1 UseDeployKey(a), 2 RevokeDeployKey(a, b, c), 3 Visit(a), 4 RefuseDeployKey(a, b), 5 Present(a), 6 StoreKey(a), 7 Reserve(a),
-    8 ReadUsage(a), 9 StoreDeployKey(a), 10 Settle(a, b), 11 Identify(a) });
+    8 ReadUsage(a), 9 StoreDeployKey(a), 10 Settle(a, b), 11 Identify(a), 12 Once(a) });
 
 /// What a widget call asks for.
 pub struct Visit {
@@ -143,9 +145,11 @@ pub enum Reply {
     Judged(Result<Timestamp, Reason>),
     /// Whose secret it is or was.
     Identified(Option<CredentialId>),
+    /// To a call with an `Idempotency-Key`.
+    Once(once::Reply),
 }
 
-wire!(enum Reply { 0 Done, 1 DeployKey(a), 2 Visited { listed, outcome }, 3 Presented(a), 4 Usage(a, b), 5 Judged(a), 6 Identified(a) });
+wire!(enum Reply { 0 Done, 1 DeployKey(a), 2 Visited { listed, outcome }, 3 Presented(a), 4 Usage(a, b), 5 Judged(a), 6 Identified(a), 7 Once(a) });
 
 impl Machine for Credential {
     const BINDING: &'static str = "CREDENTIAL";
@@ -161,6 +165,7 @@ impl Machine for Credential {
             Command::Present(present) => return self.present(*present, turn),
             Command::Identify(digest) => Reply::Identified(key::identify(&digest, turn)?),
             Command::StoreKey(record) => key::store(*record, turn)?,
+            Command::Once(command) => Reply::Once(once::handle(*command, turn)?),
             Command::Reserve(id) => place::reserve(&id, turn)?,
             Command::ReadUsage(span) => {
                 let usage = self.meter.usage(turn)?;
@@ -185,6 +190,7 @@ impl Machine for Credential {
 
     fn wake(&self, turn: &mut Turn) -> Result<Lesson<Self>, Reason> {
         place::wake(turn)?;
+        once::wake(turn)?;
         self.tallies.wake(turn)?;
         let closed = self.meters.wake(turn)?;
         let learnt = self.meter.wake(turn)?;

@@ -35,7 +35,7 @@ pub struct Counted {
 }
 
 /// Who tells it, and to which chain.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Place {
     /// The object that counts.
     pub source: String,

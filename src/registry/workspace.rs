@@ -7,9 +7,9 @@ use super::{
     bulk,
     credential::{self, Credential, SHARDS, shard_name},
     deployment::{self, Deployment, WorkspaceRecord},
-    identity, leak, listing,
+    identity, kept, leak, listing,
     record::{CredentialRecord, Status},
-    settings,
+    records, settings,
 };
 use crate::{
     audit::{self, Act, By, Entry},
@@ -60,6 +60,7 @@ impl Machine for Workspace {
     /// The head of the audit chain is signed, and the deployment keeps a copy.
     fn wake(&self, turn: &mut Turn) -> Result<Lesson<Self>, Reason> {
         bulk::wake(turn)?;
+        kept::wake(turn)?;
         if let Some(checkpoint) = audit::wake(turn)?
             && let Some(deployment) = turn.get::<String>(DEPLOYMENT)?
         {
@@ -187,6 +188,7 @@ fn answer(command: Command, info: &WorkspaceRecord, turn: &mut Turn) -> Result<R
         Command::Identity(command) => {
             identity::handle(command, &audit::workspace(info.id.as_str()), turn).map(Reply::Identity)
         }
+        Command::Records(command) => records::handle(command, turn).map(Reply::Records),
         Command::ReadAudit(ask) => Ok(Reply::Audit(Box::new(audit::read(&ask, turn)?))),
         Command::Report(report) => audit::receive(report, turn).map(|()| Reply::Done),
         Command::ChangeWorkspace(change, by) => settings::change(change, info, by, turn).map(Reply::Workspace),

@@ -5,6 +5,8 @@
 
 mod values;
 
+pub use values::Bytes;
+
 use minicbor::{Decoder, Encoder, data::Type};
 
 /// Bytes that are not what they should be.
@@ -119,6 +121,12 @@ impl Reader<'_> {
     #[inline(never)]
     pub fn digest(&mut self) -> Result<[u8; 32], Malformed> {
         self.0.bytes().ok().and_then(|bytes| bytes.try_into().ok()).ok_or(Malformed)
+    }
+
+    /// Bytes.
+    #[inline(never)]
+    pub fn bytes(&mut self) -> Result<Vec<u8>, Malformed> {
+        self.0.bytes().map(<[u8]>::to_vec).map_err(|_| Malformed)
     }
 
     /// Whether the next value is nothing.

@@ -27,7 +27,7 @@ macro_rules! numbers {
     )*};
 }
 
-numbers!(u8, u32, usize);
+numbers!(u8, u16, u32, usize);
 
 impl Wire for bool {
     fn put(&self, writer: &mut Writer) {
@@ -60,6 +60,20 @@ impl Wire for [u8; 32] {
 
     fn take(reader: &mut Reader) -> Result<Self, Malformed> {
         reader.digest()
+    }
+}
+
+/// Bytes as they are: a `Vec<u8>` would be a list of numbers.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Bytes(pub Vec<u8>);
+
+impl Wire for Bytes {
+    fn put(&self, writer: &mut Writer) {
+        writer.bytes(&self.0);
+    }
+
+    fn take(reader: &mut Reader) -> Result<Self, Malformed> {
+        reader.bytes().map(Self)
     }
 }
 

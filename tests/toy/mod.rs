@@ -67,6 +67,8 @@ pub struct Toy {
     pub documents: RefCell<BTreeMap<String, Result<Fetched, Reason>>>,
     /// What was fetched: each as the line that says what is wanted.
     pub fetched: RefCell<Vec<String>>,
+    /// Whether what follows an answer could be done, of the last one that was watched.
+    pub followed: Cell<bool>,
     /// What the isolate remembers.
     pub isolate: Isolate,
     /// What others remember, and which one is called: 0 is the one above.
@@ -125,6 +127,7 @@ impl Toy {
             request_id: RefCell::new("req_toy".to_owned()),
             documents: RefCell::default(),
             fetched: RefCell::default(),
+            followed: Cell::new(true),
             isolate: Isolate::default(),
             others: Default::default(),
             chosen: Cell::new(0),
@@ -200,12 +203,16 @@ impl Toy {
             Body::Empty => String::new(),
             Body::Asset(path) => format!("asset {path}"),
             Body::Lines(lines) => lines.into_iter().map(|line| line + "\n").collect(),
-            Body::Upstream(Passing { headers, watch }) => {
+            Body::Upstream(Passing { headers, kept: Some(body), .. }) => {
+                passed = headers;
+                String::from_utf8(body).unwrap()
+            }
+            Body::Upstream(Passing { headers, watch, .. }) => {
                 passed = headers;
                 let (parts, ending) = self.upstream_body.borrow().clone();
                 match watch {
                     Some(watch) if self.holds_answers.get() => self.under_way.borrow_mut().push(watch),
-                    Some(watch) => self.pass(watch, &parts, ending).expect("what follows an answer"),
+                    Some(watch) => self.followed.set(self.pass(watch, &parts, ending).is_ok()),
                     None => {}
                 }
                 if parts.is_empty() { "the API behind".to_owned() } else { String::from_utf8(parts.concat()).unwrap() }

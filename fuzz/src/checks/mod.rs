@@ -4,6 +4,7 @@ pub mod arguments;
 pub mod body;
 pub mod chain;
 pub mod credential;
+pub mod document;
 pub mod header;
 pub mod id;
 pub mod idempotency;
@@ -29,11 +30,12 @@ use std::borrow::Cow;
 pub type Check = fn(&[u8]);
 
 /// Every check, by the name of its target and of its folder in `fuzz/corpus/`.
-pub const ALL: [(&str, Check); 21] = [
+pub const ALL: [(&str, Check); 22] = [
     ("arguments", arguments::check),
     ("body", body::check),
     ("chain", chain::check),
     ("credential", credential::check),
+    ("document", document::check),
     ("header", header::check),
     ("id", id::check),
     ("idempotency", idempotency::check),

@@ -8,7 +8,7 @@ use claviger::{
     id::{ConversationId, CredentialId, Environment, IdentitySecretId, WorkspaceId},
     limit::{Limit, Quota, Window},
     origin::Origin,
-    registry::{credential, deployment, identity, leak, record, tally, witness, workspace},
+    registry::{credential, deployment, identity, kept, leak, once, record, records, tally, witness, workspace},
     replay::RetryKey,
     time::Timestamp,
     wire::{self, Wire},
@@ -70,10 +70,17 @@ const LAWS: [Law; TYPES as usize] = [
     same::<(IdentitySecretId, IdentityFault)>,
     same::<leak::Found>,
     same::<leak::Leak>,
+    same::<kept::Answer>,
+    same::<kept::Row>,
+    same::<once::Command>,
+    same::<once::Reply>,
+    same::<records::Command>,
+    same::<records::Record>,
+    same::<records::Reply>,
 ];
 
 /// How many types there are.
-pub const TYPES: u8 = 52;
+pub const TYPES: u8 = 59;
 
 pub fn check(bytes: &[u8]) {
     if let Some((which, bytes)) = bytes.split_first() {

@@ -1,8 +1,8 @@
 
-// A control: the windows of limits, and the usage of server keys, stand in memory, so that a kill forgets them.
+// A control: the windows of limits, the usage of server keys, and what Idempotency-Keys stand for, are in memory, so that a kill forgets them.
 function forgetful(storage) {
   const memory = new Map();
-  const isWindow = (key) => key === "ceiling" || key === "account" || key.startsWith("window/");
+  const isWindow = (key) => key === "ceiling" || key === "account" || /^(window|once|once-answer)\//.test(key);
   const kv = {
     get: (key) => (isWindow(key) ? memory.get(key) : storage.kv.get(key)),
     list: (options) => storage.kv.list(options),

@@ -6,6 +6,7 @@ use crate::{
     limits::{self, Limits},
     messages::Messages,
     nemesis,
+    records::{self, Records},
     report::{Report, Tally, Violation},
     revocation::{Revocation, Subject},
     rotation::Rotation,
@@ -31,6 +32,7 @@ pub enum Work {
     Limits,
     ControlPlane,
     ServerKeys,
+    Records,
 }
 
 impl Work {
@@ -42,11 +44,12 @@ impl Work {
         (Self::Limits, 2),
         (Self::ControlPlane, 3),
         (Self::ServerKeys, 2),
+        (Self::Records, 2),
     ];
 }
 
 /// One team for each work.
-pub const LEAST_CLIENTS: usize = 15;
+pub const LEAST_CLIENTS: usize = 17;
 
 /// Uses of a key after its revocation, where nothing is killed.
 const USES: usize = 4;
@@ -91,6 +94,7 @@ pub fn run(plan: &Plan) -> io::Result<Outcome> {
                 Work::Limits => team::start(scope, &world, Limits, members),
                 Work::ControlPlane => team::start(scope, &world, ControlPlane, members),
                 Work::ServerKeys => team::start(scope, &world, ServerKeys, members),
+                Work::Records => team::start(scope, &world, Records, members),
             }
         }
         let nemesis = nemesis::run(&mut worker, &world, plan.kills, plan.wanted, plan.time);
@@ -159,7 +163,7 @@ fn begin(plan: &Plan) -> io::Result<(World, Worker)> {
         over: AtomicBool::new(false),
     };
     let mut client = Client::new(&world, plan.clients);
-    for workspace in ["messages", "rotation", "limits"] {
+    for workspace in ["messages", "rotation", "limits", records::WORKSPACE] {
         client.workspace(workspace).ok_or_else(|| io::Error::other("no workspace could be made"))?;
     }
     drop(client);
@@ -174,11 +178,12 @@ fn policy() -> String {
     format!(
         "brand = \"clv\"\n[widget]\nmessages_per_minute = {}\nmessages_per_minute_per_conversation = {}\n\
          conversations_per_hour = {}\nconversations_per_hour_per_key = 1_000_000\npage = 500\n\
-         [tiers.calls]\nrequests = {{ limit = {}, window_seconds = {} }}\n",
+         [tiers.calls]\nrequests = {{ limit = {}, window_seconds = {} }}\n{}",
         limits::NETWORK,
         limits::CONVERSATION,
         limits::OPENINGS,
         server_keys::LIMIT,
         server_keys::WINDOW_SECONDS,
+        records::ROUTES,
     )
 }

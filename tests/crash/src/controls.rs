@@ -27,7 +27,7 @@ pub struct Control {
 const STORAGE: &str = "new Rows(this.ctx.storage)";
 
 /// All of them.
-pub const CONTROLS: [Control; 4] = [
+pub const CONTROLS: [Control; 5] = [
     Control {
         name: "torn",
         fault: "an await between two writes of one change",
@@ -66,6 +66,14 @@ pub const CONTROLS: [Control; 4] = [
         fault: "the account of a server key in memory instead of storage",
         seen_as: &[Overshoot, Usage],
         work: (Work::ServerKeys, 2),
+        changes: &[(STORAGE, "new Rows((this.forgetful ??= forgetful(this.ctx.storage)))")],
+        code: include_str!("../controls/forgetful.js"),
+    },
+    Control {
+        name: "twice",
+        fault: "what an Idempotency-Key of records stands for in memory instead of storage",
+        seen_as: &[Doubled],
+        work: (Work::Records, 2),
         changes: &[(STORAGE, "new Rows((this.forgetful ??= forgetful(this.ctx.storage)))")],
         code: include_str!("../controls/forgetful.js"),
     },

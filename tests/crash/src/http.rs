@@ -29,6 +29,14 @@ impl Request {
         Self { method: "POST", path: path.into(), headers, body: Some(body.to_string()) }
     }
 
+    pub fn put(path: impl Into<String>, body: &Value) -> Self {
+        Self { method: "PUT", ..Self::post(path, body) }
+    }
+
+    pub fn delete(path: impl Into<String>) -> Self {
+        Self { method: "DELETE", ..Self::get(path) }
+    }
+
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self

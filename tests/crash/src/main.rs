@@ -12,6 +12,7 @@ mod limits;
 mod log;
 mod messages;
 mod nemesis;
+mod records;
 mod report;
 mod revocation;
 mod rotation;
@@ -71,7 +72,7 @@ fn number(name: &str, default: u64) -> io::Result<u64> {
 }
 
 fn plan(build: &Path) -> io::Result<Plan<'_>> {
-    let clients = usize::try_from(number("CLIENTS", 16)?).unwrap_or_default();
+    let clients = usize::try_from(number("CLIENTS", 18)?).unwrap_or_default();
     if clients < LEAST_CLIENTS {
         return Err(io::Error::other(format!("CLIENTS is at least {LEAST_CLIENTS}: each workload has its own")));
     }

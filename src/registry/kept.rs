@@ -1,0 +1,233 @@
+//! What came of requests with an `Idempotency-Key`: a row for each, for a day, in the object that answers for them.
+
+use super::tally::Place;
+use crate::{
+    audit::By,
+    error::Reason,
+    machine::{Range, Turn},
+    replay::{RetryKey, hex},
+    time::Timestamp,
+    wire,
+    wire::Bytes,
+};
+
+const ROWS: &str = "once/";
+const ANSWERS: &str = "once-answer/";
+const BY_TIME: &str = "once-at/";
+/// How many rows there are, and how many bytes of answers.
+const USE: &str = "once-use";
+
+/// A key is remembered for a day.
+const SECONDS: u64 = 86_400;
+
+/// Keys that one object remembers: more than one a second, all day.
+pub const MAX_ROWS: usize = 100_000;
+/// And bytes of their answers: 256 MiB.
+pub const MAX_BYTES: usize = 256 << 20;
+
+/// And what the last of them may be above that.
+const MARGIN_BYTES: usize = 2 << 20;
+
+/// Rows whose day is over that one request clears away.
+const SWEEP_ROWS: usize = 8;
+/// And one alarm; it rings this long after the first of them, so that it finds many.
+const ALARM_ROWS: usize = 500;
+const ALARM_SECONDS: u64 = 3_600;
+
+/// An answer, as whoever repeats the request gets it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// Names in lower case, and values.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Bytes,
+}
+
+wire!(Answer { status, headers, body });
+
+impl Answer {
+    fn bytes(&self) -> usize {
+        let headers = self.headers.iter().map(|(name, value)| name.len() + value.len());
+        headers.fold(self.body.0.len(), usize::saturating_add)
+    }
+}
+
+/// Why an answer is not there to be repeated.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Cause {
+    /// It was longer than what is kept.
+    TooLong,
+    /// It broke off before its end.
+    BrokeOff,
+    /// As much as one credential may have is kept already.
+    NoRoom,
+}
+
+wire!(enum Cause { 0 TooLong, 1 BrokeOff, 2 NoRoom });
+
+/// A call that is under way.
+#[derive(Clone, Debug)]
+pub struct Errand {
+    /// From then on nobody knows any more what came of it.
+    pub until: Timestamp,
+    /// Who called.
+    pub by: By,
+    /// The route, as logs and the audit call it.
+    pub route: String,
+    /// Where it is told that its outcome is unknown.
+    pub place: Place,
+}
+
+wire!(Errand { until, by, route, place });
+
+/// Where a request stands.
+#[derive(Clone, Debug)]
+pub enum State {
+    /// It is under way.
+    Running(Errand),
+    /// Its answer is kept: so many bytes.
+    Kept(usize),
+    /// It was answered with this status, and the answer is not kept.
+    NotKept(u16, Cause),
+    /// It went out, and nobody knows what came of it.
+    Unknown,
+}
+
+wire!(enum State { 0 Running(a), 1 Kept(a), 2 NotKept(a, b), 3 Unknown });
+
+/// One request.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// The digest of what tells it from another with the same key.
+    pub request: [u8; 32],
+    /// When it came first.
+    pub at: Timestamp,
+    /// The attempt that went, by the id of its request.
+    pub attempt: String,
+    /// Where it stands.
+    pub state: State,
+}
+
+wire!(Row { request, at, attempt, state });
+
+/// The row of a key, if its day is not over; refused where it was used for another request.
+pub(super) fn find(retry: &RetryKey, turn: &mut Turn) -> Result<Option<Row>, Reason> {
+    sweep(SWEEP_ROWS, turn)?;
+    match get(&retry.key, turn)? {
+        Some(row) if row.at.plus_seconds(SECONDS) <= turn.at() => remove(&retry.key, &row, turn).map(|()| None),
+        Some(row) if row.request != retry.body => Err(Reason::IdempotencyKeyReused),
+        found => Ok(found),
+    }
+}
+
+/// The row of a key, whatever it stands for.
+pub(super) fn get(key: &[u8; 32], turn: &Turn) -> Result<Option<Row>, Reason> {
+    turn.get(&format!("{ROWS}{}", hex(key)))
+}
+
+/// The answer of a row that has one.
+pub(super) fn answer(key: &[u8; 32], turn: &Turn) -> Result<Answer, Reason> {
+    let name = format!("{ANSWERS}{}", hex(key));
+    turn.get(&name)?.ok_or(Reason::Unreadable(name))
+}
+
+/// Makes the row of a key that has none; refused where there is no room.
+pub(super) fn open(retry: &RetryKey, attempt: String, state: State, turn: &mut Turn) -> Result<Row, Reason> {
+    let (rows, bytes) = used(turn)?;
+    if rows >= MAX_ROWS || bytes >= MAX_BYTES {
+        return Err(Reason::IdempotencyKeysFull(wait(turn)?));
+    }
+    let row = Row { request: retry.body, at: turn.at(), attempt, state };
+    turn.put(USE, &(rows + 1, bytes));
+    turn.put(by_time(&retry.key, row.at), &hex(&retry.key));
+    turn.wake_at(row.at.plus_seconds(SECONDS + ALARM_SECONDS))?;
+    put(&retry.key, &row, turn);
+    Ok(row)
+}
+
+/// Stores where a request stands now.
+pub(super) fn put(key: &[u8; 32], row: &Row, turn: &mut Turn) {
+    turn.put(format!("{ROWS}{}", hex(key)), row);
+}
+
+/// Keeps the answer of a request; what has no room is only known to be answered.
+pub(super) fn keep(key: &[u8; 32], row: Row, answer: &Answer, turn: &mut Turn) -> Result<(), Reason> {
+    let (rows, bytes) = used(turn)?;
+    let all = bytes.saturating_add(answer.bytes());
+    let state = if all > MAX_BYTES + MARGIN_BYTES {
+        State::NotKept(answer.status, Cause::NoRoom)
+    } else {
+        turn.put(USE, &(rows, all));
+        turn.put(format!("{ANSWERS}{}", hex(key)), answer);
+        State::Kept(answer.bytes())
+    };
+    put(key, &Row { state, ..row }, turn);
+    Ok(())
+}
+
+/// Forgets a request, as if it had never come.
+pub(super) fn remove(key: &[u8; 32], row: &Row, turn: &mut Turn) -> Result<(), Reason> {
+    forget(&hex(key), row, turn)?;
+    turn.delete(by_time(key, row.at));
+    Ok(())
+}
+
+/// The alarm rang: clears away what is over, and asks for the next one where anything is left.
+pub(super) fn wake(turn: &mut Turn) -> Result<(), Reason> {
+    match sweep(ALARM_ROWS, turn)? {
+        Some(first) => turn.wake_at(first.plus_seconds(SECONDS + ALARM_SECONDS).max(turn.at().plus_seconds(1))),
+        None => Ok(()),
+    }
+}
+
+/// Clears away at most so many rows whose day is over. When the first one came that is left.
+fn sweep(limit: usize, turn: &mut Turn) -> Result<Option<Timestamp>, Reason> {
+    let range = Range { prefix: BY_TIME, after: None, reverse: false, limit: limit + 1 };
+    for (number, (index, name)) in turn.list_readable::<String>(&range)?.into_iter().enumerate() {
+        let at = moment(&index);
+        if number == limit || at.plus_seconds(SECONDS) > turn.at() {
+            return Ok(Some(at));
+        }
+        match turn.get::<Row>(&format!("{ROWS}{name}")) {
+            // One that cannot be read stands for nothing, and must not hold up all others.
+            Err(Reason::Unreadable(_)) => turn.delete(format!("{ROWS}{name}")),
+            row => match row? {
+                Some(row) if row.at == at => forget(&name, &row, turn)?,
+                _ => {}
+            },
+        }
+        turn.delete(index);
+    }
+    Ok(None)
+}
+
+fn forget(name: &str, row: &Row, turn: &mut Turn) -> Result<(), Reason> {
+    let (rows, bytes) = used(turn)?;
+    let own = if let State::Kept(bytes) = row.state { bytes } else { 0 };
+    turn.put(USE, &(rows.saturating_sub(1), bytes.saturating_sub(own)));
+    turn.delete(format!("{ROWS}{name}"));
+    turn.delete(format!("{ANSWERS}{name}"));
+    Ok(())
+}
+
+fn used(turn: &Turn) -> Result<(usize, usize), Reason> {
+    Ok(turn.get(USE)?.unwrap_or_default())
+}
+
+/// Milliseconds until the first day of all is over.
+fn wait(turn: &Turn) -> Result<u64, Reason> {
+    let first = turn.list_keys(&Range { prefix: BY_TIME, after: None, reverse: false, limit: 1 })?;
+    Ok(first.first().map_or(1_000, |index| moment(index).plus_seconds(SECONDS).millis_since(turn.at())))
+}
+
+fn by_time(key: &[u8; 32], at: Timestamp) -> String {
+    format!("{BY_TIME}{:015}/{}", at.0, hex(key))
+}
+
+/// The moment in the key of a row by time.
+fn moment(index: &str) -> Timestamp {
+    let digits = index.strip_prefix(BY_TIME).and_then(|rest| rest.split('/').next());
+    Timestamp(digits.and_then(|digits| digits.parse().ok()).unwrap_or_default())
+}
