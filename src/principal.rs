@@ -1,15 +1,18 @@
 //! A caller we believe. Only [`authenticate`], [`present`] and [`visit`] can make one, and each asks the credential's object, or
 //! holds permits of it.
 
+mod visitor;
+pub use visitor::{Caller, Visited, match_history, visit};
+
 use crate::{
-    credential::{CredentialKind, DeployKey, HistorySecret, MAX_LIFE_SECONDS, WidgetKey},
+    credential::{CredentialKind, DeployKey, HistorySecret, MAX_LIFE_SECONDS},
     error::Reason,
-    id::{ConversationId, CredentialId, Environment, Locator, Stage, WorkspaceId},
+    id::{CredentialId, Environment, Locator, Stage, WorkspaceId},
     lease,
     limit::Quota,
     machine::World,
     registry::{
-        credential::{Command, Credential, Errand, Reply, Visit, shard_for},
+        credential::{Command, Credential, Reply},
         deploy_key::DeployText,
         key::{Present, Presented, object_name},
         witness::Use,
@@ -220,82 +223,4 @@ async fn refuse(used: Use, reason: Reason, world: &impl World) -> Reason {
     let name = String::from(used.id.clone());
     drop(world.ask::<Credential>(&name, Command::RefuseDeployKey(used, reason.clone())).await);
     reason
-}
-
-/// A widget call as it asks to be believed.
-pub struct Caller {
-    /// The key in the path.
-    pub key: WidgetKey,
-    /// The secret beside it.
-    pub history: Option<HistorySecret>,
-    /// The `Origin` header.
-    pub origin: Option<String>,
-    /// Whom per-network limits are counted for.
-    pub network: String,
-    /// The request, for the record.
-    pub request_id: String,
-}
-
-/// What a widget key's shard says of a call.
-pub struct Visited {
-    /// Whether the origin is on the key's list: only then may a browser read the answer, refusals included.
-    pub listed: bool,
-    /// Who, or why not.
-    pub outcome: Result<Principal, Reason>,
-}
-
-/// Whether the history secret fits the key and the path, before anybody is asked.
-pub fn match_history(
-    key: &WidgetKey,
-    secret: &HistorySecret,
-    conversation: &ConversationId,
-    at: Timestamp,
-) -> Result<(), Reason> {
-    if secret.conversation.workspace() != key.id.workspace() {
-        return Err(Reason::WrongWorkspace);
-    }
-    if secret.environment != key.environment {
-        return Err(Reason::EnvironmentMismatch);
-    }
-    if secret.conversation != *conversation {
-        return Err(Reason::WrongConversation);
-    }
-    if secret.expires_at <= at {
-        return Err(Reason::CredentialExpired);
-    }
-    Ok(())
-}
-
-/// Believes a widget call, and meters it in the same hop.
-pub async fn visit(caller: Caller, errand: Errand, world: &impl World) -> Result<Visited, Reason> {
-    let Caller { key, history, origin, network, request_id } = caller;
-    let shard = shard_for(&key.id, &network);
-    let (id, request_id) = (key.id.clone(), Some(request_id));
-    let visit = Visit { id, environment: key.environment, serial: key.serial, origin, network, errand, request_id };
-    let Reply::Visited { listed, outcome } = world.ask::<Credential>(&shard, Command::Visit(visit)).await? else {
-        return Err(Reason::Unavailable);
-    };
-    let metered = match outcome {
-        Ok(quotas) => Ok(quotas),
-        Err(reason @ Reason::RateLimited { .. }) => Err(reason),
-        Err(reason) => return Ok(Visited { listed, outcome: Err(reason) }),
-    };
-    let kind = match history {
-        Some(_) => CredentialKind::HistorySecret,
-        None => CredentialKind::WidgetKey,
-    };
-    let principal = Principal {
-        kind,
-        workspace: key.id.workspace(),
-        id: key.id,
-        environment: Some(key.environment),
-        expires_at: history.as_ref().map(|secret| secret.expires_at),
-        conversation: history,
-        scopes: Vec::new(),
-        tier: None,
-        object: shard,
-        text: None,
-        metered,
-    };
-    Ok(Visited { listed, outcome: Ok(principal) })
 }

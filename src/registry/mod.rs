@@ -11,6 +11,7 @@ pub mod deploy_keys;
 pub mod deploy_record;
 pub mod deployment;
 pub mod identity;
+mod judging;
 pub mod kept;
 pub mod key;
 pub mod leak;
