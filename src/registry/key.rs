@@ -123,7 +123,7 @@ impl Present {
     }
 
     /// All that it needs, what the call takes first.
-    fn needs(&self) -> impl Iterator<Item = &Needs> {
+    pub(super) fn needs(&self) -> impl Iterator<Item = &Needs> {
         self.needs.iter().chain(self.asking.iter().filter_map(|asking| asking.scope.as_ref()))
     }
 }
