@@ -11,7 +11,7 @@ pub struct Outgoing {
     pub body: Sent,
     /// Names in lower case, and values: these, and no others.
     pub headers: Vec<(String, String)>,
-    /// For so long it is waited for the head of the answer; then the call is broken off.
+    /// For so long it is waited for the head of the answer; then the call is broken off. A body that is still on its way counts.
     pub timeout_seconds: u32,
     /// Whether it goes on though the caller has gone: what comes of it must be known here.
     pub outlives_caller: bool,

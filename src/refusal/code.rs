@@ -220,7 +220,8 @@ codes! {
     }
     UpstreamError 502 "upstream_error" {
         means "The API behind did not answer, or none is named. Whether the call had an effect there is then not known."
-        when "It is down, closed the connection, or its answer makes no sense; or the variable `UPSTREAM` is not set."
+        when "It is down, closed the connection, or its answer makes no sense; it failed so often lately that it is left \
+              alone, and `Retry-After` says for how long; or the variable `UPSTREAM` is not set."
         fix "Look whether the API answers by itself. A read can be sent again; before a write is, look what became of it."
     }
     UpstreamTimeout 504 "upstream_timeout" {

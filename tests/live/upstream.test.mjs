@@ -123,6 +123,32 @@ test("a26_a_caller_who_leaves_in_the_middle_of_an_answer_ends_the_connection_beh
   }
 });
 
+test("a body that is cut on its way, or held back for too long, does not look whole to the API", async () => {
+  api.answer = (socket, call) => {
+    call.all = call.rest;
+    call.body = (part) => (call.all += part.toString("latin1"));
+  };
+  for (const [body, end, status] of [
+    ["5\r\nhello\r\n5\r\nhe", "end", 502], ["5\r\nhello\r\n", "end", 502], ["5\r\nhello\r\n", "zz\r\n", 502], ["5\r\nhello\r\n5\r\nhe", "resetAndDestroy", undefined],
+    ["5\r\nhello\r\n", "", 504],
+  ]) {
+    const before = api.calls.length;
+    const socket = connect(Number(new URL(worker.url).port), "127.0.0.1").on("error", () => {});
+    let text = "";
+    socket.on("data", (part) => (text += part));
+    socket.write(`POST /v1/quick/cut HTTP/1.1\r\nHost: a\r\n${deploy}\r\nTransfer-Encoding: chunked\r\n\r\n${body}`);
+    await until(() => api.calls[before]?.all.includes("hello"), "its beginning");
+    if (end.includes("zz")) socket.write(end);
+    else if (end) socket[end]();
+    await until(() => api.calls[before].closed, "the end of the call");
+    assert.doesNotMatch(api.calls[before].all, /\r\n0\r\n/, JSON.stringify(body));
+    if (status) await until(() => text.startsWith(`HTTP/1.1 ${status} `), `${status}`);
+    socket.destroy();
+    // An answer between them: what is cut counts for nothing, and nothing need count together here.
+    assert.equal(api.calls.length, before + 1);
+  }
+});
+
 // --- the circuit and the health ---
 
 test("an API that is down is left alone: nobody is sent there, all are told when to come back, and one call finds out that it is well again", async () => {
