@@ -12,8 +12,8 @@ wasm := cargo run --quiet --locked --manifest-path tools/wasm/Cargo.toml --
 target := $(or $(CARGO_TARGET_DIR),target)
 crash := cargo run --quiet --locked --manifest-path tests/crash/Cargo.toml --target-dir $(target)/crash --
 # The code that decides.
-decisive := $(addsuffix /**,$(addprefix src/,audit conversation credential jose keyring pipeline policy registry wire)) \
-  $(addsuffix .rs,$(addprefix src/,host id limit machine meter origin outbox principal replay request scope time upstream))
+decisive := $(addsuffix /**,$(addprefix src/,audit conversation credential jose keyring limit pipeline policy registry wire)) \
+  $(addsuffix .rs,$(addprefix src/,host id lease limit machine meter origin outbox principal replay request scope time upstream))
 export CLAVIGER_BIN ?= $(abspath $(target)/debug/claviger)
 
 # A line that tells the steps apart in a long log.
