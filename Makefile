@@ -12,8 +12,8 @@ wasm := cargo run --quiet --locked --manifest-path tools/wasm/Cargo.toml --
 target := $(or $(CARGO_TARGET_DIR),target)
 crash := cargo run --quiet --locked --manifest-path tests/crash/Cargo.toml --target-dir $(target)/crash --
 # The code that decides.
-decisive := $(addsuffix /**,$(addprefix src/,audit conversation credential jose keyring pipeline policy registry wire)) \
-  $(addsuffix .rs,$(addprefix src/,circuit host id limit machine meter origin outbox principal replay request scope time upstream websocket))
+decisive := $(addsuffix /**,$(addprefix src/,audit conversation credential jose json keyring limit pipeline policy principal registry watch wire)) \
+  $(addsuffix .rs,$(addprefix src/,circuit crypto der document fetch host id keeping lease limit machine meter origin outbox principal replay request scope sse time upstream watch websocket))
 export CLAVIGER_BIN ?= $(abspath $(target)/debug/claviger)
 
 # A line that tells the steps apart in a long log.

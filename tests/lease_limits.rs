@@ -17,7 +17,10 @@ use claviger::{
     registry::credential::{Credential, Reply},
     wire,
 };
-use proptest::{prelude::*, test_runner::TestRunner};
+use proptest::{
+    prelude::*,
+    test_runner::{RngAlgorithm, TestRng, TestRunner},
+};
 use serde_json::json;
 use std::collections::BTreeMap;
 use toy::{Answer, OnItsWay, START, Toy};
@@ -290,7 +293,9 @@ fn too_early(reply: Vec<u8>) -> Vec<u8> {
 fn the_log_notices_an_object_that_counts_a_lease_before_its_end() {
     let config =
         ProptestConfig { cases: 200, failure_persistence: None, max_shrink_iters: 0, ..ProptestConfig::default() };
-    let noticed = TestRunner::new(config).run(&(clocks(), events()), |(ahead, events)| {
+    // The same days each time.
+    let dice = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let noticed = TestRunner::new_with_rng(config, dice).run(&(clocks(), events()), |(ahead, events)| {
         let day = std::panic::AssertUnwindSafe(|| live(ahead, events, Some(too_early)));
         std::panic::catch_unwind(day).map(drop).map_err(|_| TestCaseError::fail("over the limit"))
     });

@@ -106,9 +106,9 @@ async function answer(step, road) {
   const [status, log, kind, body, ...lines] = step.slice(1).split("\n");
   const init = { status: Number(status), headers: kind === "upstream" ? pairs(lines) : record(lines) };
   console.log(log);
+  // The bytes of the API behind as they are, compressed or not; or the other half of a WebSocket.
+  if (kind === "upstream" || kind === "kept") init.encodeBody = "manual";
   if (kind === "upstream") {
-    // Its bytes as they are, compressed or not; or the other half of a WebSocket.
-    init.encodeBody = "manual";
     if (upstream.status === 101) init.webSocket = upstream.webSocket;
     return new Response(body ? await passing(Number(body), road, walk) : upstream.body, init);
   }
