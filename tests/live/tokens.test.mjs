@@ -153,7 +153,7 @@ test("an answer that breaks off breaks off for the caller too, and what was held
   await until(async () => (await left(secret)) === LIMIT - 2 * held(500));
 });
 
-test("an answer that is packed though nobody asked is read all the same, and one without a body too", async () => {
+test("an answer that is packed though nobody asked passes as it is and cannot be read, and one without a body counts too", async () => {
   const { secret } = await key();
   const packed = gzipSync(usage(55));
   answers = (request, response) => response.writeHead(200, { "content-type": "application/json", "content-encoding": "gzip", "content-length": packed.length }).end(packed);
