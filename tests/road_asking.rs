@@ -134,7 +134,15 @@ impl World {
         }
         held.extend(["x", "clv_live_", "a, b", "dev:local|clv_dk_x"].map(|text| (text.to_owned(), None)));
         let asker = toy.deploy_key();
-        Self { toy, held, ids, asker }
+        let world = Self { toy, held, ids, asker };
+        world.waits(0);
+        world
+    }
+
+    /// Time passes. Who forwards, and who answers a proxy, signs: the keys for that are known then.
+    fn waits(&self, seconds: u64) {
+        self.toy.advance(seconds);
+        self.toy.send("GET", "/.well-known/jwks.json", &[], "").ok(200);
     }
 
     /// The headers of a call with the credential of this number.
@@ -174,7 +182,7 @@ impl World {
         let (credential, service) = &self.held[number];
         let question = json!({
             "credential": credential, "service": service, "method": method, "path": path, "origin": origin,
-            "address": address,
+            "address": address, "tokens": (path == "/v1/tokens").then_some(5),
         });
         self.toy.send("POST", "/v1/verify", &[("authorization", &self.asker)], &question.to_string())
     }
@@ -237,7 +245,7 @@ fn live(events: Vec<Event>) {
     for (step, event) in events.into_iter().enumerate() {
         let worlds = [&road, &proxy, &origin_server];
         match event {
-            Event::Wait(seconds) => worlds.iter().for_each(|world| world.toy.advance(seconds)),
+            Event::Wait(seconds) => worlds.iter().for_each(|world| world.waits(seconds)),
             Event::Revoke(number) => worlds.iter().for_each(|world| world.revokes(number)),
             Event::Evict => worlds.iter().for_each(|world| world.toy.forget()),
             Event::Call { credential, route, origin, address } => {
@@ -247,20 +255,25 @@ fn live(events: Vec<Event>) {
                 // The answer to a HEAD has no body that tells a code: it is that of the GET.
                 let made = if call.0 == "HEAD" { ("GET", call.1) } else { call };
                 let expected = road.calls(made, headers.clone(), step);
-                let is_passed = expected.code().is_empty() || expected.json["code"] == "not_configured";
+                // There is no such record: the road had gone on by then.
+                let is_record = call.1.starts_with("/v1/records/") && expected.code() == "not_found";
+                let is_passed = expected.code().is_empty() || expected.json["code"] == "not_configured" || is_record;
+                let decided = if is_record { "" } else { expected.code() };
 
                 let told = proxy.asks_as_a_proxy(call, headers);
-                let code = asked_in_vain(call.1).filter(|_| is_passed).unwrap_or(expected.code());
+                let code = asked_in_vain(call.1).filter(|_| is_passed).unwrap_or(decided);
                 assert_eq!(told.code(), code, "forward-auth: {what}");
                 assert_eq!(told.status == 204, code.is_empty(), "forward-auth: {what}");
                 assert_eq!(told.header("retry-after"), expected.header("retry-after"), "{what}");
                 assert_eq!(told.header("www-authenticate"), expected.header("www-authenticate"), "{what}");
                 assert_eq!(told.header("x-ratelimit-remaining"), expected.header("x-ratelimit-remaining"), "{what}");
-                assert_eq!(told.hops, expected.hops, "{what}");
+                // What only follows from a decision asks others, too.
+                let acts = is_passed && matches!(call.1, "/v1/once" | "/v1/records/a/1");
+                assert!(told.hops == expected.hops || acts && told.hops < expected.hops, "{what}");
 
                 let told = origin_server.asks(call, credential, origin, address).ok(200);
                 let is_reviewed = call.1 == "/v1/reviewed" && is_passed;
-                let code = if is_reviewed { "review_required" } else { expected.code() };
+                let code = if is_reviewed { "review_required" } else { decided };
                 assert_eq!(told.code(), code, "verify: {what}: {}", told.text);
                 assert_eq!(told.json["allowed"], code.is_empty(), "{what}");
                 assert_eq!(told.json["trace"].as_array().unwrap().len(), 4);

@@ -128,8 +128,8 @@ fn a_call_goes_out_as_it_came_with_our_word_and_without_the_credential() {
         ("claviger-workspace", "other"),
         ("claviger_scopes", "admin"),
     ];
-    // The first call has the keys fetched that sign assertions.
-    toy.send("POST", "/v1/things?a=1&b=%20", &headers, "{}").ok(200);
+    // The keys that sign assertions are known.
+    toy.send("GET", "/.well-known/jwks.json", &[], "").ok(200);
     let answer = toy.send("POST", "/v1/things?a=1&b=%20", &headers, "{\"a\":1}").ok(200);
     assert_eq!(answer.text, "the API behind");
     let sent = toy.sent();

@@ -25,7 +25,15 @@ admin = { says = "Everything", implies = "*" }
 requests = { limit = 60, window_seconds = 60 }
 [tiers.small]
 requests = { limit = 2, window_seconds = 60 }
+[tiers.words]
+requests = { limit = 60, window_seconds = 60 }
+tokens = { limit = 1_000, window_seconds = 60 }
 [widget]
+[[routes]]
+match = "POST /v1/completions"
+accept = ["server_key", "deploy_key"]
+to = "upstream"
+tokens = { reserve = "max_tokens", settle = "usage.total_tokens" }
 [[routes]]
 match = "GET /v1/prompts/{id}"
 scope = "prompts:read"
@@ -465,10 +473,54 @@ fn a27_a_question_that_makes_no_sense_is_the_askers_mistake_and_nothing_is_repea
         answer.refused(400, "invalid_request");
         assert!(!answer.text.contains(&key), "{}", answer.text);
     }
-    // Tokens are metered by no version yet: saying yes to so many would be untrue.
-    toy.verify(&json!({"credential": key, "tokens": 1})).refused(400, "invalid_request");
     toy.advance(10);
     assert_eq!(toy.usage_of(&id), json!([0, 0]));
+}
+
+#[test]
+fn tokens_that_are_asked_about_are_used_and_together_with_the_request_or_not_at_all() {
+    let toy = toy();
+    let (id, key) = toy.server_key("acme", "live", &json!({"tier": "words"}));
+    let ask = |tokens: Value| {
+        let call = json!({"credential": key, "method": "POST", "path": "/v1/completions?n=1", "tokens": tokens});
+        toy.verify(&call)
+    };
+    let left = |answer: &Answer| {
+        let limits = answer.json["limits"].as_array().unwrap();
+        limits.iter().map(|limit| limit["remaining"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    let told = ask(json!(600));
+    yes(&told);
+    assert_eq!(left(&told), [59, 400]);
+    // Nobody tells of the answer later: all of it is used, and nothing is held.
+    let told = toy.verify(&json!({"credential": key, "tokens": 300}));
+    yes(&told);
+    assert_eq!(left(&told), [58, 100]);
+    let told = ask(json!(101));
+    no(&told, "token_rate_limited");
+    assert_eq!(left(&told), [58, 100]);
+    assert!(told.json["retry_after"].as_u64().is_some_and(|seconds| (1..=62).contains(&seconds)), "{}", told.text);
+    assert_eq!(told.json["trace"][3]["outcome"], "refused");
+    let told = ask(json!(1_001));
+    no(&told, "payload_too_large");
+    yes(&ask(json!(100)));
+    toy.advance(62);
+    yes(&ask(json!(1_000)));
+    toy.advance(3);
+    let usage = toy.admin("GET", &format!("/v1/credentials/{id}/usage"), &Value::Null).ok(200);
+    assert_eq!(usage.json["tokens"], json!({"used": 2_000}));
+    // Whoever does not say how many cannot be told whether they fit.
+    for question in [
+        json!({"credential": key, "method": "POST", "path": "/v1/completions"}),
+        json!({"credential": key, "method": "POST", "path": "/v1/completions?a=b", "tokens": null}),
+    ] {
+        let refused = toy.verify(&question);
+        refused.refused(400, "invalid_request");
+        assert_eq!(refused.text_at("error"), "`tokens` is not valid.");
+    }
+    // A tier without tokens, and a deploy key, are not counted.
+    let (_, plain) = toy.server_key("acme", "live", &Value::Null);
+    yes(&toy.verify(&json!({"credential": plain, "tokens": 4_000_000_000_u64})));
 }
 
 #[test]

@@ -164,17 +164,19 @@ impl Verdict<'_> {
 
     /// The answer.
     pub fn reply(&self) -> Result<Reply, Reason> {
-        let (retry_after_millis, quotas): (_, &[Quota]) = match &self.reason {
-            Some(Reason::RateLimited { retry_after_millis, quotas }) => (Some(*retry_after_millis), quotas),
-            Some(Reason::TokensLimited { retry_after_millis, quotas, .. }) => (Some(*retry_after_millis), quotas),
-            _ => (None, &self.noted.quotas),
+        let (retry_after_millis, quotas): (_, [&[Quota]; 2]) = match &self.reason {
+            Some(Reason::RateLimited { retry_after_millis, quotas }) => (Some(*retry_after_millis), [quotas, &[]]),
+            Some(Reason::TokensLimited { retry_after_millis, quotas, tokens }) => {
+                (Some(*retry_after_millis), [quotas, tokens])
+            }
+            _ => (None, [&self.noted.quotas, &[]]),
         };
         let answer = Answer {
             allowed: self.reason.is_none(),
             code: self.reason.as_ref().map(|reason| Refusal::from(reason).code.as_str()),
             retry_after: retry_after_millis.map(|millis| millis.div_ceil(1_000).max(1)),
             principal: self.principal(),
-            limits: quotas.iter().map(limit_shown).collect(),
+            limits: quotas.into_iter().flatten().map(limit_shown).collect(),
             trace: [Step::Parse, Step::Authenticate, Step::Authorize, Step::Meter].map(|step| self.step(step)),
         };
         Reply::json(200, &answer)
