@@ -94,13 +94,14 @@ pub async fn present(
     world: &impl World,
 ) -> Result<Presented, Reason> {
     let (at, digest) = (world.now(), present.digest);
-    // A permit is one request.
-    let may_ride = may_ride && present.cost == 1;
+    // A permit is one request: no tokens, and no answer for whoever only asks.
+    let is_used = present.asking.is_none();
+    let may_ride = may_ride && present.cost == 1 && present.tokens.is_none() && is_used;
     let ridden = |leases: &mut Leases| leases.admit(&present, at);
     if may_ride && let Some(presented) = world.isolate().with(ridden) {
         return Ok(presented);
     }
-    let (wish, asked) = world.isolate().with(|leases: &mut Leases| leases.ask(&digest, may_ride, at));
+    let (wish, asked) = world.isolate().with(|leases: &mut Leases| leases.ask(&digest, may_ride, is_used, at));
     present.wish = wish;
     let answer = match world.ask::<Credential>(name, Command::Present(Box::new(present))).await {
         Ok(Reply::Presented(presented)) => Ok(*presented),
@@ -138,8 +139,9 @@ impl Leases {
         })
     }
 
-    /// What is asked for and told with a call that its object is asked about.
-    fn ask(&mut self, digest: &Digest, may_ride: bool, at: Timestamp) -> (Option<Wish>, Asked) {
+    /// What is asked for and told with a call that its object is asked about. Whoever only asks about it tells nothing: they may
+    /// learn nothing of it either.
+    fn ask(&mut self, digest: &Digest, may_ride: bool, is_used: bool, at: Timestamp) -> (Option<Wish>, Asked) {
         if may_ride {
             self.look(at);
         }
@@ -152,7 +154,9 @@ impl Leases {
             if wish.permits > 0 {
                 held.ask_at = at.plus_millis(LOST_MILLIS);
             }
-            wish.told = Some(std::mem::take(&mut held.untold)).filter(|told| !told.is_empty());
+            if is_used {
+                wish.told = Some(std::mem::take(&mut held.untold)).filter(|told| !told.is_empty());
+            }
         }
         let asked = Asked { at, steps: self.steps, permits: wish.permits };
         (Some(wish).filter(|wish| wish.permits > 0 || wish.told.is_some()), asked)

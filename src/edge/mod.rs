@@ -166,7 +166,7 @@ fn run(id: Option<u32>, mut running: Running) -> String {
             let (kept, watch) = (passing.kept.take(), passing.watch.take());
             match kept {
                 Some(body) => answer(&reply, Some(("kept", keep_body(body)))),
-                None => answer(&reply, watch.map(|watch| ("upstream", keep(watch, running)))),
+                None => answer(&reply, watch.map(|watch| ("upstream", keep(*watch, running)))),
             }
         }
         Poll::Pending => {

@@ -48,7 +48,7 @@ pub async fn call(request: &Request, config: &Config, world: &impl World, notes:
 /// Whether the body is read here, whole and before anybody is believed: then it has a limit. Any other streams through.
 fn reads_body(route: &Route, world: &impl World) -> bool {
     let is_retried = route.idempotency != Idempotency::Ignored && world.header("idempotency-key").is_some();
-    route.review || route.to == Destination::Records || is_retried
+    route.tokens.is_some() || route.review || route.to == Destination::Records || is_retried
 }
 
 /// Does what was admitted. The route is the one that was authorized, whatever else the request might mean.

@@ -45,7 +45,7 @@ pub struct Passing {
     /// Its own headers that pass, names in lower case.
     pub headers: Vec<(String, String)>,
     /// What is watched for in its body; none: it streams past without being looked at.
-    pub watch: Option<Watch>,
+    pub watch: Option<Box<Watch>>,
     /// Its body, where it is one that was kept; else it streams past.
     pub kept: Option<Vec<u8>>,
 }

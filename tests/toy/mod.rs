@@ -211,8 +211,8 @@ impl Toy {
                 passed = headers;
                 let (parts, ending) = self.upstream_body.borrow().clone();
                 match watch {
-                    Some(watch) if self.holds_answers.get() => self.under_way.borrow_mut().push(watch),
-                    Some(watch) => self.followed.set(self.pass(watch, &parts, ending).is_ok()),
+                    Some(watch) if self.holds_answers.get() => self.under_way.borrow_mut().push(*watch),
+                    Some(watch) => self.followed.set(self.pass(*watch, &parts, ending).is_ok()),
                     None => {}
                 }
                 if parts.is_empty() { "the API behind".to_owned() } else { String::from_utf8(parts.concat()).unwrap() }
