@@ -4,7 +4,7 @@ import { fetching } from "./fetching.js";
 import * as core from "./index.js";
 import { epoch, FAILED, guarded, hop } from "./object.js";
 import { passing } from "./passing.js";
-import { forward, pairs } from "./upstream.js";
+import { forward, named } from "./upstream.js";
 
 export { Conversation, Credential, Deployment, Workspace } from "./object.js";
 
@@ -84,13 +84,6 @@ function hops(env, id, asks) {
   return Promise.all(Array.from({ length: asks.length / 2 }, (_, number) => one(2 * number)));
 }
 
-// Of a record, which has each name once, the platform makes headers faster than of pairs.
-function record(lines) {
-  const record = {};
-  for (let at = 0; at < lines.length; at += 2) record[lines[at]] = lines[at + 1];
-  return record;
-}
-
 function resume(id, ask, came) {
   if (ask === UPSTREAM) return core.resume_with_answer(id, came, Date.now());
   if (ask !== BODY) {
@@ -104,7 +97,7 @@ function resume(id, ask, came) {
 async function answer(step, road) {
   const { env, upstream } = road;
   const [status, log, kind, body, ...lines] = step.slice(1).split("\n");
-  const init = { status: Number(status), headers: kind === "upstream" ? pairs(lines) : record(lines) };
+  const init = { status: Number(status), headers: named(lines) };
   console.log(log);
   // The bytes of the API behind as they are, compressed or not; or the other half of a WebSocket.
   if (kind === "upstream" || kind === "kept") init.encodeBody = "manual";

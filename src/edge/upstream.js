@@ -15,7 +15,7 @@ export async function forward(road, [method, url, kind, millis, end, ...lines], 
   caller?.addEventListener("abort", gone);
   try {
     const body = { stream: road.body, bytes: kind === "bytes" && bytes() }[kind] ?? null;
-    const init = { method, headers: pairs(lines), body, redirect: "manual", cache: "no-store", encodeResponseBody: "manual", signal: ending.signal };
+    const init = { method, headers: named(lines), body, redirect: "manual", cache: "no-store", encodeResponseBody: "manual", signal: ending.signal };
     const answer = (road.upstream = await (road.env.UPSTREAM_NETWORK ?? globalThis).fetch(url, init));
     let head = `${answer.status}`;
     for (const [name, value] of answer.headers) head += `\n${name}\n${value}`;
@@ -29,8 +29,17 @@ export async function forward(road, [method, url, kind, millis, end, ...lines], 
   }
 }
 
-// Names and values, one a line.
-export function pairs(lines) {
+// Headers from names and values, one a line. Of a record the platform makes them faster than of pairs, which may repeat a name.
+export function named(lines) {
+  const record = Object.create(null);
+  for (let at = 0; at < lines.length; at += 2) {
+    if (lines[at] in record) return pairs(lines);
+    record[lines[at]] = lines[at + 1];
+  }
+  return record;
+}
+
+function pairs(lines) {
   const pairs = [];
   for (let at = 0; at < lines.length; at += 2) pairs.push([lines[at], lines[at + 1]]);
   return pairs;
