@@ -104,9 +104,24 @@ pub fn forwarded(headers: Vec<(String, String)>) -> Vec<(String, String)> {
 
 /// What passes of the headers of an answer: nothing that belongs to the connection, nothing in our name, and not our cookie.
 pub fn returned(headers: Vec<(String, String)>) -> Vec<(String, String)> {
-    let mut headers = passing(headers, |_| false);
+    let mut headers = passing(headers, |name| {
+        name == "idempotent-replayed" || name.starts_with("ratelimit") || name.starts_with("x-ratelimit-")
+    });
     headers.retain(|(name, value)| name != "set-cookie" || !sets_our_cookie(value));
+    vary_by_caller(&mut headers);
     headers
+}
+
+/// What an answer depends on beside the URL: a cache in front of us knows of `Authorization` (RFC 9111 §3.5), and of no other header
+/// that says who is calling.
+const CALLER: &str = "Authorization, X-Api-Key, X-Service-Token";
+
+fn vary_by_caller(headers: &mut Vec<(String, String)>) {
+    match headers.iter_mut().find(|(name, _)| name == "vary") {
+        Some((_, value)) if value.trim() == "*" => {}
+        Some((_, value)) => *value = format!("{value}, {CALLER}"),
+        None => headers.push(("vary".to_owned(), CALLER.to_owned())),
+    }
 }
 
 /// The cookie of people who are signed in here.
@@ -124,8 +139,9 @@ fn passing(headers: Vec<(String, String)>, stays: impl Fn(&str) -> bool) -> Vec<
     let listed: Vec<String> =
         connection.flat_map(|(_, value)| value.split(',')).map(|name| name.trim().to_ascii_lowercase()).collect();
     let passes = |name: &str| {
-        // Servers of the CGI family read `_` as `-`: what is spelled so must not become one of these behind our back.
-        let read = name.replace('_', "-");
+        // Servers of the CGI family read `_`, and some of them `.` and others too, as `-`: what is spelled so must not become one
+        // of these behind our back.
+        let read = name.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
         !is_hop_by_hop(&read)
             && !read.starts_with("claviger-")
             && !stays(&read)
@@ -159,6 +175,29 @@ mod tests {
         names.iter().map(|name| ((*name).to_owned(), "v".to_owned())).collect()
     }
 
+    /// What comes back beside the word that it depends on the caller.
+    fn back(headers: Vec<(String, String)>) -> Vec<(String, String)> {
+        let mut headers = returned(headers);
+        assert_eq!(headers.pop(), Some(("vary".to_owned(), "Authorization, X-Api-Key, X-Service-Token".to_owned())));
+        headers
+    }
+
+    #[test]
+    fn no_answer_is_for_another_caller_and_none_speaks_of_our_limits_or_of_our_memory() {
+        let vary = |value: &str| returned(vec![("vary".to_owned(), value.to_owned())]);
+        assert_eq!(vary("*"), [("vary".to_owned(), "*".to_owned())]);
+        assert_eq!(vary("Accept")[0].1, "Accept, Authorization, X-Api-Key, X-Service-Token");
+        for name in [
+            "idempotent-replayed",
+            "ratelimit",
+            "ratelimit-policy",
+            "x-ratelimit-remaining-tokens",
+            "x_ratelimit_limit",
+        ] {
+            assert_eq!(back(pairs(&[name])), [], "{name}");
+        }
+    }
+
     const HOPS: [&str; 9] = [
         "connection",
         "keep-alive",
@@ -174,11 +213,11 @@ mod tests {
     #[test]
     fn what_belongs_to_a_connection_ends_with_it() {
         assert_eq!(forwarded(pairs(&HOPS)), []);
-        assert_eq!(returned(pairs(&HOPS)), []);
+        assert_eq!(back(pairs(&HOPS)), []);
         let mut headers = pairs(&["x-a", "x-b", "x-c"]);
         headers.push(("connection".to_owned(), "close, X-A ,x-b".to_owned()));
         assert_eq!(forwarded(headers.clone()), pairs(&["x-c"]));
-        assert_eq!(returned(headers), pairs(&["x-c"]));
+        assert_eq!(back(headers), pairs(&["x-c"]));
     }
 
     #[test]
@@ -187,6 +226,7 @@ mod tests {
             "authorization",
             "x-api-key",
             "x_api_key",
+            "x.api.key",
             "x-service-token",
             "x-service-name",
             "x_service_token",
@@ -203,15 +243,21 @@ mod tests {
         ] {
             assert_eq!(forwarded(pairs(&[name])), [], "{name}");
         }
-        for name in
-            ["claviger-principal", "claviger-", "claviger_principal", "claviger-scopes_", "claviger-anything-else"]
-        {
-            assert_eq!((forwarded(pairs(&[name])), returned(pairs(&[name]))), (vec![], vec![]), "{name}");
+        for name in [
+            "claviger-principal",
+            "claviger-",
+            "claviger_principal",
+            "claviger.principal",
+            "claviger~scopes",
+            "claviger-scopes_",
+            "claviger-anything-else",
+        ] {
+            assert_eq!((forwarded(pairs(&[name])), back(pairs(&[name]))), (vec![], vec![]), "{name}");
         }
         let others = ["accept", "content-type", "user-agent", "x-claviger", "claviger", "x-apikey", "origin", "date"];
         assert_eq!(forwarded(pairs(&others)), pairs(&others));
         let others = ["content-length", "server", "location", "www-authenticate", "authorization", "expect"];
-        assert_eq!(returned(pairs(&others)), pairs(&others));
+        assert_eq!(back(pairs(&others)), pairs(&others));
     }
 
     #[test]
@@ -220,7 +266,7 @@ mod tests {
         for value in
             ["a=b", "__Host-claviger2=a", "x__Host-claviger=a", "a=__Host-claviger", "", "=", "__Host-other=a; Path=/"]
         {
-            assert_eq!(returned(cookie(value)), cookie(value), "{value}");
+            assert_eq!(back(cookie(value)), cookie(value), "{value}");
         }
         for value in [
             "__Host-claviger=a",
@@ -231,10 +277,10 @@ mod tests {
             "__Host-claviger",
             "__Host-claviger; Secure",
         ] {
-            assert_eq!(returned(cookie(value)), [], "{value}");
+            assert_eq!(back(cookie(value)), [], "{value}");
         }
         let both = [cookie("a=1"), cookie("__Host-claviger=x"), cookie("b=2")].concat();
-        assert_eq!(returned(both), [cookie("a=1"), cookie("b=2")].concat());
+        assert_eq!(back(both), [cookie("a=1"), cookie("b=2")].concat());
     }
 
     #[test]

@@ -201,3 +201,25 @@ fn a_route_waits_a_minute_for_its_upstream_unless_it_says_how_long() {
     let records = ROUTE.replace("\"upstream\"", "\"records\"");
     refused_route(&format!("{records}timeout_seconds = 9"), 1, "timeout_seconds: nobody behind is waited for");
 }
+
+#[test]
+fn every_call_of_ours_is_a_path_that_no_policy_can_name() {
+    let matrix = std::fs::read_to_string("tests/output/matrix.txt").unwrap();
+    let calls: Vec<&str> = matrix.lines().filter_map(|line| line.trim().split("  ").next()).collect();
+    let calls: Vec<(&str, &str)> = calls.iter().filter_map(|call| call.split_once(" /")).collect();
+    let mut tried = 0;
+    for (method, path) in calls.into_iter().filter(|(method, _)| matches!(*method, "GET" | "POST" | "PATCH")) {
+        // The table also shows the records, which a policy must name, and what is not there at all.
+        if path.contains("records") || path.ends_with("nothing") {
+            continue;
+        }
+        let path = path.split(['?', ' ']).next().unwrap();
+        refused_route(
+            &ROUTE.replace("POST /things", &format!("{method} /{path}")),
+            1,
+            "Claviger answers this path itself",
+        );
+        tried += 1;
+    }
+    assert!(tried > 35, "{tried} calls in the table");
+}

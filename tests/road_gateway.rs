@@ -200,6 +200,7 @@ fn an_answer_comes_back_as_it_is_without_what_is_not_theirs_to_say() {
         ("set-cookie", "b=2"),
         ("location", "/v1/elsewhere"),
         ("access-control-allow-origin", "*"),
+        ("vary", "Authorization, X-Api-Key, X-Service-Token"),
     ];
     assert_eq!(passed, expected);
     assert_eq!(
@@ -211,7 +212,8 @@ fn an_answer_comes_back_as_it_is_without_what_is_not_theirs_to_say() {
     toy.answers(200, &[("cache-control", "private, max-age=60")]);
     let answer = toy.through("GET", "/v1/things/1", &[], "").ok(200);
     assert_eq!(answer.header("cache-control"), None);
-    assert_eq!(answer.passed, [("cache-control".to_owned(), "private, max-age=60".to_owned())]);
+    let cached = ("cache-control".to_owned(), "private, max-age=60".to_owned());
+    assert_eq!(answer.passed.first(), Some(&cached));
 }
 
 #[test]
@@ -373,7 +375,7 @@ fn a_head_is_a_get_without_a_body_unless_it_has_a_route_of_its_own() {
     let toy = toy();
     toy.answers(200, &[("content-length", "70"), ("etag", "\"a\"")]);
     let answer = toy.through("HEAD", "/v1/things/1", &[], "").ok(200);
-    assert_eq!(answer.passed.len(), 2);
+    assert_eq!(answer.passed.len(), 3);
     assert_eq!((toy.sent().method.as_str(), toy.sent().body), ("HEAD", Sent::Nothing));
     toy.through("GET", "/v1/heads", &[], "").ok(200);
     assert_eq!(toy.through("HEAD", "/v1/heads", &[], "").status, 403);

@@ -21,13 +21,16 @@ async function whoCalls(request, response, next) {
 const notes = new Map();
 const app = express().use(whoCalls, express.json());
 
+// Whose notes: of one customer, and of live or test data.
+const place = ({ workspace, environment }) => `${workspace}/${environment}`;
+
 app.get("/notes", ({ caller }, response) => {
-  response.json({ items: notes.get(caller.workspace) ?? [] });
+  response.json({ items: notes.get(place(caller)) ?? [] });
 });
 
 app.post("/notes", ({ caller, body }, response) => {
   const note = { text: String(body.text), by: caller.sub };
-  notes.set(caller.workspace, [...(notes.get(caller.workspace) ?? []), note]);
+  notes.set(place(caller), [...(notes.get(place(caller)) ?? []), note]);
   response.status(201).json(note);
 });
 

@@ -31,17 +31,22 @@ notes: dict[str, list[dict]] = {}
 app = FastAPI()
 
 
+def place(caller: dict) -> str:
+    """Whose notes: of one customer, and of live or test data."""
+    return f"{caller['workspace']}/{caller['environment']}"
+
+
 class Note(BaseModel):
     text: str
 
 
 @app.get("/notes")
 def read(caller: Caller) -> dict:
-    return {"items": notes.get(caller["workspace"], [])}
+    return {"items": notes.get(place(caller), [])}
 
 
 @app.post("/notes", status_code=201)
 def write(note: Note, caller: Caller) -> dict:
     kept = {"text": note.text, "by": caller["sub"]}
-    notes.setdefault(caller["workspace"], []).append(kept)
+    notes.setdefault(place(caller), []).append(kept)
     return kept

@@ -1,10 +1,10 @@
 //! `/v1/forward-auth`: a proxy in front of an API asks, before it passes a call on, what the gateway would decide.
 //!
+//! Anybody can ask so, in the stead of a proxy: so nobody is given an assertion here, which would prove that a call came through us.
 //! The caller's own headers come as they are. Which call it is, the proxy says in `X-Forwarded-Method` and `X-Forwarded-Uri`.
 
 use super::{
     Notes,
-    assertion::assert,
     believe::Whence,
     config::Config,
     decision::{Case, Taking, refuse_reviewed},
@@ -35,11 +35,6 @@ pub async fn call(request: &Request, config: &Config, world: &impl World, notes:
     }
     let mut reply = Reply::empty(204);
     reply.headers = vouched(&admitted, request);
-    // It is for the one API that is known to stand behind.
-    if let Some(origin) = &config.upstream {
-        let assertion = assert(admitted.principal(), origin, request, config, world).await?;
-        reply = reply.with("claviger-assertion", assertion);
-    }
     for name in COPIED {
         if !reply.says(name) {
             reply = reply.with(name, "");

@@ -62,8 +62,8 @@ pub async fn forward(
         headers.push(("accept-encoding".to_owned(), "identity".to_owned()));
     }
     if let Key::Ours(id) = key {
-        // In any spelling: servers of the CGI family read `_` as `-`.
-        headers.retain(|(name, _)| name.replace('_', "-") != "idempotency-key");
+        // In any spelling: see `upstream`.
+        headers.retain(|(name, _)| name.replace(|c: char| !c.is_ascii_alphanumeric(), "-") != "idempotency-key");
         headers.extend(id.map(|id| ("idempotency-key".to_owned(), id)));
     }
     headers.extend(vouched(admitted, request).into_iter().map(|(name, value)| (name.to_owned(), value)));

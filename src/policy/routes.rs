@@ -148,6 +148,9 @@ fn idempotency(rule: Option<Text>, is_read: bool) -> Result<Idempotency, Fault> 
 const OURS: &[&str] = &[
     "/w",
     "/.well-known",
+    "/auth.md",
+    "/openapi.json",
+    "/llms.txt",
     "/oauth",
     "/docs",
     "/healthz",
@@ -173,6 +176,7 @@ const OURS: &[&str] = &[
     "/v1/grants",
     "/v1/extension-tokens",
     "/v1/vault",
+    "/v1/assertion-keys",
 ];
 
 fn pattern(line: &Text) -> Result<(String, String), Fault> {
