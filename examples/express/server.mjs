@@ -1,4 +1,4 @@
-// Notes, kept per workspace. The service has no keys, no users and no sessions: Claviger stands in front of it and says who calls.
+// Notes, kept per workspace and environment. The service has no keys, no users and no sessions: Claviger stands in front of it and says who calls.
 
 import express from "express";
 import { createRemoteJWKSet, jwtVerify } from "jose";
@@ -18,19 +18,25 @@ async function whoCalls(request, response, next) {
   next();
 }
 
+// Whose notes: of one customer, and of live or test data. An operator's deploy key is bound to neither.
+function place({ caller }, response, next) {
+  const { workspace, environment } = caller;
+  if (!workspace || !environment) return response.status(403).json({ error: "Call this service for a workspace." });
+  response.locals.place = `${workspace}/${environment}`;
+  next();
+}
+
 const notes = new Map();
-const app = express().use(whoCalls, express.json());
+const app = express().use(whoCalls, place, express.json());
 
-// Whose notes: of one customer, and of live or test data.
-const place = ({ workspace, environment }) => `${workspace}/${environment}`;
-
-app.get("/notes", ({ caller }, response) => {
-  response.json({ items: notes.get(place(caller)) ?? [] });
+app.get("/notes", (request, response) => {
+  response.json({ items: notes.get(response.locals.place) ?? [] });
 });
 
 app.post("/notes", ({ caller, body }, response) => {
   const note = { text: String(body.text), by: caller.sub };
-  notes.set(place(caller), [...(notes.get(place(caller)) ?? []), note]);
+  const { place } = response.locals;
+  notes.set(place, [...(notes.get(place) ?? []), note]);
   response.status(201).json(note);
 });
 

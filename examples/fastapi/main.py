@@ -27,13 +27,15 @@ def who_calls(claviger_assertion: Annotated[str, Header()] = "") -> dict:
 
 
 Caller = Annotated[dict, Depends(who_calls)]
-notes: dict[str, list[dict]] = {}
+notes: dict[tuple[str, str], list[dict]] = {}
 app = FastAPI()
 
 
-def place(caller: dict) -> str:
-    """Whose notes: of one customer, and of live or test data."""
-    return f"{caller['workspace']}/{caller['environment']}"
+def place(caller: dict) -> tuple[str, str]:
+    """Whose notes: of one customer, and of live or test data. An operator's deploy key is bound to neither."""
+    if "workspace" not in caller or "environment" not in caller:
+        raise HTTPException(403, "Call this service for a workspace.")
+    return caller["workspace"], caller["environment"]
 
 
 class Note(BaseModel):

@@ -126,7 +126,7 @@ for (const name of Object.keys(EXAMPLES)) {
       const place = await freePort();
       const own = await start(name, { claviger: keys.origin, port: place });
       const now = Math.floor(Date.now() / 1_000);
-      const claims = { iss: keys.origin, aud: own, sub: "sk_1_acme", kind: "server_key", workspace: "acme", iat: now, exp: now + 60 };
+      const claims = { iss: keys.origin, aud: own, sub: "sk_1_acme", kind: "server_key", workspace: "acme", environment: "live", iat: now, exp: now + 60 };
       assert.equal(await direct(own, keys.token({ claims })), 200, "one that is right is taken");
       const without = (name) => Object.fromEntries(Object.entries(claims).filter(([known]) => known !== name));
       const wrong = {
