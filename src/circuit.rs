@@ -1,4 +1,7 @@
 //! The circuit to the API behind: when it fails again and again it is left alone for a moment, and then tried with one call.
+//!
+//! Whoever brings about failures, by asking for what takes too long, must not be able to shut the API for others: failures of one
+//! customer leave it alone for that customer, and only those of two for all.
 
 use crate::time::Timestamp;
 
@@ -17,9 +20,96 @@ const UNSURE_MILLIS: u64 = 1_000;
 /// An answer says that the API behind is well for so long.
 const FRESH_MILLIS: u64 = 5_000;
 
+/// Customers whose own failures are remembered; the one that failed first makes room.
+const MOST: usize = 500;
+
 /// What an isolate knows of the API behind, by the calls that it made itself.
 #[derive(Debug, Default)]
 pub struct Circuit {
+    all: Fuse,
+    /// Whose the failures in a row are, and whether they are another's, too.
+    whose: String,
+    is_mixed: bool,
+    /// The same for each customer whose calls failed.
+    own: Vec<(String, Fuse)>,
+}
+
+/// Leave to call the API behind once.
+#[derive(Debug)]
+#[must_use]
+pub struct Pass {
+    whose: String,
+    all: Leave,
+    own: Leave,
+}
+
+impl Circuit {
+    /// Leave for one call of this customer, or for how many milliseconds there is none. `is_telling`: the caller has no part in its
+    /// failure but by what it asks for.
+    pub fn pass(&mut self, whose: &str, at: Timestamp, is_telling: bool) -> Result<Pass, u64> {
+        let own = match self.own.iter_mut().find(|(known, _)| known == whose) {
+            Some((_, fuse)) => fuse.pass(at, is_telling)?,
+            None => Fuse::default().pass(at, is_telling)?,
+        };
+        Ok(Pass { whose: whose.to_owned(), all: self.all.pass(at, is_telling)?, own })
+    }
+
+    /// An answer came, whichever: it is well.
+    pub fn answered(&mut self, pass: &Pass, at: Timestamp) {
+        self.all.answered(at);
+        self.own.retain(|(known, _)| *known != pass.whose);
+    }
+
+    /// No answer came.
+    pub fn failed(&mut self, pass: &Pass, at: Timestamp) {
+        self.of(&pass.whose).failed(&pass.own, at);
+        if !pass.all.tells(&self.all) {
+            return;
+        }
+        let is_first = self.all.is_first(at);
+        if is_first {
+            (self.whose, self.is_mixed) = (pass.whose.clone(), false);
+        }
+        self.is_mixed |= self.whose != pass.whose;
+        let would_open = !is_first && self.all.failures.saturating_add(1) >= FAILURES;
+        // One customer's alone open it for nobody else.
+        if self.is_mixed || !would_open {
+            self.all.failed(&pass.all, at);
+        }
+    }
+
+    /// Nobody waited for the answer any more, so nothing is known: another call may be the probe at once.
+    pub fn dropped(&mut self, pass: &Pass, at: Timestamp) {
+        self.all.dropped(&pass.all, at);
+        if let Some((_, fuse)) = self.own.iter_mut().find(|(known, _)| *known == pass.whose) {
+            fuse.dropped(&pass.own, at);
+        }
+    }
+
+    /// Whether the API behind is well, if the calls of late tell.
+    pub fn is_well(&self, at: Timestamp) -> Option<bool> {
+        self.all.is_well(at)
+    }
+
+    fn of(&mut self, whose: &str) -> &mut Fuse {
+        let place = self.own.iter().position(|(known, _)| known == whose).unwrap_or_else(|| {
+            if self.own.len() >= MOST {
+                self.own.remove(0);
+            }
+            self.own.push((whose.to_owned(), Fuse::default()));
+            self.own.len() - 1
+        });
+        match self.own.get_mut(place) {
+            Some((_, fuse)) => fuse,
+            // Never: it was found or made.
+            None => &mut self.all,
+        }
+    }
+}
+
+/// Failures in a row, and what they lead to.
+#[derive(Debug, Default)]
+struct Fuse {
     /// Failures in a row, and when the first of them came.
     failures: u32,
     since: Timestamp,
@@ -30,10 +120,9 @@ pub struct Circuit {
     answered_at: Option<Timestamp>,
 }
 
-/// Leave to call the API behind once.
+/// What one of them says of a call.
 #[derive(Debug)]
-#[must_use]
-pub struct Pass {
+struct Leave {
     /// Answers before it: if there are more when it fails, others were served meanwhile.
     answers: u64,
     /// Whether its failure can only be the API's. A caller may hold back or cut a body that passes as it comes.
@@ -42,9 +131,16 @@ pub struct Pass {
     is_probe: bool,
 }
 
-impl Circuit {
+impl Leave {
+    /// Whether its failure says anything.
+    fn tells(&self, fuse: &Fuse) -> bool {
+        self.is_telling && self.answers == fuse.answers
+    }
+}
+
+impl Fuse {
     /// Leave for one call, or for how many milliseconds there is none. `is_telling`: the caller has no part in its failure.
-    pub fn pass(&mut self, at: Timestamp, is_telling: bool) -> Result<Pass, u64> {
+    fn pass(&mut self, at: Timestamp, is_telling: bool) -> Result<Leave, u64> {
         let is_probe = self.open.is_some();
         if let Some((from, until)) = self.open {
             // Before it began, the clock has stepped back: who knows how far.
@@ -54,28 +150,28 @@ impl Circuit {
             // This call is the probe. The next one may be, should nothing be heard of it.
             self.hold(at, if is_telling { OPEN_MILLIS } else { UNSURE_MILLIS });
         }
-        Ok(Pass { answers: self.answers, is_telling, is_probe })
+        Ok(Leave { answers: self.answers, is_telling, is_probe })
     }
 
     /// An answer came, whichever: it is well.
-    pub fn answered(&mut self, at: Timestamp) {
+    fn answered(&mut self, at: Timestamp) {
         self.answers = self.answers.wrapping_add(1);
         (self.failures, self.open, self.answered_at) = (0, None, Some(at));
     }
 
     /// No answer came.
-    pub fn failed(&mut self, pass: &Pass, at: Timestamp) {
-        if !pass.is_telling || pass.answers != self.answers {
+    fn failed(&mut self, leave: &Leave, at: Timestamp) {
+        if !leave.tells(self) {
             return;
         }
         if self.open.is_some() {
             // Of those that went out before it opened nothing new is learnt.
-            if pass.is_probe {
+            if leave.is_probe {
                 self.hold(at, OPEN_MILLIS);
             }
             return;
         }
-        if self.failures == 0 || !(self.since..=self.since.plus_millis(TOGETHER_MILLIS)).contains(&at) {
+        if self.is_first(at) {
             (self.failures, self.since) = (0, at);
         }
         self.failures = self.failures.saturating_add(1);
@@ -85,19 +181,24 @@ impl Circuit {
     }
 
     /// Nobody waited for the answer any more, so nothing is known: another call may be the probe at once.
-    pub fn dropped(&mut self, pass: &Pass, at: Timestamp) {
-        if pass.is_probe && self.open.is_some() {
+    fn dropped(&mut self, leave: &Leave, at: Timestamp) {
+        if leave.is_probe && self.open.is_some() {
             self.hold(at, 0);
         }
     }
 
     /// Whether the API behind is well, if the calls of late tell.
-    pub fn is_well(&self, at: Timestamp) -> Option<bool> {
+    fn is_well(&self, at: Timestamp) -> Option<bool> {
         if self.open.is_some_and(|(from, until)| (from..until).contains(&at)) {
             return Some(false);
         }
         let is_fresh = |answered: Timestamp| (answered..answered.plus_millis(FRESH_MILLIS)).contains(&at);
         self.answered_at.filter(|answered| is_fresh(*answered) && self.failures == 0).map(|_| true)
+    }
+
+    /// Whether a failure now is the first of a row.
+    fn is_first(&self, at: Timestamp) -> bool {
+        self.failures == 0 || !(self.since..=self.since.plus_millis(TOGETHER_MILLIS)).contains(&at)
     }
 
     fn hold(&mut self, at: Timestamp, millis: u64) {
@@ -108,7 +209,7 @@ impl Circuit {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use super::{Circuit, Pass};
+    use super::{Circuit as Both, Fuse as Circuit, Leave as Pass};
     use crate::time::Timestamp;
 
     const T: u64 = 1_767_225_600_000;
@@ -267,5 +368,61 @@ mod tests {
         assert_eq!((circuit.is_well(at(5_999)), circuit.is_well(at(6_000))), (Some(false), None));
         circuit.answered(at(7_000));
         assert_eq!((circuit.is_well(at(7_000)), circuit.is_well(at(6_999))), (Some(true), None));
+    }
+
+    fn fails(circuit: &mut Both, whose: &str, times: u32, millis: u64) {
+        for _ in 0..times {
+            let pass = circuit.pass(whose, at(millis), true).unwrap();
+            circuit.failed(&pass, at(millis));
+        }
+    }
+
+    #[test]
+    fn one_customer_who_fails_as_often_as_they_like_shuts_it_for_nobody_else() {
+        let mut circuit = Both::default();
+        for round in 0..20 {
+            let now = round * 5_000;
+            while let Ok(pass) = circuit.pass("a", at(now), true) {
+                circuit.failed(&pass, at(now));
+            }
+            assert!(circuit.pass("b", at(now), true).is_ok(), "{round}");
+            assert_ne!(circuit.is_well(at(now)), Some(false));
+        }
+        // Nor does a failure of their own that comes behind those: it is one of two, and then all may wait.
+        assert_eq!(circuit.pass("a", at(95_000), true).err(), Some(5_000));
+    }
+
+    #[test]
+    fn failures_of_two_customers_open_it_for_all_and_an_answer_to_anybody_closes_it() {
+        let mut circuit = Both::default();
+        fails(&mut circuit, "a", 4, 0);
+        fails(&mut circuit, "b", 1, 100);
+        assert_eq!(circuit.pass("c", at(100), true).err(), Some(5_000));
+        assert_eq!(circuit.is_well(at(100)), Some(false));
+        let pass = circuit.pass("c", at(5_100), true).unwrap();
+        assert!(circuit.pass("d", at(5_100), true).is_err(), "one tries");
+        circuit.answered(&pass, at(5_200));
+        for whose in ["a", "b", "c", "d"] {
+            assert!(circuit.pass(whose, at(5_200), true).is_ok(), "{whose}");
+        }
+        // An answer in between begins anew, whoever gets it.
+        fails(&mut circuit, "a", 2, 40_000);
+        fails(&mut circuit, "b", 2, 40_000);
+        let pass = circuit.pass("c", at(40_000), true).unwrap();
+        circuit.answered(&pass, at(40_000));
+        fails(&mut circuit, "a", 2, 40_000);
+        assert!(circuit.pass("d", at(40_000), true).is_ok());
+    }
+
+    #[test]
+    fn it_remembers_so_many_customers_and_no_more() {
+        let mut circuit = Both::default();
+        for number in 0..2_000 {
+            let whose = format!("w{number}");
+            if let Ok(pass) = circuit.pass(&whose, at(number), true) {
+                circuit.failed(&pass, at(number));
+            }
+        }
+        assert!(circuit.own.len() <= super::MOST);
     }
 }

@@ -12,6 +12,8 @@ pub struct Request {
     pub url: String,
     /// Bytes of the longest header value.
     pub longest_header: usize,
+    /// Whether a body comes with it, said by the transport: HTTP/2 needs no header for that.
+    pub has_body: bool,
 }
 
 impl Request {

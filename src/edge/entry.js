@@ -51,7 +51,7 @@ async function serve(request, env, ctx) {
     let lines = "";
     for (const [name, value] of request.headers) lines += `${name}\n${value}\n`;
     const { method, url } = request;
-    return await answer(await walk(guarded(() => core.begin(env, lines, id, method, url, Date.now())), road), road);
+    return await answer(await walk(guarded(() => core.begin(env, lines, id, method, url, Date.now(), request.body !== null)), road), road);
   } catch (error) {
     if (error instanceof Lost) return failed(id, error.message, env.ORIGIN);
     console.error(`failed: ${error?.stack ?? error}`);
@@ -99,11 +99,13 @@ async function answer(step, road) {
   const [status, log, kind, body, ...lines] = step.slice(1).split("\n");
   const init = { status: Number(status), headers: named(lines) };
   console.log(log);
+  // Numbers begin again after a panic: they mean nothing then.
+  if (epoch !== road.began && body && (kind === "kept" || kind === "upstream")) throw new Lost("unavailable");
   // The bytes of the API behind as they are, compressed or not; or the other half of a WebSocket.
   if (kind === "upstream" || kind === "kept") init.encodeBody = "manual";
   if (kind === "upstream") {
     if (upstream.status === 101) init.webSocket = upstream.webSocket;
-    return new Response(body ? await passing(Number(body), road, walk) : upstream.body, init);
+    return body ? passing(Number(body), road, walk, init) : new Response(upstream.body, init);
   }
   if (kind === "kept") return new Response(whole(guarded(() => core.kept(Number(body)))), init);
   if (kind === "lines") return new Response(body.replaceAll("\u001e", "\n"), init);

@@ -52,7 +52,27 @@ struct Requests {
     kept: Vec<(u32, Vec<u8>)>,
 }
 
+/// So many entries are no sign of anything: it is not looked for those that were left behind.
+const CROWDED: usize = 500;
+
+/// The platform gives up tasks whose caller has gone, and tells nobody. Whatever has not moved for so long was left behind: a call is
+/// waited for 10 minutes, a key of a request lasts 11, and tokens are held for 15.
+const LEFT_BEHIND_MILLIS: u64 = 20 * 60_000;
+
 impl Requests {
+    /// Gives back the memory of what was left behind.
+    fn sweep(&mut self, now: f64) {
+        if self.running.len() + self.watched.len() < CROWDED && self.kept.len() < CROWDED {
+            return;
+        }
+        let now = storage::moment(now);
+        let is_alive = |exchange: &RefCell<Exchange>| now.millis_since(exchange.borrow().moment()) < LEFT_BEHIND_MILLIS;
+        self.running.retain(|(_, running)| is_alive(&running.exchange));
+        self.watched.retain(|(_, watched)| is_alive(&watched.exchange));
+        // Each of these is fetched in the step that kept it.
+        self.kept.clear();
+    }
+
     fn next(&mut self) -> u32 {
         self.next = self.next.wrapping_add(1);
         self.next
@@ -84,13 +104,22 @@ pub fn start() {
 
 /// Begins to answer a request: `!…`, the answer, or `?…`, what is needed first.
 #[wasm_bindgen]
-pub fn begin(env: &JsValue, headers: String, id: String, method: String, url: String, now: f64) -> String {
+pub fn begin(
+    env: &JsValue,
+    headers: String,
+    id: String,
+    method: String,
+    url: String,
+    now: f64,
+    has_body: bool,
+) -> String {
+    REQUESTS.with_borrow_mut(|requests| requests.sweep(now));
     let exchange = Rc::new(RefCell::new(Exchange::default()));
     let isolate = ISOLATE.with(|cell| *cell.get_or_init(|| Box::leak(Box::default())));
     let world = Rc::new(Edge::new(headers, now, Rc::clone(&exchange), isolate));
     #[cfg(feature = "faults")]
     world.fail_on_purpose();
-    let request = Request { id, method, url, longest_header: world.longest_header() };
+    let request = Request { id, method, url, longest_header: world.longest_header(), has_body };
     let config = config(env);
     let walker = Rc::clone(&world);
     let future = Box::pin(async move { serve(&request, config.as_ref(), &*walker).await });

@@ -4,41 +4,68 @@ import { epoch, guarded } from "./object.js";
 
 // The caller has everything but the end while what follows is done, and does not wait longer for it than this.
 const PATIENCE_MILLIS = 2_000;
+// What is to be known although its caller has gone is read for so long: then the key of the request is given up, too.
+const ALONE_MILLIS = 600_000;
 
-// The stream that the caller reads; what the API behind sends goes through it as it comes.
-export async function passing(number, road, walk) {
+// The answer that the caller reads; what the API behind sends goes through it as it comes.
+export async function passing(number, road, walk, init) {
   const { body, headers } = road.upstream;
-  if (!body) {
+  try {
+    if (body) return new Response(through(number, road, walk, body, headers.get("content-length")), init);
     await follow(number, road, walk, true);
-    return null;
+    return new Response(null, init);
+  } catch (error) {
+    // What is watched ends, whatever became of its answer.
+    body?.cancel().catch(() => {});
+    await follow(number, road, walk, false);
+    throw error;
   }
-  const length = headers.get("content-length");
-  const { readable, writable } = length === null ? new IdentityTransformStream() : new FixedLengthStream(Number(length));
-  road.ctx.waitUntil(pump(number, road, walk, body, writable.getWriter(), length === null ? Infinity : Number(length)));
+}
+
+function through(number, road, walk, body, declared) {
+  const length = declared === null ? NaN : Number(declared);
+  const isKnown = Number.isSafeInteger(length);
+  const { readable, writable } = isKnown ? new FixedLengthStream(length) : new IdentityTransformStream();
+  road.ctx.waitUntil(pump(number, road, walk, body.getReader(), writable.getWriter(), isKnown ? length : Infinity));
   return readable;
 }
 
-async function pump(number, road, walk, body, writer, length) {
+async function pump(number, road, walk, reader, writer, length) {
   const watched = (part) => epoch === road.began && guarded(() => core.watch(number, part));
-  let [came, isWhole, hasGone] = [0, true, false];
+  let [came, isCut, hasGone, timer] = [0, false, false];
   let last; // held back: nobody could tell that more follows a body of this length
-  const gone = () => (hasGone = true);
+  const giveUp = () => {
+    isCut = true;
+    reader.cancel().catch(() => {});
+  };
+  // Also while the API behind says nothing: then nobody is left to wait for it, but for what must be known.
+  const gone = () => {
+    if (hasGone) return;
+    hasGone = true;
+    if (watched(new Uint8Array())) timer = setTimeout(giveUp, ALONE_MILLIS);
+    else giveUp();
+  };
   writer.closed.catch(gone);
+  const { signal } = road.request;
+  signal.addEventListener("abort", gone);
+  if (signal.aborted) gone();
   try {
-    for await (const part of body) {
-      const goesOn = watched(part);
-      came += part.length;
-      if (came >= length) last = part;
-      else if (!hasGone) await writer.write(part).catch(gone);
-      if (hasGone && !goesOn) throw new Error("the caller has gone");
+    for (let next; !(next = await reader.read()).done; ) {
+      const goesOn = watched(next.value);
+      came += next.value.length;
+      if (came >= length) last = next.value;
+      else if (!hasGone) await writer.write(next.value).catch(gone);
+      if (hasGone && !goesOn) giveUp();
     }
   } catch {
-    isWhole = false;
+    isCut = true;
   }
-  const after = follow(number, road, walk, isWhole);
+  clearTimeout(timer);
+  signal.removeEventListener("abort", gone);
+  const after = follow(number, road, walk, !isCut);
   await Promise.race([after, scheduler.wait(PATIENCE_MILLIS)]);
   try {
-    if (!isWhole) await writer.abort(new Error("the answer broke off"));
+    if (isCut) await writer.abort(new Error("the answer broke off"));
     else {
       if (last) await writer.write(last);
       await writer.close();

@@ -75,6 +75,11 @@ impl Exchange {
         }
     }
 
+    /// The latest moment that it was told of.
+    pub fn moment(&self) -> Timestamp {
+        self.now
+    }
+
     /// Time has passed since the request arrived: the API behind took it to answer, or its answer to pass.
     pub fn goes_on_at(&mut self, now: f64) {
         self.now = super::storage::moment(now);

@@ -43,7 +43,8 @@ pub async fn forward(
 ) -> Result<Incoming, Reason> {
     let origin = config.upstream.as_deref().ok_or(Reason::UpstreamMissing)?;
     let is_read = matches!(request.method.as_str(), "GET" | "HEAD");
-    let has_body = world.header("transfer-encoding").is_some()
+    let has_body = request.has_body
+        || world.header("transfer-encoding").is_some()
         || world.header("content-length").is_some_and(|length| length.trim() != "0");
     if is_read && has_body {
         return Err(Reason::invalid("", "A GET or HEAD has no body here: ask in the path and in the query."));
@@ -85,12 +86,19 @@ pub async fn forward(
         timeout_seconds: route.timeout_seconds,
         outlives_caller: is_read_here,
     };
-    through_circuit(call, is_telling, world).await
+    let principal = admitted.principal();
+    let whose = principal.workspace().map_or(principal.id().as_str(), WorkspaceId::as_str);
+    through_circuit(call, whose, is_telling, world).await
 }
 
 /// Calls the API behind unless it is left alone for now, and remembers how that went.
-async fn through_circuit(call: Outgoing, is_telling: bool, world: &impl World) -> Result<Incoming, Reason> {
-    let pass = world.isolate().with(|circuit: &mut Circuit| circuit.pass(world.now(), is_telling));
+async fn through_circuit(
+    call: Outgoing,
+    whose: &str,
+    is_telling: bool,
+    world: &impl World,
+) -> Result<Incoming, Reason> {
+    let pass = world.isolate().with(|circuit: &mut Circuit| circuit.pass(whose, world.now(), is_telling));
     let pass = pass.map_err(Reason::UpstreamDown)?;
     let is_websocket = call.headers.iter().any(|(name, _)| name == "upgrade");
     let answer = match world.forward(call).await {
@@ -99,7 +107,7 @@ async fn through_circuit(call: Outgoing, is_telling: bool, world: &impl World) -
         answer => answer,
     };
     world.isolate().with(|circuit: &mut Circuit| match &answer {
-        Ok(_) => circuit.answered(world.now()),
+        Ok(_) => circuit.answered(&pass, world.now()),
         Err(Reason::UpstreamFailed | Reason::UpstreamTimedOut) => circuit.failed(&pass, world.now()),
         Err(_) => circuit.dropped(&pass, world.now()),
     });

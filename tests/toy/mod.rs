@@ -189,6 +189,7 @@ impl Toy {
             id: self.request_id.borrow().clone(),
             method: method.to_owned(),
             url: format!("https://attacker.example{path}"),
+            has_body: !body.is_empty(),
             longest_header: sent.iter().map(|(_, value)| value.len()).max().unwrap_or_default(),
         };
         *self.headers.borrow_mut() = sent;
