@@ -5,6 +5,7 @@
 //! and a panic in any of them is an exception that the entry catches.
 
 mod object;
+mod requests;
 mod storage;
 mod world;
 
@@ -20,64 +21,14 @@ use crate::{
     watch::{Ending, Watch},
 };
 use js_sys::Reflect;
+use requests::{Requests, Running, Watched};
 use std::{
     cell::{OnceCell, RefCell},
-    future::Future,
-    pin::Pin,
     rc::Rc,
     task::{Context, Poll, Waker},
 };
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 use world::{Body, Edge, Exchange};
-
-/// A request that waits for something from outside.
-struct Running {
-    future: Pin<Box<dyn Future<Output = Reply>>>,
-    exchange: Rc<RefCell<Exchange>>,
-    world: Rc<Edge>,
-}
-
-/// An answer of the API behind that is watched on its way to the caller.
-struct Watched {
-    watch: Watch,
-    exchange: Rc<RefCell<Exchange>>,
-    world: Rc<Edge>,
-}
-
-#[derive(Default)]
-struct Requests {
-    next: u32,
-    running: Vec<(u32, Running)>,
-    watched: Vec<(u32, Watched)>,
-    kept: Vec<(u32, Vec<u8>)>,
-}
-
-/// So many entries are no sign of anything: it is not looked for those that were left behind.
-const CROWDED: usize = 500;
-
-/// The platform gives up tasks whose caller has gone, and tells nobody. Whatever has not moved for so long was left behind: a call is
-/// waited for 10 minutes, a key of a request lasts 11, and tokens are held for 15.
-const LEFT_BEHIND_MILLIS: u64 = 20 * 60_000;
-
-impl Requests {
-    /// Gives back the memory of what was left behind.
-    fn sweep(&mut self, now: f64) {
-        if self.running.len() + self.watched.len() < CROWDED && self.kept.len() < CROWDED {
-            return;
-        }
-        let now = storage::moment(now);
-        let is_alive = |exchange: &RefCell<Exchange>| now.millis_since(exchange.borrow().moment()) < LEFT_BEHIND_MILLIS;
-        self.running.retain(|(_, running)| is_alive(&running.exchange));
-        self.watched.retain(|(_, watched)| is_alive(&watched.exchange));
-        // Each of these is fetched in the step that kept it.
-        self.kept.clear();
-    }
-
-    fn next(&mut self) -> u32 {
-        self.next = self.next.wrapping_add(1);
-        self.next
-    }
-}
 
 thread_local! {
     /// Leaked on purpose: it lives as long as the isolate.
