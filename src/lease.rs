@@ -108,7 +108,9 @@ pub async fn present(
         Ok(_) => Err(Reason::Unavailable),
         Err(reason) => Err(reason),
     };
-    world.isolate().with(|leases: &mut Leases| leases.learn(digest, &asked, answer.as_ref()));
+    if is_used {
+        world.isolate().with(|leases: &mut Leases| leases.learn(digest, &asked, answer.as_ref()));
+    }
     answer
 }
 

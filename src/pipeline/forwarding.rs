@@ -43,9 +43,12 @@ pub async fn forward(
 ) -> Result<Incoming, Reason> {
     let origin = config.upstream.as_deref().ok_or(Reason::UpstreamMissing)?;
     let is_read = matches!(request.method.as_str(), "GET" | "HEAD");
-    let has_body = request.has_body
-        || world.header("transfer-encoding").is_some()
-        || world.header("content-length").is_some_and(|length| length.trim() != "0");
+    // HTTP/2 needs neither header for a body.
+    let has_length = match world.header("content-length") {
+        Some(length) => length.trim() != "0",
+        None => request.has_body,
+    };
+    let has_body = has_length || world.header("transfer-encoding").is_some();
     if is_read && has_body {
         return Err(Reason::invalid("", "A GET or HEAD has no body here: ask in the path and in the query."));
     }

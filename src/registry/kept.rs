@@ -14,7 +14,7 @@ use crate::{
 const ROWS: &str = "once/";
 const ANSWERS: &str = "once-answer/";
 const BY_TIME: &str = "once-at/";
-/// How many rows there are, and how many bytes of answers.
+/// How many rows there are, and how many bytes of answers; of each owner.
 const USE: &str = "once-use";
 
 /// A key is remembered for a day.
@@ -108,9 +108,11 @@ pub struct Row {
     pub attempt: String,
     /// Where it stands.
     pub state: State,
+    /// Whose room it takes, where several share the object.
+    pub owner: Option<String>,
 }
 
-wire!(Row { request, at, attempt, state });
+wire!(Row { request, at, attempt, state, owner });
 
 /// The row of a key, if its day is not over; refused where it was used for another request.
 pub(super) fn find(retry: &RetryKey, turn: &mut Turn) -> Result<Option<Row>, Reason> {
@@ -134,13 +136,19 @@ pub(super) fn answer(key: &[u8; 32], turn: &Turn) -> Result<Answer, Reason> {
 }
 
 /// Makes the row of a key that has none; refused where there is no room.
-pub(super) fn open(retry: &RetryKey, attempt: String, state: State, turn: &mut Turn) -> Result<Row, Reason> {
-    let (rows, bytes) = used(turn)?;
+pub(super) fn open(
+    retry: &RetryKey,
+    attempt: String,
+    state: State,
+    owner: Option<&str>,
+    turn: &mut Turn,
+) -> Result<Row, Reason> {
+    let (rows, bytes) = used(owner, turn)?;
     if rows >= MAX_ROWS || bytes >= MAX_BYTES {
         return Err(Reason::IdempotencyKeysFull(wait(turn)?));
     }
-    let row = Row { request: retry.body, at: turn.at(), attempt, state };
-    turn.put(USE, &(rows + 1, bytes));
+    let row = Row { request: retry.body, at: turn.at(), attempt, state, owner: owner.map(str::to_owned) };
+    turn.put(use_of(owner), &(rows + 1, bytes));
     turn.put(by_time(&retry.key, row.at), &hex(&retry.key));
     turn.wake_at(row.at.plus_seconds(SECONDS + ALARM_SECONDS))?;
     put(&retry.key, &row, turn);
@@ -154,12 +162,12 @@ pub(super) fn put(key: &[u8; 32], row: &Row, turn: &mut Turn) {
 
 /// Keeps the answer of a request; what has no room is only known to be answered.
 pub(super) fn keep(key: &[u8; 32], row: Row, answer: &Answer, turn: &mut Turn) -> Result<(), Reason> {
-    let (rows, bytes) = used(turn)?;
+    let (rows, bytes) = used(row.owner.as_deref(), turn)?;
     let all = bytes.saturating_add(answer.bytes());
     let state = if all > MAX_BYTES + MARGIN_BYTES {
         State::NotKept(answer.status, Cause::NoRoom)
     } else {
-        turn.put(USE, &(rows, all));
+        turn.put(use_of(row.owner.as_deref()), &(rows, all));
         turn.put(format!("{ANSWERS}{}", hex(key)), answer);
         State::Kept(answer.bytes())
     };
@@ -204,16 +212,20 @@ fn sweep(limit: usize, turn: &mut Turn) -> Result<Option<Timestamp>, Reason> {
 }
 
 fn forget(name: &str, row: &Row, turn: &mut Turn) -> Result<(), Reason> {
-    let (rows, bytes) = used(turn)?;
+    let (rows, bytes) = used(row.owner.as_deref(), turn)?;
     let own = if let State::Kept(bytes) = row.state { bytes } else { 0 };
-    turn.put(USE, &(rows.saturating_sub(1), bytes.saturating_sub(own)));
+    turn.put(use_of(row.owner.as_deref()), &(rows.saturating_sub(1), bytes.saturating_sub(own)));
     turn.delete(format!("{ROWS}{name}"));
     turn.delete(format!("{ANSWERS}{name}"));
     Ok(())
 }
 
-fn used(turn: &Turn) -> Result<(usize, usize), Reason> {
-    Ok(turn.get(USE)?.unwrap_or_default())
+fn used(owner: Option<&str>, turn: &Turn) -> Result<(usize, usize), Reason> {
+    Ok(turn.get(&use_of(owner))?.unwrap_or_default())
+}
+
+fn use_of(owner: Option<&str>) -> String {
+    owner.map_or_else(|| USE.to_owned(), |owner| format!("{USE}/{owner}"))
 }
 
 /// Milliseconds until the first day of all is over.

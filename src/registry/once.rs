@@ -96,7 +96,7 @@ fn begin(begin: Begin, turn: &mut Turn) -> Result<Reply, Reason> {
     let Some(row) = kept::find(&retry, turn)? else {
         let until = turn.at().plus_seconds(LEASE_SECONDS);
         let attempt = by.request_id.clone();
-        kept::open(&retry, attempt, State::Running(Errand { until, by, route, place }), turn)?;
+        kept::open(&retry, attempt, State::Running(Errand { until, by, route, place }), None, turn)?;
         turn.put(lease(&retry.key, until), &retry.key);
         turn.wake_at(until)?;
         return Ok(Reply::Go);

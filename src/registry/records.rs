@@ -179,7 +179,8 @@ fn write(write: Write, turn: &mut Turn) -> Result<Reply, Reason> {
         None => delete(&place, &known.ok_or(Reason::NotFound)?, turn)?,
     };
     if let Some(retry) = &retry {
-        let row = kept::open(retry, by.request_id, State::Unknown, turn)?;
+        // What is for trying things out takes no room of what is live.
+        let row = kept::open(retry, by.request_id, State::Unknown, Some(place.environment.as_str()), turn)?;
         kept::keep(&retry.key, row, &answer, turn)?;
     }
     Ok(Reply::Written(answer, false))

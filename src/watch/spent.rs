@@ -12,8 +12,8 @@ use crate::{
 /// An answer in JSON is kept to its end if it is no longer than this: its usage may stand anywhere in it.
 pub const MAX_JSON_BYTES: usize = 1 << 20;
 
-/// Statuses of whoever stands between us and the API: it may be at work all the same.
-const AMBIGUOUS: [u16; 2] = [502, 504];
+/// Refusals that somebody makes who has waited for the API, which may be at work all the same. So may it be behind any 5xx.
+const AMBIGUOUS: [u16; 2] = [408, 499];
 
 /// What is held for a call, and where.
 #[derive(Debug)]
@@ -93,8 +93,8 @@ impl Spent {
             }
             Form::Events(_) | Form::Unread => {}
         }
-        // What was refused, or failed before it began to answer, has generated nothing.
-        let is_refused = self.status >= 400 && !AMBIGUOUS.contains(&self.status);
+        // What was refused has generated nothing.
+        let is_refused = (400..500).contains(&self.status) && !AMBIGUOUS.contains(&self.status);
         self.seen.or_else(|| is_refused.then_some(0))
     }
 }
@@ -168,14 +168,13 @@ mod tests {
     #[test]
     fn what_is_refused_has_used_nothing_unless_it_says_so() {
         for (status, expected) in
-            [(200, None), (302, None), (400, Some(0)), (404, Some(0)), (429, Some(0)), (500, Some(0))]
+            [(200, None), (302, None), (400, Some(0)), (404, Some(0)), (429, Some(0)), (500, None)]
         {
             assert_eq!(used(status, "application/json", &[b"{\"error\":1}"], Ending::Whole), expected, "{status}");
         }
-        for status in [502, 504] {
+        for status in [408, 499, 502, 503, 504, 524] {
             assert_eq!(used(status, "text/html", &[b"<h1>"], Ending::Whole), None, "{status}");
         }
-        assert_eq!(used(503, "text/html", &[b"<h1>"], Ending::Cut), Some(0));
         assert_eq!(used(400, "application/json", &[b"{\"usage\":{\"total\":5}}"], Ending::Whole), Some(5));
     }
 

@@ -148,8 +148,8 @@ test("an answer that breaks off breaks off for the caller too, and what was held
   assert.equal((await chat(secret, 500)).status, 502);
   assert.equal(await left(secret), LIMIT - 2 * held(500));
   // An answer that says no has used nothing.
-  answers = (request, response) => response.writeHead(500, { "content-type": "application/json" }).end('{"error":{}}');
-  assert.equal((await chat(secret, 500)).status, 500);
+  answers = (request, response) => response.writeHead(422, { "content-type": "application/json" }).end('{"error":{}}');
+  assert.equal((await chat(secret, 500)).status, 422);
   await until(async () => (await left(secret)) === LIMIT - 2 * held(500));
 });
 
