@@ -35,6 +35,7 @@ export default {
     headers.set("claviger-request-id", id);
     const answer = await fetch(env.UPSTREAM + pathname + search, { headers, redirect: "manual", cache: "no-store" });
     const passed = passedHeaders(filtered(answer.headers, NEVER_BACK), id, [quotaOf(admitted.remaining, admitted.resetAt)], Date.now());
+    passed.append("vary", "Authorization, X-Api-Key, X-Service-Token");
     log(id, "GET /v1/bodies/{name}", answer.status, { kind: "server_key", credential: admitted.id, workspace: admitted.workspace });
     return new Response(answer.body, { status: answer.status, headers: passed });
   },
