@@ -13,6 +13,10 @@ use crate::{
 
 /// The longest body that is kept: 1 MiB.
 pub const MAX_BYTES: usize = 1 << 20;
+/// Statuses of somebody in between who gave up waiting for the API (RFC 9110 §15.6.5, and those of a well-known edge): nobody knows
+/// whether it has done what was asked.
+const GAVE_UP: [std::ops::RangeInclusive<u16>; 2] = [504..=504, 520..=527];
+
 /// The longest headers.
 const MAX_HEADER_BYTES: usize = 64 << 10;
 
@@ -87,6 +91,7 @@ impl Keeping {
     pub async fn end(self, is_whole: bool, world: &impl World) -> Result<(), Reason> {
         let Self { attempt, answer, is_too_long } = self;
         let outcome = match (is_too_long, is_whole) {
+            _ if GAVE_UP.iter().any(|statuses| statuses.contains(&answer.status)) => Outcome::Lost,
             (true, _) => Outcome::NotKept(answer.status, Cause::TooLong),
             (false, false) => Outcome::NotKept(answer.status, Cause::BrokeOff),
             (false, true) => Outcome::Answered(answer),

@@ -223,3 +223,25 @@ fn every_call_of_ours_is_a_path_that_no_policy_can_name() {
     }
     assert!(tried > 35, "{tried} calls in the table");
 }
+
+#[test]
+fn p8_no_route_writes_where_another_ones_writes_wait_for_a_person() {
+    let records = |line: &str, more: &str| {
+        format!("[[routes]]\nmatch = \"{line}\"\naccept = [\"server_key\"]\nto = \"records\"\n{more}")
+    };
+    let reviewed = records("POST /v1/plans/notes", "review = true\n");
+    for line in [
+        "POST /v1/records/{collection}",
+        "PUT /v1/records/{collection}/{id}",
+        "DELETE /v1/{rest...}",
+        "POST /v1/other/notes",
+        "PUT /v1/notes/{id}",
+    ] {
+        refused(&format!("{reviewed}{}", records(line, "")), 7, "a way around it");
+        refused(&format!("{}{reviewed}", records(line, "")), 6, "a way around it");
+    }
+    for line in ["GET /v1/records/{collection}", "POST /v1/records/others", "PUT /v1/others/{id}"] {
+        sound(&format!("{reviewed}{}", records(line, "")));
+    }
+    sound(&format!("{reviewed}{}", records("POST /v1/records/{collection}", "review = true\n")));
+}

@@ -308,6 +308,19 @@ fn j9_whatever_the_api_behind_answers_is_the_answer() {
 }
 
 #[test]
+fn j9_what_somebody_in_between_says_who_gave_up_waiting_is_no_answer_of_the_api() {
+    let (toy, key) = toy();
+    for status in [504, 520, 524] {
+        let once = status.to_string();
+        toy.answers(status, &[], "gave up");
+        assert_eq!(toy.put(&key, "/v1/things", &once, "{}").status, status);
+        toy.answers(200, &[], "another");
+        toy.put(&key, "/v1/things", &once, "{}").refused(409, "conflict");
+    }
+    assert_eq!((toy.went_out(), toy.unknown_in_the_audit().len()), (3, 3));
+}
+
+#[test]
 fn j10_j11_a_call_whose_end_was_never_told_is_unknown_after_its_lease_recorded_and_never_made_again() {
     let (toy, key) = toy();
     let dead = toy.key_object();

@@ -57,12 +57,10 @@ match = "POST /v1/memory/{rest...}"
 accept = ["server_key"]
 to = "records"
 idempotency = "required"
-[[routes]]
-match = "POST /v1/plans/notes"
-accept = ["server_key"]
-to = "records"
-review = true
 "#;
+
+/// Where writes wait for a person: nothing else writes there.
+const REVIEWED: &str = "brand = \"clv\"\n[[routes]]\nmatch = \"POST /v1/plans/notes\"\naccept = [\"server_key\"]\nto = \"records\"\nreview = true\n";
 
 fn toy() -> (Toy, String) {
     let toy = Toy::changed(&[("POLICY_TOML", POLICY)]);
@@ -199,7 +197,10 @@ fn no_one_comes_in_by_another_way_than_the_policys() {
         toy.with_key(&key, method, path, &[], "").refused(404, "not_found");
     }
     // What waits for a person's approval cannot be written past it.
-    toy.with_key(&key, "POST", "/v1/plans/notes", &[], "{}").refused(503, "not_configured");
+    let reviewed = Toy::changed(&[("POLICY_TOML", REVIEWED)]);
+    reviewed.workspace("acme");
+    let (_, proposing) = reviewed.server_key("acme", "live", &Value::Null);
+    reviewed.with_key(&proposing, "POST", "/v1/plans/notes", &[], "{}").refused(503, "not_configured");
     assert_eq!(toy.record_rows(), 0);
     // Who was revoked after it was admitted writes nothing.
     let id = toy.whoami(&key).text_at("id");
@@ -450,4 +451,16 @@ fn a_route_that_cannot_lead_to_records_is_refused_with_its_line() {
     assert_eq!(read("GET /v1/{rest...}", "/v1/notes"), both(None));
     assert_eq!(read("GET /v1/{rest...}", "/v1/notes/7"), both(Some("7")));
     assert_eq!(read("GET /v1/{rest...}", "/v1/notes/7/8"), None);
+}
+
+#[test]
+fn a_record_that_was_deleted_and_made_anew_in_the_same_moment_has_another_tag() {
+    let (toy, key) = toy();
+    let path = "/v1/records/notes/a";
+    let first = toy.with_key(&key, "PUT", path, &[], "{\"text\":\"mine\"}").ok(201);
+    let tag = first.passed.iter().find(|(name, _)| name == "etag").map(|(_, value)| value.clone());
+    let tag = tag.or_else(|| first.header("etag").map(str::to_owned)).unwrap();
+    toy.with_key(&key, "DELETE", path, &[], "").ok(204);
+    toy.with_key(&key, "PUT", path, &[], "{\"text\":\"theirs\"}").ok(201);
+    toy.with_key(&key, "PUT", path, &[("if-match", &tag)], "{\"text\":\"over it\"}").refused(409, "conflict");
 }

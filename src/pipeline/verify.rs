@@ -16,9 +16,7 @@ use super::{
     trace::{Subject, Verdict},
 };
 use crate::{
-    audit::By,
-    conversation::{self, Conversation, Party},
-    credential::{Door, HistorySecret, Verified, WidgetKey},
+    credential::{Door, Verified, WidgetKey},
     error::Reason,
     kind::CredentialKind,
     machine::World,
@@ -188,7 +186,8 @@ async fn alone(
             asked.config.widget()?;
             return on_page(key, question, asked, world).await;
         }
-        Verified::HistorySecret(secret) => return in_conversation(secret, question, asked, world).await,
+        // It opens nothing alone, and which widget key stood beside it nobody has said.
+        Verified::HistorySecret(_) => return Err(Reason::KindNotAllowed(kind.as_str().to_owned())),
         server => {
             let needs = question.scope.clone().filter(|_| kind != CredentialKind::DeployKey);
             let name = super::route::name(asked.admitted.action()).to_owned();
@@ -223,24 +222,4 @@ async fn on_page(key: WidgetKey, question: &Question, asked: &Asked<'_>, world: 
     let request_id = asked.request.id.clone();
     let caller = Caller { key, history: None, origin: question.origin.clone(), network, request_id };
     visit(caller, Errand::Ask, world).await?.outcome.map(drop)
-}
-
-/// A history secret is good as long as its conversation says so: it is read from, and nothing of it.
-async fn in_conversation(
-    secret: HistorySecret,
-    question: &Question,
-    asked: &Asked<'_>,
-    world: &impl World,
-) -> Result<(), Reason> {
-    let by = By {
-        actor: format!("{}:{}", CredentialKind::HistorySecret.as_str(), secret.conversation),
-        request_id: asked.request.id.clone(),
-        network: question.address.map(network_of),
-    };
-    let read = conversation::Command::Read(Party::Visitor(secret.generation), 0, 0);
-    let visited = conversation::Command::Visited(by, Box::new(read));
-    match world.ask::<Conversation>(secret.conversation.as_str(), visited).await? {
-        conversation::Reply::Refused(reason) => Err(reason),
-        _ => Ok(()),
-    }
 }

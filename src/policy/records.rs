@@ -1,6 +1,6 @@
 //! Where the path of a route to the embedded records names the collection, and where the record.
 
-use super::Route;
+use super::{Destination, Route};
 use crate::registry::record_name::Collection;
 
 /// What a route's path leads to.
@@ -42,6 +42,26 @@ pub(super) fn fault(method: &str, pattern: &str) -> Option<&'static str> {
         Ok((Leads::Either, _)) => method != "PATCH",
     };
     (!is_served).then_some("a collection of records takes GET and POST, a record takes GET, PUT and DELETE")
+}
+
+/// Whether what is written by one of these routes to records may lie where a write by the other waits for a person: then the
+/// first is a way around that person.
+pub(super) fn goes_around(one: &Route, other: &Route) -> bool {
+    let writes = |route: &Route| route.to == Destination::Records && !matches!(route.method.as_str(), "GET" | "HEAD");
+    if !writes(one) || !writes(other) || one.review == other.review {
+        return false;
+    }
+    match (collection(one), collection(other)) {
+        (Some(one), Some(other)) => one == other,
+        // A variable stands for any.
+        _ => true,
+    }
+}
+
+/// The one collection that a route's path spells out.
+fn collection(route: &Route) -> Option<&str> {
+    let (_, at) = leads(&route.path).ok()?;
+    route.path.split('/').nth(1 + at).filter(|name| !name.starts_with('{'))
 }
 
 impl Route {

@@ -43,6 +43,14 @@ pub fn read(tables: Vec<Table>, scopes: &[(Scope, ScopeRule)]) -> Result<Vec<Rou
             );
             return Err((span, why));
         }
+        if let Some(other) = routes.iter().find(|other| records::goes_around(&route, other)) {
+            let why = format!(
+                "{} and {} write to the same records, and only one of them with review: that would be a way around it",
+                route.name(),
+                other.name()
+            );
+            return Err((span, why));
+        }
         routes.push(route);
     }
     Ok(routes)

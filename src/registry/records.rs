@@ -21,6 +21,8 @@ const RECORDS: &str = "record/";
 const BY_TIME: &str = "record-at/";
 /// How many records there are, and how many bytes of documents.
 const USE: &str = "record-use";
+/// How many records were ever made.
+const SERIAL: &str = "record-serial";
 
 /// Records that a workspace has room for, and bytes of their documents: 1 GiB.
 pub const MAX_RECORDS: usize = 100_000;
@@ -54,9 +56,11 @@ pub struct Record {
     pub version: u64,
     /// The members that were sent, as JSON, without braces.
     pub text: String,
+    /// Which of all that were ever made: a moment may have seen two of one id.
+    pub serial: Option<u64>,
 }
 
-wire!(Record { id, created_at, updated_at, version, text });
+wire!(Record { id, created_at, updated_at, version, text, serial });
 
 /// The members that a document has from here; what is sent under these names is not looked at.
 pub const OURS: [&str; 4] = ["id", "created_at", "updated_at", "version"];
@@ -76,7 +80,7 @@ impl Record {
 
     /// Its entity tag (RFC 9110 §8.8.3): one that was deleted and made anew has another.
     pub fn etag(&self) -> String {
-        format!("\"{}-{}\"", self.created_at.0, self.version)
+        format!("\"{}-{}-{}\"", self.created_at.0, self.serial.unwrap_or_default(), self.version)
     }
 }
 
@@ -196,8 +200,15 @@ fn put(place: &Place, id: RecordId, text: String, known: Option<Record>, turn: &
         return Err(Reason::Conflict("This workspace has no room for more records.".to_owned()));
     }
     let status = if known.is_some() { 200 } else { 201 };
-    let (created_at, version) = known.map_or((at, 0), |known| (known.created_at, known.version));
-    let record = Record { id, created_at, updated_at: at, version: next(version)?, text };
+    let (created_at, version, serial) = match known {
+        Some(known) => (known.created_at, known.version, known.serial),
+        None => {
+            let serial = next(turn.get(SERIAL)?.unwrap_or_default())?;
+            turn.put(SERIAL, &serial);
+            (at, 0, Some(serial))
+        }
+    };
+    let record = Record { id, created_at, updated_at: at, version: next(version)?, text, serial };
     turn.put(USE, &(count, bytes));
     turn.put(by_time(place, record.created_at, &record.id), &record.id);
     turn.put(key(place, &record.id), &record);
