@@ -37,7 +37,7 @@ build: tools node_modules/.package-lock.json ## compile to build/
 	@$(wasm) --out build
 
 .PHONY: test
-test: format lint unit live crash crash-controls browser examples deploy-check ## everything that the continuous integration checks
+test: format lint unit live sdk crash crash-controls browser examples deploy-check ## everything that the continuous integration checks
 
 .PHONY: deploy-check
 deploy-check: build ## what a deployment would upload, and whether it is small enough
@@ -60,7 +60,7 @@ mutants: tools ## a mistake in every line that decides, to see which no test not
 
 .PHONY: clean
 clean: ## remove what was made; state and secrets stay
-	rm -rf target build build-faults dist node_modules bench/node_modules examples/{express/node_modules,fastapi/.venv} .wrangler fuzz/{target,artifacts,found} mutants.out*
+	rm -rf target build build-faults dist node_modules bench/node_modules tests/sdk/node_modules examples/{express/node_modules,fastapi/.venv} .wrangler fuzz/{target,artifacts,found} mutants.out*
 
 # The steps of `test`. Each also runs alone.
 
@@ -91,6 +91,11 @@ unit: tools
 live: build build-faults cli
 	$(call heading,live: against the running worker)
 	@$(node_test) 'tests/live/**/*.test.mjs'
+
+.PHONY: sdk
+sdk: build cli tests/sdk/node_modules/.package-lock.json
+	$(call heading,sdk: the official clients against the running worker)
+	@$(node_test) 'tests/sdk/*.test.mjs'
 
 .PHONY: crash
 crash: build cli ## kill the runtime under load: KILLS, SEED, CLIENTS; REVOCATIONS instead of kills
@@ -132,11 +137,15 @@ node_modules/.package-lock.json: package-lock.json
 	@touch $@
 
 bench/node_modules/.package-lock.json: bench/package-lock.json
-	@npm ci --prefix bench --loglevel=error --no-progress >/dev/null
+	@npm ci --ignore-scripts --prefix bench --loglevel=error --no-progress >/dev/null
+	@touch $@
+
+tests/sdk/node_modules/.package-lock.json: tests/sdk/package-lock.json
+	@npm ci --ignore-scripts --prefix tests/sdk --loglevel=error --no-progress >/dev/null
 	@touch $@
 
 examples/express/node_modules/.package-lock.json: examples/express/package-lock.json
-	@npm ci --prefix examples/express --loglevel=error --no-progress >/dev/null
+	@npm ci --ignore-scripts --prefix examples/express --loglevel=error --no-progress >/dev/null
 	@touch $@
 
 examples/fastapi/.venv/installed: examples/fastapi/requirements.txt
