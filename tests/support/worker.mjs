@@ -58,15 +58,16 @@ export function cli(args, env = {}) {
  * @param {string} [options.build] folder to serve: `build`, or `build-faults` for a worker that fails on purpose
  * @param {string} [options.state] state folder of an earlier worker; a fresh one when absent
  * @param {number} [options.port] a free one when absent
+ * @param {string} [options.serve] the runtime's configuration, for an earlier build
  */
-export async function startWorker({ vars = {}, build = "build", state, port } = {}) {
+export async function startWorker({ vars = {}, build = "build", state, port, serve } = {}) {
   if (!state) {
     state = mkdtempSync(join(tmpdir(), "claviger-test-"));
     scratch.add(state);
   }
   port ??= await freePort();
   const url = `http://127.0.0.1:${port}`;
-  const worker = new Worker(url, port, build, state, {
+  const worker = new Worker(url, port, { build, serve }, state, {
     ROOT_SECRETS: freshRootSecret(),
     ORIGIN: url,
     STAGE: "dev",
@@ -133,7 +134,7 @@ class Worker {
   }
 
   async start() {
-    const where = { PORT: String(this.#port), STATE: this.state, BUILD: this.#build };
+    const where = { PORT: String(this.#port), STATE: this.state, BUILD: this.#build.build, SERVE: this.#build.serve };
     const child = spawn(join(ROOT, "tools/run"), {
       cwd: ROOT,
       env: environment({ ...this.vars, ...where }),
@@ -177,9 +178,10 @@ class Worker {
     await this.#end("SIGKILL");
   }
 
-  /** Ends the worker and starts it again with the same state and, unless told otherwise, the same variables. */
-  async restart({ vars, signal = "SIGTERM" } = {}) {
+  /** Ends the worker and starts it again with the same state and, unless told otherwise, the same variables and `{build, serve}`. */
+  async restart({ vars, signal = "SIGTERM", build } = {}) {
     await this.#end(signal);
+    if (build) this.#build = build;
     Object.assign(this.vars, vars);
     await this.start();
   }
