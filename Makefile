@@ -82,7 +82,7 @@ lint: tools
 	@cargo clippy --quiet --all-targets --locked --manifest-path tests/crash/Cargo.toml --target-dir $(target)/crash -- -D warnings
 
 .PHONY: unit
-unit: tools
+unit: tools www/public-suffixes.txt
 	$(call heading,unit: cargo test)
 	@cargo test --quiet --locked
 	@cargo test --quiet --locked --manifest-path tests/crash/Cargo.toml --target-dir $(target)/crash
@@ -130,6 +130,10 @@ cli: tools
 .PHONY: tools
 tools:
 	@tools/need cargo cc npm rustfmt clippy wasm32
+
+www/public-suffixes.txt: Cargo.lock tools/wasm/src/main.rs
+	@$(wasm) --suffixes
+	@touch $@
 
 node_modules/.package-lock.json: package-lock.json
 	@npm ci --loglevel=error --no-progress >/dev/null

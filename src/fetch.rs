@@ -20,6 +20,8 @@ pub enum Reach {
     Public,
     /// From wherever the operator says: the URL is a variable of the deployment.
     Configured,
+    /// From the deployment's own static files: the URL is a path among them.
+    Asset,
 }
 
 /// What came, whole.
@@ -37,6 +39,7 @@ impl Wanted<'_> {
         let reach = match self.reach {
             Reach::Public => "public",
             Reach::Configured => "configured",
+            Reach::Asset => "asset",
         };
         format!("{reach} {} {} {}", self.max_bytes, self.max_millis, self.url)
     }
@@ -62,6 +65,8 @@ mod tests {
         assert_eq!(wanted.to_line(), "public 65536 5000 https://a.example/keys?b=c");
         let configured = Wanted { reach: Reach::Configured, ..wanted };
         assert_eq!(configured.to_line(), "configured 65536 5000 https://a.example/keys?b=c");
+        let asset = Wanted { url: "/list.txt", reach: Reach::Asset, ..wanted };
+        assert_eq!(asset.to_line(), "asset 65536 5000 /list.txt");
         assert_eq!(Fetched::parse(b"\x00\xc8{}"), Some(Fetched { status: 200, body: b"{}".to_vec() }));
         assert_eq!(Fetched::parse(b"\x01\x2e"), Some(Fetched { status: 302, body: Vec::new() }));
         for nothing in [&b""[..], b"\x00", b"\x00\xc7", b"\x02\x58"] {

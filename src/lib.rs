@@ -47,6 +47,7 @@ pub mod request;
 pub mod scope;
 pub mod secret;
 pub mod sse;
+pub mod suffix;
 pub mod tier;
 pub mod time;
 pub mod upstream;

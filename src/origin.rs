@@ -9,8 +9,8 @@ pub struct Origin(String);
 
 wire!(Origin(String));
 
-/// Suffixes under which strangers get names: `*.` of these would let anybody in. Not the whole Public Suffix List (it
-/// would double the module): the ones where a widget is likely to stand.
+/// Suffixes under which strangers get names, whether or not the Public Suffix List has them: `*.` of these would let anybody in.
+/// The whole list is a file of the deployment (`suffix.rs`).
 const SHARED: &[&str] = &[
     "amazonaws.com",
     "appspot.com",
@@ -69,7 +69,7 @@ impl Origin {
         if plain != text {
             let is_address = host.starts_with('[') || host.parse::<Ipv4Addr>().is_ok();
             if is_address || !host.contains('.') || SHARED.contains(&host) {
-                return refuse("Strangers can get names under this suffix: list the exact origins instead.");
+                return refuse(&shared(host, "our own list"));
             }
         }
         Ok(Self(text.to_owned()))
@@ -90,10 +90,22 @@ impl Origin {
         })
     }
 
+    /// The host behind `*.`, of a wildcard.
+    pub fn wildcard(&self) -> Option<&str> {
+        split(&self.0.replacen("://*.", "://", 1))?;
+        let host = self.0.split_once("://*.")?.1;
+        Some(host.split(':').next().unwrap_or(host))
+    }
+
     /// As it was listed.
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Why no wildcard under this host is taken.
+pub fn shared(host: &str, list: &str) -> String {
+    format!("Strangers can get names under `{host}` (by {list}): list the exact origins instead.")
 }
 
 /// Scheme and host of an `http` or `https` origin in the serialization of RFC 6454 §6.2; `None` for any other spelling.

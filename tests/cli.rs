@@ -328,9 +328,17 @@ fn no_root_secret_appears_on_any_output() {
 fn the_built_in_policies_are_sound() {
     let check = |file: &str| run(&[], &["policy", "check", &format!("{}/policies/{file}", env!("CARGO_MANIFEST_DIR"))]);
     let default = check("default.toml");
-    assert!(default.line().ends_with(": brand clv, scopes 6, tiers 3, routes 0, widget yes"), "{default:?}");
+    assert!(
+        default.line().ends_with(": brand clv, scopes 6, tiers 3, routes 0, widget yes, public suffixes of 2026-11-05"),
+        "{default:?}"
+    );
     let support = check("support.toml");
-    assert!(support.line().ends_with(": brand woes, scopes 16, tiers 3, routes 0, widget yes"), "{support:?}");
+    assert!(
+        support
+            .line()
+            .ends_with(": brand woes, scopes 16, tiers 3, routes 0, widget yes, public suffixes of 2026-11-05"),
+        "{support:?}"
+    );
     assert_eq!((default.stderr.as_str(), support.stderr.as_str()), ("", ""));
 }
 
@@ -340,7 +348,10 @@ fn a_sound_policy_with_routes_and_no_widget_is_summed_up() {
     let checked = run(&[], &["policy", "check", path.to_str().unwrap()]);
     assert_eq!(
         checked.line(),
-        format!("{} is sound: brand gs, scopes 1, tiers 0, routes 1, widget no", path.display())
+        format!(
+            "{} is sound: brand gs, scopes 1, tiers 0, routes 1, widget no, public suffixes of 2026-11-05",
+            path.display()
+        )
     );
 }
 

@@ -8,6 +8,7 @@ use crate::{
     keyring::{KeyRing, Purpose},
     pipeline::config::Config,
     policy::{self, Policy},
+    suffix,
     time::Timestamp,
 };
 use base64ct::{Base64UrlUnpadded, Encoding as _};
@@ -90,8 +91,11 @@ pub fn check(file: &Path) -> Answer {
         policy::parse(&text).map_err(|error| Failure::unsound(format!("{name}:{}: {}", error.line, error.reason)))?;
     let [scopes, tiers, routes] = [scopes.len(), tiers.len(), routes.len()];
     let widget = if widget.is_some() { "yes" } else { "no" };
+    if let Some(warning) = suffix::warning(now()?) {
+        tell(&format!("warning: {warning}"));
+    }
     let numbers = format!("scopes {scopes}, tiers {tiers}, routes {routes}, widget {widget}");
-    Ok(Zeroizing::new(format!("{name} is sound: brand {brand}, {numbers}")))
+    Ok(Zeroizing::new(format!("{name} is sound: brand {brand}, {numbers}, public suffixes of {}", suffix::DATE)))
 }
 
 /// What scanners look for.

@@ -5,15 +5,16 @@ const HEADERS = { accept: "application/json", "user-agent": "claviger" };
 
 // The status in two bytes and the body behind it, or nothing where no whole answer came within the limits. Without the
 // runtime's own network for it, as on the platform, there is one network for all.
-export async function fetching({ UPSTREAM_NETWORK }, line) {
+export async function fetching({ ASSETS, UPSTREAM_NETWORK }, line) {
   const [reach, bytes, millis, url] = line.split(" ");
-  const network = (reach === "configured" && UPSTREAM_NETWORK) || globalThis;
+  const network = (reach === "configured" && UPSTREAM_NETWORK) || (reach === "asset" && ASSETS) || globalThis;
   const end = new AbortController();
   const over = setTimeout(() => end.abort(), Number(millis));
   try {
     const { promise: aborted, reject } = Promise.withResolvers();
     end.signal.addEventListener("abort", () => reject(new DOMException("too slow", "TimeoutError")));
-    return await Promise.race([whole(network, url, Number(bytes), end.signal), aborted]);
+    const address = reach === "asset" ? `http://assets${url}` : url;
+    return await Promise.race([whole(network, address, Number(bytes), end.signal), aborted]);
   } catch (error) {
     console.error(`no document: ${error?.name}`);
     return new Uint8Array();

@@ -6,6 +6,7 @@ use super::{
     body, deploy_keys, order,
     reply::Reply,
     shown::{Shown, shown},
+    wildcards,
 };
 use crate::{
     error::Reason,
@@ -92,6 +93,7 @@ pub async fn change(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
         None => {
             order::refuse_key_members(&mut fields)?;
             change.origins = order::origins(&mut fields, record.environment, asked)?;
+            wildcards::check(change.origins.as_deref().unwrap_or_default(), &record.origins, world).await?;
         }
         Some(key) => {
             change.scopes = order::scopes(&mut fields, asked)?;

@@ -9,6 +9,7 @@ use super::{
     reply::Reply,
     retry,
     shown::shown,
+    wildcards,
 };
 use crate::{
     error::Reason,
@@ -49,6 +50,9 @@ pub async fn create(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
         _ => Ordered::Key(Box::new(key_part(kind, &mut fields, asked)?)),
     };
     fields.finish()?;
+    if let Ordered::Widget(origins) = &ordered {
+        wildcards::check(origins, &[], world).await?;
+    }
     if let Some(retry) = &retry {
         let find = workspace::Command::FindMade(RetryKey { ..*retry });
         if let workspace::Reply::Known(record) = world.ask::<Workspace>(workspace.as_str(), find).await? {

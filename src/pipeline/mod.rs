@@ -41,6 +41,7 @@ mod usage;
 mod verify;
 mod widget;
 mod widget_replies;
+mod wildcards;
 mod workspaces;
 
 use crate::{

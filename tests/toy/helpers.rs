@@ -293,3 +293,9 @@ pub fn idle(answer: &Answer, status: u16, code: &str) {
     answer.refused(status, code);
     assert_eq!((answer.hops, answer.made), (0, 0), "{}", answer.text);
 }
+
+/// A list of public suffixes as a deployment has it, with few that exist.
+pub fn suffix_list() -> Vec<u8> {
+    let many: String = (0..1_000).map(|number| format!("tld{number}\n")).collect();
+    format!("// A list\n{many}com\nco.uk\nuk\n*.ck\n!www.ck\nkawasaki.jp\ngithub.io\nk12.ma.us\n// end\n").into_bytes()
+}

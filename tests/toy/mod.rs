@@ -24,6 +24,7 @@ use claviger::{
     },
     registry::{credential::Credential, deployment::Deployment, workspace::Workspace},
     request::Request,
+    suffix,
     time::Timestamp,
     upstream::{Incoming, Outgoing},
     watch::{Ending, Watch},
@@ -484,6 +485,9 @@ impl World for Toy {
 
     async fn fetch(&self, wanted: Wanted<'_>) -> Result<Fetched, Reason> {
         self.fetched.borrow_mut().push(wanted.to_line());
+        if wanted.url == suffix::PATH && !self.documents.borrow().contains_key(suffix::PATH) {
+            return Ok(Fetched { status: 200, body: suffix_list() });
+        }
         self.documents.borrow().get(wanted.url).cloned().unwrap_or(Err(Reason::Unavailable))
     }
 

@@ -16,11 +16,13 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 use wasm_bindgen_cli_support::Bindgen;
 
-const USAGE: &str = "usage: claviger-wasm [--features NAMES] [--out FOLDER]";
+const USAGE: &str = "usage: claviger-wasm [--features NAMES] [--out FOLDER] [--suffixes]";
 const TARGET: &str = "wasm32-unknown-unknown";
 /// What stands beside the glue, as it is.
 const CARRIERS: [&str; 6] = ["entry.js", "object.js", "crypto.js", "passing.js", "upstream.js", "fetching.js"];
 const CARRIERS_FOLDER: &str = "src/edge";
+/// Among the static files of a deployment.
+const SUFFIXES: &str = "www/public-suffixes.txt";
 
 /// What rustc's output may use. wasm-opt refuses code with a feature that is not named.
 const WASM_FEATURES: [&str; 7] = [
@@ -47,6 +49,10 @@ fn build() -> Result<()> {
     let options = Options::parse(std::env::args().skip(1))?;
     std::env::set_current_dir(project_root()?)?;
 
+    suffixes()?;
+    if options.suffixes {
+        return Ok(());
+    }
     let wasm = compile(options.features.as_deref())?;
     let optimizer = Optimizer::find()?;
     let stamp = stamp(&fs::read(&wasm)?, &carriers()?, &optimizer.identity);
@@ -65,6 +71,28 @@ fn build() -> Result<()> {
     replace(&options.out, &fresh)
 }
 
+/// Makes the deployment's file of the Public Suffix List, which the crate `psl` brings: one rule a line, as browsers write hosts.
+fn suffixes() -> Result<()> {
+    let metadata = Command::new("cargo").args(["metadata", "--locked", "--format-version", "1"]).output().context("cargo")?;
+    ensure!(metadata.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&metadata.stderr));
+    let metadata: serde_json::Value = serde_json::from_slice(&metadata.stdout)?;
+    let packages = metadata["packages"].as_array().context("cargo names no packages")?;
+    let list = packages.iter().find(|package| package["name"] == "psl").context("no package `psl`")?;
+    let manifest = list["manifest_path"].as_str().context("no manifest of `psl`")?;
+    let rules = fs::read_to_string(Path::new(manifest).with_file_name("data").join("rules.txt"))?;
+    let mut text = format!("// The Public Suffix List (publicsuffix.org, MPL-2.0), from the crate psl {}\n", list["version"].as_str().unwrap_or_default());
+    for rule in rules.lines().filter(|rule| !rule.is_empty()) {
+        let (mark, name) = ["!", "*."].iter().find_map(|mark| Some((*mark, rule.strip_prefix(mark)?))).unwrap_or(("", rule));
+        let name = idna::domain_to_ascii(name).with_context(|| format!("no host: {rule}"))?;
+        text.extend([mark, &name, "\n"]);
+    }
+    text.push_str("// end\n");
+    if fs::read_to_string(SUFFIXES).is_ok_and(|written| written == text) {
+        return Ok(());
+    }
+    Ok(fs::write(SUFFIXES, text)?)
+}
+
 fn carriers() -> Result<Vec<u8>> {
     let read = |name| fs::read(Path::new(CARRIERS_FOLDER).join(name)).context(name);
     Ok(CARRIERS.into_iter().map(read).collect::<Result<Vec<_>>>()?.concat())
@@ -73,16 +101,19 @@ fn carriers() -> Result<Vec<u8>> {
 struct Options {
     features: Option<String>,
     out: PathBuf,
+    /// Only the list of public suffixes is made.
+    suffixes: bool,
 }
 
 impl Options {
     fn parse(mut args: impl Iterator<Item = String>) -> Result<Options> {
-        let mut options = Options { features: None, out: "build".into() };
+        let mut options = Options { features: None, out: "build".into(), suffixes: false };
         while let Some(name) = args.next() {
             let mut value = || args.next().context(USAGE);
             match name.as_str() {
                 "--features" => options.features = Some(value()?),
                 "--out" => options.out = value()?.into(),
+                "--suffixes" => options.suffixes = true,
                 _ => bail!(USAGE),
             }
         }
