@@ -141,15 +141,15 @@ node_modules/.package-lock.json: package-lock.json
 	@touch $@
 
 bench/node_modules/.package-lock.json: bench/package-lock.json
-	@npm ci --ignore-scripts --prefix bench --loglevel=error --no-progress >/dev/null
+	@npm ci --prefix bench --loglevel=error --no-progress >/dev/null
 	@touch $@
 
 tests/sdk/node_modules/.package-lock.json: tests/sdk/package-lock.json
-	@npm ci --ignore-scripts --prefix tests/sdk --loglevel=error --no-progress >/dev/null
+	@npm ci --prefix tests/sdk --loglevel=error --no-progress >/dev/null
 	@touch $@
 
 examples/express/node_modules/.package-lock.json: examples/express/package-lock.json
-	@npm ci --ignore-scripts --prefix examples/express --loglevel=error --no-progress >/dev/null
+	@npm ci --prefix examples/express --loglevel=error --no-progress >/dev/null
 	@touch $@
 
 examples/fastapi/.venv/installed: examples/fastapi/requirements.txt

@@ -275,11 +275,13 @@ fn a_checkpoint_that_was_kept_must_lie_on_the_chain() {
 }
 
 #[test]
-fn an_export_of_nothing_is_sound_and_nothing_is_no_export() {
+fn a13_an_export_without_an_event_verifies_nothing() {
     let toy = Toy::new("default");
     let key = toy.deploy_key();
     let empty = toy.send("GET", "/v1/audit/export", &[("authorization", &key)], "").ok(200).text;
-    assert_eq!(verify(&empty, "")["count"], 0);
+    let verified = verify(&empty, "");
+    assert_eq!((&verified["valid"], &verified["first_bad_line"]), (&false.into(), &1.into()));
+    assert_eq!(verified["why"], "there is no event before it: nothing was verified");
     assert_eq!(verify("", "")["first_bad_line"], 1);
     assert_eq!(verify("\n", "")["first_bad_line"], 1);
 }

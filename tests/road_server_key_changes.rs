@@ -14,6 +14,19 @@ use serde_json::{Value, json};
 use toy::Toy;
 
 #[test]
+fn a13_no_end_lies_further_ahead_than_the_longest_life() {
+    let toy = Toy::new("default");
+    toy.workspace("acme");
+    let (id, _) = toy.server_key("acme", "live", &json!({}));
+    let change = |moment: &str| toy.admin("PATCH", &format!("/v1/credentials/{id}"), &json!({"expires_at": moment}));
+    for far in ["9999-12-31T23:59:59Z", "2036-01-09T00:00:00.001Z"] {
+        change(far).refused(400, "invalid_request");
+    }
+    change("2036-01-09T00:00:00Z").ok(200);
+    toy.admin("PATCH", &format!("/v1/credentials/{id}"), &json!({"expires_at": null})).ok(200);
+}
+
+#[test]
 fn an_expired_key_gets_a_new_end_before_it_gets_a_new_secret() {
     let toy = Toy::new("llm");
     toy.workspace("acme");

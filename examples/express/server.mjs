@@ -34,10 +34,17 @@ app.get("/notes", (request, response) => {
 });
 
 app.post("/notes", ({ caller, body }, response) => {
-  const note = { text: String(body.text), by: caller.sub };
+  if (typeof body?.text !== "string") return response.status(400).json({ error: "Send JSON with a text, and Content-Type: application/json." });
+  const note = { text: body.text, by: caller.sub };
   const { place } = response.locals;
   notes.set(place, [...(notes.get(place) ?? []), note]);
   response.status(201).json(note);
+});
+
+// What could not be read, and everything else that goes wrong: no stack for the caller.
+app.use((error, request, response, next) => {
+  const status = error.status >= 400 && error.status < 500 ? error.status : 500;
+  response.status(status).json({ error: status === 500 ? "Something went wrong." : "The body is not sound JSON." });
 });
 
 const server = app.listen(PORT, "127.0.0.1", () => console.log(`ready http://127.0.0.1:${server.address().port}`));

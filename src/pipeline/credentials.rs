@@ -21,6 +21,9 @@ use crate::{
 };
 use serde::Serialize;
 
+/// How long a credential may live that has an end: ten years.
+pub const MAX_LIFE_SECONDS: u64 = 3_660 * 86_400;
+
 /// The kinds that a workspace has.
 pub const KINDS: [CredentialKind; 3] =
     [CredentialKind::ServerKey, CredentialKind::ServiceToken, CredentialKind::WidgetKey];
@@ -104,7 +107,13 @@ pub async fn change(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
     change.expires_at = if fields.take_null("expires_at") {
         Some(Expiry::Never)
     } else {
-        body::moment("expires_at", fields.optional_text("expires_at", 40)?)?.map(Expiry::At)
+        let moment = body::moment("expires_at", fields.optional_text("expires_at", 40)?)?;
+        if moment.is_some_and(|moment| moment > world.now().plus_seconds(MAX_LIFE_SECONDS))
+            && moment != record.expires_at
+        {
+            return Err(Reason::invalid("expires_at", "At most 3660 days (ten years) from now, or null for no end."));
+        }
+        moment.map(Expiry::At)
     };
     fields.finish()?;
     let change = workspace::Command::ChangeCredential(record.id.clone(), change, asked.by.clone());

@@ -4,7 +4,7 @@ use super::{
     Notes,
     api::Asked,
     body::{Fields, required},
-    credentials::{KINDS, one, unknown_kind},
+    credentials::{KINDS, MAX_LIFE_SECONDS, one, unknown_kind},
     deploy_keys, mint, order,
     reply::Reply,
     retry,
@@ -24,9 +24,6 @@ use crate::{
     },
     replay::RetryKey,
 };
-
-/// The longest life that can be asked for: ten years.
-const MAX_LIFE_SECONDS: u64 = 10 * 366 * 86_400;
 
 /// `POST /v1/credentials`.
 pub async fn create(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {

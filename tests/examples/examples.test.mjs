@@ -108,6 +108,23 @@ for (const name of Object.keys(EXAMPLES)) {
       assert.deepEqual((await through("globex", "GET")).json, { items: [] }, "another workspace has its own notes");
     });
 
+    test("a13_a_body_that_is_no_note_is_refused_without_a_word_about_the_inside", async () => {
+      await through("acme", "GET");
+      const headers = { "claviger-assertion": last.assertion };
+      const json = { ...headers, "content-type": "application/json" };
+      for (const [what, init] of Object.entries({
+        "no body": { headers },
+        "another type": { headers: { ...headers, "content-type": "text/plain" }, body: "{}" },
+        "no text": { headers: json, body: "{}" },
+        "broken": { headers: json, body: '{"text":' },
+        "no object": { headers: json, body: "null" },
+      })) {
+        const answer = await fetch(`${service}/notes`, { method: "POST", ...init });
+        assert.ok([400, 415, 422].includes(answer.status), `${what}: ${answer.status}`);
+        assert.doesNotMatch(await answer.text(), /node_modules|Traceback|at .*\(/, what);
+      }
+    });
+
     test("without Claviger nothing is believed: no assertion, and none that was touched", async () => {
       await through("acme", "GET");
       const genuine = last.assertion;
