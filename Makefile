@@ -24,7 +24,8 @@ help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-13s %s\n' "$$name" "$$text"; done
 
 .PHONY: dev
-dev: build cli ## everything on this machine, for trying it out
+dev: tools node_modules/.package-lock.json cli ## everything on this machine, for trying it out
+	@$(wasm) --quick --out build-dev
 	@exec $(node) tools/dev/dev.mjs
 
 .PHONY: run
@@ -60,7 +61,7 @@ mutants: tools ## a mistake in every line that decides, to see which no test not
 
 .PHONY: clean
 clean: ## remove what was made; state and secrets stay
-	rm -rf target build build-faults dist node_modules bench/node_modules tests/sdk/node_modules examples/{express/node_modules,fastapi/.venv} .wrangler fuzz/{target,artifacts,found} mutants.out*
+	rm -rf target build build-dev build-faults dist node_modules bench/node_modules tests/sdk/node_modules examples/{express/node_modules,fastapi/.venv} .wrangler fuzz/{target,artifacts,found} mutants.out*
 
 # The steps of `test`. Each also runs alone.
 

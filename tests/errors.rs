@@ -293,7 +293,7 @@ fn the_entry_fails_with_codes_of_the_table() {
 fn a_page_is_for_anybody_and_can_do_nothing_but_be_read() {
     let toy = Toy::new("default");
     let digest = Base64::encode_string(&Sha256::digest(style()));
-    for (path, name) in [("/docs", INDEX), ("/docs/errors", HTML)] {
+    for (path, name) in [("/", INDEX), ("/docs", INDEX), ("/docs/errors", HTML)] {
         let answer = toy.send("GET", path, &[("origin", "https://any.example")], "").ok(200);
         assert_eq!(answer.text, format!("asset {}", name.strip_prefix("www").unwrap()));
         assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"));

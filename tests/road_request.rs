@@ -31,7 +31,6 @@ fn a22_a23_what_is_spelled_differently_is_not_there_and_other_methods_are_told()
     let toy = Toy::new("default");
     let key = toy.deploy_key();
     for path in [
-        "/",
         "/v1",
         "/v1/whoami/",
         "/V1/whoami",

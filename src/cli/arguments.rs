@@ -1,10 +1,14 @@
 //! What can be typed: the commands, their arguments and their help.
 #![allow(missing_docs, reason = "the doc lines here are the help that people read")]
 
-use super::credential_arguments::Credentials;
+use super::{
+    api_arguments::{Conversations, Events, IdentitySecrets, Target, Verify, Whoami, Workspaces},
+    credential_arguments::Credentials,
+    quantity::{self, Since},
+};
 use crate::{
     credential::MAX_LIFE_SECONDS,
-    id::{Stage, is_deployment_name},
+    id::{Stage, WorkspaceId, is_deployment_name},
 };
 use clap::{Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -21,14 +25,15 @@ Examples:
   claviger policy check policies/default.toml
   claviger audit verify export.ndjson
   claviger credentials list --workspace acme
+  claviger audit tail --workspace acme
   pbpaste | claviger doctor
 
 Environment:
   ROOT_SECRETS         root secrets, newest first: `id:base64url(32 bytes)`, each may end in `:check-only`
   DEPLOY_SUB_KEY       what `claviger deploy-sub-key` prints: enough for `deploy-key`, and for nothing else
   POLICY, POLICY_TOML  a built-in policy's name, or a whole policy; without them: default
-  CLAVIGER_URL         for `credentials`: where the worker serves
-  CLAVIGER_KEY         for `credentials`: what to call it with; for `doctor`: what to look at
+  CLAVIGER_URL         where the worker serves, for all that calls one
+  CLAVIGER_KEY         what to call it with; for `doctor`: what to look at
 
 A secret is never an argument: everybody on the machine can read those. Standard output holds the answer alone.
 Exit codes: 0 done, or sound; 1 refused, or not sound; 2 wrong usage; 130 a watch that was broken off"
@@ -69,11 +74,21 @@ Examples:
   rest=$(claviger root-secrets demote r1) && ROOT_SECRETS=$rest"
     )]
     RootSecrets(RootSecrets),
-    /// Look at exported audits
+    /// List and follow the audit of a running worker, export it, and verify an export offline
     #[command(subcommand, after_help = "Example:\n  claviger audit verify export.ndjson")]
     Audit(AuditCommand),
     /// Make, list, show, rotate and revoke credentials on a running worker
     Credentials(Credentials),
+    /// Say what CLAVIGER_KEY is to a running worker: kind, scopes, tier and what is left of its limits
+    Whoami(Whoami),
+    /// Create, list, show and change workspaces on a running worker
+    Workspaces(Workspaces),
+    /// Create, list and revoke the secrets with which a customer's server signs who its visitors are
+    IdentitySecrets(IdentitySecrets),
+    /// List, read and answer the conversations of a running worker
+    Conversations(Conversations),
+    /// Ask a running worker whether a credential would be admitted; it comes from standard input
+    Verify(Box<Verify>),
     /// Say what a credential is and what is wrong with it, offline: it is sent nowhere, and never shown
     #[command(after_help = "\
 Examples; with ROOT_SECRETS in the environment it also says whether the credential is genuine:
@@ -173,6 +188,38 @@ Examples; with ROOT_SECRETS in the environment, signatures are verified too:
         /// Answer in JSON
         #[arg(long)]
         json: bool,
+    },
+    /// List events, newest first
+    #[command(after_help = "\
+Examples, with CLAVIGER_URL and CLAVIGER_KEY in the environment:
+  claviger audit list --workspace acme --since 2h
+  claviger audit list --action credential.revoke --json | jq .items")]
+    List {
+        #[command(flatten)]
+        events: Events,
+        /// Only from this moment on: RFC 3339, or how long ago
+        #[arg(long, value_name = "MOMENT", value_parser = quantity::since)]
+        since: Option<Since>,
+        /// Only before this moment: RFC 3339, or how long ago
+        #[arg(long, value_name = "MOMENT", value_parser = quantity::since)]
+        until: Option<Since>,
+    },
+    /// Show the newest events, and then each one as it comes, until Ctrl-C
+    #[command(after_help = "Example:\n  claviger audit tail --workspace acme --json | jq .action")]
+    Tail(Events),
+    /// Print the whole chain, with its checkpoints, as `claviger audit verify` reads it
+    #[command(
+        after_help = "Example:\n  claviger audit export --workspace acme > export.ndjson && claviger audit verify export.ndjson"
+    )]
+    Export {
+        #[command(flatten)]
+        target: Target,
+        /// Whose chain; without it, the deployment's own
+        #[arg(long, value_name = "ID", value_parser = quantity::workspace)]
+        workspace: Option<WorkspaceId>,
+        /// Only what comes after this event
+        #[arg(long, value_name = "SEQ", default_value_t = 0)]
+        after: u64,
     },
 }
 

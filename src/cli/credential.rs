@@ -2,6 +2,7 @@
 
 use super::{
     Answer, Failure,
+    api::{members, pages, rows},
     credential_arguments::{Create, CredentialCommand, Credentials, List, One, Revoke, Rotate},
     misused, refused, rotation,
     table::{plain, table},
@@ -11,7 +12,11 @@ use super::{
 use crate::{id::CredentialId, secret::Secret};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
-use std::io::{self, Write as _};
+use std::{
+    io::{self, Write as _},
+    thread,
+    time::Duration,
+};
 use zeroize::Zeroizing;
 
 /// What a worker takes where none is given: a day.
@@ -99,36 +104,14 @@ fn list(worker: &Worker, asked: &List) -> Answer {
     let given = [("kind", asked.kind.as_deref()), ("status", asked.status.as_deref()), ("workspace", workspace)];
     let given = given.into_iter().chain([("limit", limit.as_deref())]);
     let query: Vec<(&str, &str)> = given.filter_map(|(name, value)| Some((name, value?))).collect();
-    let (mut items, mut cursor) = (Vec::new(), None::<String>);
-    loop {
-        let after = cursor.as_deref().map(|cursor| ("cursor", cursor));
-        let page = worker.get("/v1/credentials", &query.iter().copied().chain(after).collect::<Vec<_>>())?;
-        let mut page: Value = serde_json::from_str(&page).map_err(|_| unfit())?;
-        let found = page.get_mut("items").and_then(Value::as_array_mut).ok_or_else(unfit)?;
-        items.append(found);
-        let next = page.get("next_cursor").and_then(Value::as_str).map(str::to_owned);
-        if next.is_some() && next == cursor {
-            return Err(refused("The worker answers the same page again and again. Report it, with its version."));
-        }
-        cursor = next;
-        if cursor.is_none() || !asked.all {
-            break;
-        }
-    }
+    let (items, cursor) = pages(worker, "/v1/credentials", &query, asked.all)?;
     if asked.json {
         return Ok(json!({ "items": items, "next_cursor": cursor }).to_string().into());
     }
     if cursor.is_some() {
         tell("There are more: --all lists them.");
     }
-    let head = ["ID", "KIND", "NAME", "STATUS", "HINT", "LAST USED"].map(str::to_owned).to_vec();
-    let row =
-        |item: &Value| ["id", "kind", "name", "status", "hint", "last_used_at"].map(|name| cell(item, name)).to_vec();
-    if items.is_empty() {
-        tell("There is none.");
-        return Ok(Zeroizing::default());
-    }
-    Ok(table(&[head].into_iter().chain(items.iter().map(row)).collect::<Vec<_>>()).into())
+    rows(&items, &["id", "kind", "name", "status", "hint", "last_used_at"])
 }
 
 fn show(worker: &Worker, id: &CredentialId, json: bool) -> Answer {
@@ -137,9 +120,8 @@ fn show(worker: &Worker, id: &CredentialId, json: bool) -> Answer {
     if json {
         return Ok(answer);
     }
-    let members = item.as_object().ok_or_else(unfit)?;
-    let row = |name: &String| vec![name.clone(), cell(&item, name)];
-    Ok(table(&members.keys().filter(|name| *name != "secret").map(row).collect::<Vec<_>>()).into())
+    let names = item.as_object().ok_or_else(unfit)?.keys().map(String::as_str);
+    Ok(table(&members(&item, &names.filter(|name| *name != "secret").collect::<Vec<_>>())?).into())
 }
 
 fn rotate(worker: &Worker, asked: &Rotate) -> Answer {
@@ -167,14 +149,55 @@ fn rotate(worker: &Worker, asked: &Rotate) -> Answer {
     Ok(Zeroizing::default())
 }
 
+/// Ends every credential that is meant; with `--dry-run` they are only counted.
+fn revoke_all(worker: &Worker, asked: &Revoke) -> Answer {
+    let workspace = asked.workspace.as_ref().ok_or_else(|| misused("--all of which workspace? Give --workspace."))?;
+    let (environment, created_by) = (asked.environment.as_deref(), asked.created_by.as_deref());
+    if asked.dry_run {
+        let query =
+            [Some(("workspace", workspace.as_str())), environment.map(|environment| ("environment", environment))];
+        let (items, _) = pages(worker, "/v1/credentials", &query.into_iter().flatten().collect::<Vec<_>>(), true)?;
+        let is_meant = |item: &&Value| {
+            let text = |name| item.get(name).and_then(Value::as_str);
+            text("status") != Some("revoked") && created_by.is_none_or(|actor| text("created_by") == Some(actor))
+        };
+        let count = items.iter().filter(is_meant).count();
+        if asked.json {
+            return Ok(json!({ "would_revoke": count }).to_string().into());
+        }
+        return Ok(format!("{count} credentials of {workspace} would end. Without --dry-run they do.").into());
+    }
+    let given = [("environment", environment), ("created_by", created_by), ("reason", asked.reason.as_deref())];
+    let mut body: Map<String, Value> =
+        given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), json!(value?)))).collect();
+    let path = format!("/v1/workspaces/{workspace}/credentials/revoke");
+    loop {
+        let answer = worker.send("POST", &path, &Value::Object(body.clone()), None)?;
+        let state = read(&answer, "remaining")?;
+        let remaining = state.get("remaining").and_then(Value::as_u64).ok_or_else(unfit)?;
+        if remaining == 0 {
+            return Ok(if asked.json {
+                answer
+            } else {
+                format!("every credential that was meant has ended in {workspace}").into()
+            });
+        }
+        tell(&format!("{remaining} are left; it goes on by itself, and this waits for it"));
+        // Keys that are created meanwhile stay.
+        body.insert("made_until".to_owned(), state.get("made_until").cloned().unwrap_or_default());
+        thread::sleep(Duration::from_secs(1));
+    }
+}
+
 fn revoke(worker: &Worker, asked: &Revoke) -> Answer {
+    let Some(id) = &asked.id else { return revoke_all(worker, asked) };
     let body = asked.reason.as_ref().map_or_else(|| json!({}), |reason| json!({ "reason": reason }));
-    let answer = worker.post(&path(&asked.id, "/revoke"), &body, None)?;
+    let answer = worker.post(&path(id, "/revoke"), &body, None)?;
     let revoked = read(&answer, "revoked_at")?;
     if asked.json {
         return Ok(answer);
     }
-    Ok(format!("{} is revoked since {}", asked.id, cell(&revoked, "revoked_at")).into())
+    Ok(format!("{id} is revoked since {}", cell(&revoked, "revoked_at")).into())
 }
 
 /// `/v1/credentials/{id}` and what follows. An id has no character that means anything in a path.
@@ -206,6 +229,6 @@ pub fn unfit() -> Failure {
     refused("The answer is none that this version understands. Use the command line of the worker's version.")
 }
 
-fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
+pub fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
     Ok(Option::<String>::deserialize(deserializer)?.map(Secret::new))
 }

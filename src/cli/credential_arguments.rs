@@ -63,7 +63,11 @@ Exit codes: 0 done, and with --watch: the old secret has ended and nobody used i
 the old secret was in use; 2 wrong usage; 130 the watch was broken off")]
     Rotate(Rotate),
     /// End a credential at once and for good
-    #[command(after_help = "Example:\n  claviger credentials revoke ID --reason \"found in a public repository\"")]
+    #[command(after_help = "\
+Examples:
+  claviger credentials revoke ID --reason \"found in a public repository\"
+  claviger credentials revoke --all --workspace acme --created-by server_key:ID --dry-run
+  claviger credentials revoke --all --workspace acme --environment test --reason \"end of the trial\"")]
     Revoke(Revoke),
     /// Show how much a credential was used: by secret and by scope, and which scopes it never used
     #[command(after_help = "\
@@ -177,8 +181,23 @@ pub struct Rotate {
 #[derive(Args)]
 pub struct Revoke {
     /// Which credential
-    #[arg(value_parser = quantity::id)]
-    pub id: CredentialId,
+    #[arg(value_parser = quantity::id, required_unless_present = "all")]
+    pub id: Option<CredentialId>,
+    /// Every credential of a workspace, or those that --environment and --created-by name
+    #[arg(long, conflicts_with = "id", requires = "workspace")]
+    pub all: bool,
+    /// With --all: whose
+    #[arg(long, value_name = "ID", value_parser = quantity::workspace, requires = "all")]
+    pub workspace: Option<WorkspaceId>,
+    /// With --all: only of this environment
+    #[arg(long, value_parser = ["live", "test"], requires = "all")]
+    pub environment: Option<String>,
+    /// With --all: only those that this actor created: server_key:sk_…
+    #[arg(long, value_name = "ACTOR", requires = "all")]
+    pub created_by: Option<String>,
+    /// With --all: count them, and end none
+    #[arg(long, requires = "all")]
+    pub dry_run: bool,
     /// Why, for the audit
     #[arg(long)]
     pub reason: Option<String>,

@@ -4,8 +4,11 @@
 //! Secrets come in through the environment, never as arguments, which everybody on the machine can read. Standard output
 //! holds the answer alone, so that it can be piped; facts and errors go to standard error, one line each.
 
+mod api;
+mod api_arguments;
 mod arguments;
 mod audit;
+mod audit_calls;
 mod commands;
 mod credential;
 mod credential_arguments;
@@ -26,7 +29,10 @@ use crate::{
 pub use arguments::Cli;
 use arguments::{AuditCommand, Command, PolicyCommand, RootSecrets, Shell};
 pub use audit::inspect;
-use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
+use clap::{
+    CommandFactory as _, Parser as _,
+    error::{ContextValue, ErrorKind},
+};
 pub use doctor::{Diagnosis, Expected, diagnose};
 use std::{
     env,
@@ -81,7 +87,8 @@ pub fn main() -> ExitCode {
 
 /// What was typed, the name of the program first; or the answer to it: help, or what is wrong with it.
 pub fn understand(words: impl IntoIterator<Item = OsString>) -> Result<Cli, Answer> {
-    Cli::try_parse_from(words).map_err(|error| wrong_usage(&error))
+    let words: Vec<OsString> = words.into_iter().collect();
+    Cli::try_parse_from(&words).map_err(|error| wrong_usage(&error, &words))
 }
 
 fn run(command: Command) -> Answer {
@@ -98,6 +105,18 @@ fn run(command: Command) -> Answer {
         C::Doctor { json } => doctor::run(json),
         C::Completions { shell } => complete(shell),
         C::Audit(A::Verify { file, from, checkpoint, json }) => audit::verify(&file, from, checkpoint.as_deref(), json),
+        C::Audit(A::List { events, since, until }) => {
+            let now = commands::now()?;
+            let [since, until] = [since, until].map(|moment| moment.map(|moment| moment.rfc3339(now)));
+            audit_calls::list(&events, since.as_deref(), until.as_deref())
+        }
+        C::Audit(A::Tail(events)) => audit_calls::tail(&events),
+        C::Audit(A::Export { target, workspace, after }) => audit_calls::export(target, workspace.as_ref(), after),
+        C::Whoami(asked) => api::whoami(asked),
+        C::Workspaces(asked) => api::workspaces(asked),
+        C::IdentitySecrets(asked) => api::identity_secrets(asked),
+        C::Conversations(asked) => api::conversations(asked),
+        C::Verify(asked) => api::verify(*asked),
     }
 }
 
@@ -113,18 +132,48 @@ fn complete(shell: Shell) -> Answer {
 }
 
 /// Help as it is; else what is wrong, which may repeat an argument, but nothing like a secret.
-fn wrong_usage(error: &clap::Error) -> Answer {
+fn wrong_usage(error: &clap::Error, words: &[OsString]) -> Answer {
     let text = error.to_string();
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(text.trim_end().to_owned().into()),
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Err(Failure(2, text)),
         _ => {
-            let words = text.lines().take_while(|line| !line.is_empty());
-            let words = words.flat_map(str::split_whitespace).skip(1).map(without_secrets);
-            let what = words.collect::<Vec<_>>().join(" ");
-            Err(misused(format!("{what}. `claviger --help` shows examples.")))
+            let said = text.lines().take_while(|line| !line.is_empty());
+            let said = said.flat_map(str::split_whitespace).skip(1).map(without_secrets);
+            let what = said.collect::<Vec<_>>().join(" ");
+            let meant = suggestions(error).map(|meant| format!(" Did you mean {meant}?")).unwrap_or_default();
+            Err(misused(format!("{what}.{meant} `{} --help` shows examples.", command_of(words))))
         }
     }
+}
+
+/// What comes near to what was typed.
+fn suggestions(error: &clap::Error) -> Option<String> {
+    use clap::error::ContextKind::{SuggestedArg, SuggestedSubcommand, SuggestedValue};
+    let found = [SuggestedSubcommand, SuggestedArg, SuggestedValue].into_iter().find_map(|kind| error.get(kind))?;
+    let names = match found {
+        ContextValue::String(name) => vec![name.clone()],
+        ContextValue::Strings(names) => names.clone(),
+        _ => return None,
+    };
+    let names: Vec<String> = names.iter().map(|name| format!("`{}`", without_secrets(name))).collect();
+    (!names.is_empty()).then(|| names.join(" or "))
+}
+
+/// The command that was meant, as far as what was typed names one: its own help has the examples.
+fn command_of(words: &[OsString]) -> String {
+    let (mut command, mut path) = (Cli::command(), "claviger".to_owned());
+    for word in words.iter().skip(1).filter_map(|word| word.to_str()) {
+        let Some(sub) = command.find_subcommand(word).cloned() else { break };
+        path.extend([" ", sub.get_name()]);
+        command = sub;
+    }
+    path
+}
+
+/// Prints a part of the answer, before the rest of it is there.
+pub fn print(text: &str) -> Answer<()> {
+    writeln!(io::stdout(), "{text}").map_err(|error| refused(format!("Nothing was printed: {error}. Try again.")))
 }
 
 /// 32 bytes of base64url are 43 characters: nothing with a run of so many is repeated, nor what follows `live_` or `test_`

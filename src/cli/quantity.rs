@@ -1,7 +1,7 @@
 //! How times, limits and names are written as arguments.
 
 use crate::{
-    id::{CredentialId, WorkspaceId},
+    id::{ConversationId, CredentialId, IdentitySecretId, WorkspaceId},
     time::Timestamp,
 };
 use serde::Serialize;
@@ -78,9 +78,83 @@ pub fn workspace(text: &str) -> Result<WorkspaceId, &'static str> {
         .map_err(|_| "a workspace is named by its id: 1 to 64 of a-z, A-Z, 0-9, `_` and `-`")
 }
 
+/// Reads a conversation's id.
+pub fn conversation(text: &str) -> Result<ConversationId, &'static str> {
+    ConversationId::try_from(text.to_owned())
+        .map_err(|_| "this is no conversation's id: `claviger conversations list` shows them")
+}
+
+/// Reads an identity secret's id.
+pub fn kid(text: &str) -> Result<IdentitySecretId, &'static str> {
+    IdentitySecretId::try_from(text.to_owned())
+        .map_err(|_| "this is no identity secret's id: `claviger identity-secrets list` shows them")
+}
+
+/// Reads a moment, or how long ago it was: `2h`.
+pub fn since(text: &str) -> Result<Since, &'static str> {
+    match (seconds(text), moment(text)) {
+        (Ok(seconds), _) => Ok(Since::Ago(seconds)),
+        (_, Ok(moment)) => Ok(Since::Moment(moment)),
+        _ => Err("a moment as in RFC 3339, or how long ago it was: 2h, 7d"),
+    }
+}
+
+/// A moment in an argument.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Since {
+    /// So many seconds ago.
+    Ago(u64),
+    /// As RFC 3339 writes it.
+    Moment(String),
+}
+
+impl Since {
+    /// As RFC 3339 writes it.
+    pub fn rfc3339(&self, now: Timestamp) -> String {
+        match self {
+            Self::Ago(seconds) => Timestamp(now.0.saturating_sub(seconds.saturating_mul(1_000))).rfc3339(),
+            Self::Moment(moment) => moment.clone(),
+        }
+    }
+}
+
+/// A moment as people say it: `2 minutes ago`, `in 3 days`. `None` where the text is no moment.
+pub fn ago(text: &str, now: Timestamp) -> Option<String> {
+    let moment = Timestamp::parse_rfc3339(text)?;
+    let (past, future) = (now.millis_since(moment) / 1_000, moment.millis_since(now) / 1_000);
+    let seconds = past.max(future);
+    let units = [("year", 365 * 86_400), ("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1)];
+    let Some((name, unit)) = units.into_iter().find(|(_, unit)| seconds >= *unit) else {
+        return Some("just now".to_owned());
+    };
+    let count = seconds / unit;
+    let many = if count == 1 { "" } else { "s" };
+    Some(if past > 0 { format!("{count} {name}{many} ago") } else { format!("in {count} {name}{many}") })
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Limit, limit, seconds, some_seconds, span};
+    use super::{Limit, Since, ago, limit, seconds, since, some_seconds, span};
+    use crate::time::Timestamp;
+
+    #[test]
+    fn n13_a_moment_is_also_said_as_people_say_it() {
+        let now = Timestamp::parse_rfc3339("2026-07-30T12:00:00Z").unwrap_or_default();
+        for (moment, said) in [
+            ("2026-07-30T11:58:00Z", "2 minutes ago"),
+            ("2026-07-30T11:59:59Z", "1 second ago"),
+            ("2026-07-30T12:00:00.400Z", "just now"),
+            ("2026-07-29T12:00:00Z", "1 day ago"),
+            ("2026-08-02T13:00:00Z", "in 3 days"),
+            ("2028-07-30T12:00:00Z", "in 2 years"),
+        ] {
+            assert_eq!(ago(moment, now).as_deref(), Some(said), "{moment}");
+        }
+        assert_eq!(ago("-", now), None);
+        assert_eq!(since("2h").map(|since| since.rfc3339(now)).as_deref(), Ok("2026-07-30T10:00:00.000Z"));
+        assert_eq!(since("2026-07-30T10:00:00Z"), Ok(Since::Moment("2026-07-30T10:00:00.000Z".to_owned())));
+        assert!(since("yesterday").is_err());
+    }
 
     #[test]
     fn a_time_has_one_unit_and_reads_back() {

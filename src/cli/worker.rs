@@ -119,9 +119,25 @@ impl Worker {
 
     /// `POST path`, with a JSON body and perhaps one more header.
     pub fn post(&self, path: &str, body: &Value, header: Option<(&str, &str)>) -> Result<Zeroizing<String>, Fault> {
-        let request = self.request("POST", path).header(header::CONTENT_TYPE, "application/json");
-        let request = header.into_iter().fold(request, |request, (name, value)| request.header(name, value));
-        let sent = request.body(body.to_string()).map_err(Error::from).and_then(|request| self.agent.run(request));
+        self.send("POST", path, body, header)
+    }
+
+    /// A call that changes something, with a JSON body unless that is `null`, and perhaps one more header.
+    pub fn send(
+        &self,
+        method: &str,
+        path: &str,
+        body: &Value,
+        header: Option<(&str, &str)>,
+    ) -> Result<Zeroizing<String>, Fault> {
+        let request =
+            header.into_iter().fold(self.request(method, path), |request, (name, value)| request.header(name, value));
+        let sent = if body.is_null() {
+            request.body(()).map_err(Error::from).and_then(|request| self.agent.run(request))
+        } else {
+            let request = request.header(header::CONTENT_TYPE, "application/json");
+            request.body(body.to_string()).map_err(Error::from).and_then(|request| self.agent.run(request))
+        };
         self.answer(sent, true)
     }
 

@@ -59,7 +59,8 @@ fn routes(path: &str) -> Option<Vec<(&'static str, Route<'_>)>> {
     let api = |action, id| Route::Api(action, id);
     let segments: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
     Some(match *segments {
-        ["docs"] => vec![("GET", Route::Public(Document::Docs))],
+        // Who opens the address of a deployment in a browser, sees what there is.
+        [""] | ["docs"] => vec![("GET", Route::Public(Document::Docs))],
         ["docs", "errors"] => vec![("GET", Route::Public(Document::Errors))],
         ["healthz"] => vec![("GET", Route::Public(Document::Health))],
         [".well-known", "jwks.json"] => vec![("GET", Route::Public(Document::KeySet))],

@@ -13,19 +13,21 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { seed } from './seed.mjs';
 import { startDemo } from './server.mjs';
+import { watchSources } from './watch.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const built = ['release', 'debug'].map((profile) => join(root, 'target', profile, 'claviger'));
 const { WORKER_PORT = '8787', DEMO_PORT = '8788', CLAVIGER_BIN = built.find(existsSync) ?? built[0] } = process.env;
 const worker = `http://127.0.0.1:${WORKER_PORT}`;
 
-let wrangler, demo, ending = false;
+let wrangler, demo, watcher, ending = false;
 
 /** Ends everything once; wrangler has a process group of its own, so that workerd goes with it. */
 async function finish(code, line) {
   if (ending) return;
   ending = true;
   if (line) console.error(line);
+  watcher?.stop();
   await demo?.stop();
   if (wrangler && wrangler.exitCode === null && wrangler.signalCode === null) {
     const gone = new Promise((done) => wrangler.once('exit', done));
@@ -54,15 +56,25 @@ ORIGIN="${worker}"
     .map(([, name, double, single, bare]) => [name, double ?? single ?? bare.trim()]));
 }
 
-function startWrangler({ ORIGIN }) {
+/** wrangler.toml without its build: what compiles is built here, so that a mistake leaves the last good build serving. */
+async function configuration() {
+  const name = '.wrangler.dev.toml';
+  const text = await readFile(join(root, 'wrangler.toml'), 'utf8');
+  const served = text.replace(/^\[build\]\n(?:(?!\[).*\n)*/m, '').replace('build/entry.js', 'build-dev/entry.js');
+  await writeFile(join(root, name), `# Made by \`make dev\` of wrangler.toml.\n${served}`);
+  return name;
+}
+
+async function startWrangler({ ORIGIN }) {
+  const config = await configuration();
   wrangler = spawn(join(root, 'node_modules/.bin/wrangler'), [
-    'dev', '--ip', '127.0.0.1', '--port', WORKER_PORT, '--persist-to', '.wrangler/state', '--show-interactive-dev-session=false', ...(ORIGIN ? [] : ['--var', `ORIGIN:${worker}`]),
+    'dev', '--config', config, '--ip', '127.0.0.1', '--port', WORKER_PORT, '--persist-to', '.wrangler/state', '--show-interactive-dev-session=false', ...(ORIGIN ? [] : ['--var', `ORIGIN:${worker}`]),
   ], {
     cwd: root,
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
     // wrangler's own `#!/usr/bin/env node` must find the project's Node, which may be newer than the machine's.
-    env: { ...process.env, WRANGLER_SEND_METRICS: 'false', PATH: join(root, 'node_modules/.bin') + delimiter + process.env.PATH },
+    env: { ...process.env, WRANGLER_SEND_METRICS: 'false', WRANGLER_HIDE_BANNER: 'true', CLOUDFLARE_CF_FETCH_ENABLED: 'false', PATH: join(root, 'node_modules/.bin') + delimiter + process.env.PATH },
   });
   for (const stream of [wrangler.stdout, wrangler.stderr]) {
     createInterface({ input: stream }).on('line', (line) => console.log(`worker │ ${line}`));
@@ -95,7 +107,8 @@ try {
   const vars = await variables();
   if (vars.ORIGIN && vars.ORIGIN !== worker) console.error(`Note: .dev.vars says ORIGIN="${vars.ORIGIN}", but this run listens on ${worker}. Absolute URLs will name the former.`);
   const deployKey = await mintDeployKey(vars);
-  startWrangler(vars);
+  await startWrangler(vars);
+  watcher = watchSources(root);
   const { widgetKey, identity } = await seed({
     worker,
     deployKey,
@@ -108,7 +121,7 @@ try {
   ┌──────────────────────────────────────────────────────────────
   │  A shop with the chat     ${demo.url}/
   │  The operator's pane      ${demo.url}/operator
-  │  The worker               ${worker}
+  │  The worker               ${worker}/
   │
   │  Write in the shop, as nobody or signed in; answer in the pane. Ctrl-C ends everything.
   └──────────────────────────────────────────────────────────────

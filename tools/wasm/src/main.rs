@@ -16,7 +16,9 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 use wasm_bindgen_cli_support::Bindgen;
 
-const USAGE: &str = "usage: claviger-wasm [--features NAMES] [--out FOLDER] [--suffixes]";
+const USAGE: &str = "usage: claviger-wasm [--features NAMES] [--out FOLDER] [--quick] [--suffixes]";
+/// The profile of `Cargo.toml` that compiles in seconds.
+const QUICK_PROFILE: &str = "quick";
 const TARGET: &str = "wasm32-unknown-unknown";
 /// What stands beside the glue, as it is.
 const CARRIERS: [&str; 6] = ["entry.js", "object.js", "crypto.js", "passing.js", "upstream.js", "fetching.js"];
@@ -53,9 +55,11 @@ fn build() -> Result<()> {
     if options.suffixes {
         return Ok(());
     }
-    let wasm = compile(options.features.as_deref())?;
-    let optimizer = Optimizer::find()?;
-    let stamp = stamp(&fs::read(&wasm)?, &carriers()?, &optimizer.identity);
+    let wasm = compile(options.features.as_deref(), options.quick)?;
+    // While somebody works on it, a module in seconds beats a small one.
+    let optimizer = if options.quick { None } else { Some(Optimizer::find()?) };
+    let identity = optimizer.as_ref().map_or(&b""[..], |optimizer| &optimizer.identity);
+    let stamp = stamp(&fs::read(&wasm)?, &carriers()?, identity);
     if fs::read_to_string(options.out.join(".stamp")).is_ok_and(|written| written == stamp) {
         return Ok(());
     }
@@ -63,7 +67,9 @@ fn build() -> Result<()> {
     let fresh = sibling(&options.out, "new");
     remove(&fresh)?;
     bind(&wasm, &fresh)?;
-    optimizer.run(&fresh.join("index_bg.wasm"))?;
+    if let Some(optimizer) = optimizer {
+        optimizer.run(&fresh.join("index_bg.wasm"))?;
+    }
     for name in CARRIERS {
         fs::copy(Path::new(CARRIERS_FOLDER).join(name), fresh.join(name))?;
     }
@@ -101,18 +107,21 @@ fn carriers() -> Result<Vec<u8>> {
 struct Options {
     features: Option<String>,
     out: PathBuf,
+    /// For `make dev`: not optimised, and built in seconds.
+    quick: bool,
     /// Only the list of public suffixes is made.
     suffixes: bool,
 }
 
 impl Options {
     fn parse(mut args: impl Iterator<Item = String>) -> Result<Options> {
-        let mut options = Options { features: None, out: "build".into(), suffixes: false };
+        let mut options = Options { features: None, out: "build".into(), quick: false, suffixes: false };
         while let Some(name) = args.next() {
             let mut value = || args.next().context(USAGE);
             match name.as_str() {
                 "--features" => options.features = Some(value()?),
                 "--out" => options.out = value()?.into(),
+                "--quick" => options.quick = true,
                 "--suffixes" => options.suffixes = true,
                 _ => bail!(USAGE),
             }
@@ -129,12 +138,14 @@ fn project_root() -> Result<PathBuf> {
 }
 
 /// Compiles the library and answers the path of its wasm, as cargo itself reports it.
-fn compile(features: Option<&str>) -> Result<PathBuf> {
+fn compile(features: Option<&str>, quick: bool) -> Result<PathBuf> {
     let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--quiet", "--release", "--locked", "--lib", "--target", TARGET]);
+    cargo.args(["build", "--quiet", "--locked", "--lib", "--target", TARGET]);
+    let profile = if quick { QUICK_PROFILE } else { "release" };
+    cargo.args(["--profile", profile]);
     cargo.args(["--message-format", "json-render-diagnostics"]);
     // wasm-bindgen reads sections that a stripped file lacks. wasm-opt drops them at the end.
-    cargo.args(["--config", "profile.release.strip=false"]);
+    cargo.args(["--config", &format!("profile.{profile}.strip=false")]);
     // Panics name the file they stand in: without the folders of the machine that built it.
     let home = cargo_home().context("neither CARGO_HOME nor HOME is set")?;
     let sources = format!("--remap-path-prefix={}=", home.join("registry/src").display());

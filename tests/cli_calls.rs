@@ -1,0 +1,225 @@
+//! The command line's calls to a running worker, beside those about credentials: what is sent, what is printed, and what is not.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "tests"
+)]
+
+mod scripted;
+
+use scripted::{DEPLOY_KEY, ID, Run, SERVER_KEY, Worker, ok, refusal, run};
+use serde_json::{Value, json};
+
+const CONVERSATION: &str = "conv_0123456789abcdefghij_acme";
+
+fn call(worker: &Worker, arguments: &[&str], input: &str) -> Run {
+    let ended = run(&[("CLAVIGER_URL", &worker.url), ("CLAVIGER_KEY", DEPLOY_KEY)], arguments, input);
+    assert!(!ended.stdout.contains(DEPLOY_KEY) && !ended.stderr.contains(DEPLOY_KEY), "the key was printed");
+    ended
+}
+
+#[test]
+fn n13_every_call_of_the_product_is_a_command_and_each_of_them_answers_in_json() {
+    let item = json!({
+        "id": "acme", "kind": "deploy_key", "kid": "is_1", "name": "Acme", "created_at": "2026-01-01T00:00:00.000Z",
+        "revoked_at": "2026-01-01T00:00:00.000Z", "allowed": true, "items": [], "next_cursor": null, "head": null, "next_after": null,
+    });
+    let id = CONVERSATION;
+    let kid = "is_AQAAAAAAAAAAAAAAAAAAAAA";
+    let cases: Vec<(Vec<&str>, String, Value)> = vec![
+        (vec!["whoami"], "GET /v1/whoami".to_owned(), Value::Null),
+        (vec!["workspaces", "list"], "GET /v1/workspaces".to_owned(), Value::Null),
+        (vec!["workspaces", "show", "acme"], "GET /v1/workspaces/acme".to_owned(), Value::Null),
+        (
+            vec!["workspaces", "create", "--name", "Acme", "--id", "acme"],
+            "POST /v1/workspaces".to_owned(),
+            json!({"name": "Acme", "id": "acme"}),
+        ),
+        (
+            vec!["workspaces", "change", "acme", "--default-tier", "-"],
+            "PATCH /v1/workspaces/acme".to_owned(),
+            json!({"default_tier": null}),
+        ),
+        (
+            vec!["workspaces", "change", "acme", "--name", "A"],
+            "PATCH /v1/workspaces/acme".to_owned(),
+            json!({"name": "A"}),
+        ),
+        (
+            vec!["identity-secrets", "list", "--workspace", "acme"],
+            "GET /v1/workspaces/acme/identity-secrets".to_owned(),
+            Value::Null,
+        ),
+        (
+            vec!["identity-secrets", "create", "--workspace", "acme"],
+            "POST /v1/workspaces/acme/identity-secrets".to_owned(),
+            json!({}),
+        ),
+        (
+            vec!["identity-secrets", "revoke", "--workspace", "acme", kid],
+            format!("POST /v1/workspaces/acme/identity-secrets/{kid}/revoke"),
+            json!({}),
+        ),
+        (
+            vec!["conversations", "list", "--workspace", "acme", "--environment", "live"],
+            "GET /v1/conversations?workspace=acme&environment=live".to_owned(),
+            Value::Null,
+        ),
+        (
+            vec!["conversations", "messages", id, "--after", "msg_1"],
+            format!("GET /v1/conversations/{id}/messages?after=msg_1"),
+            Value::Null,
+        ),
+        (
+            vec!["conversations", "reply", id, "--text", "Hello"],
+            format!("POST /v1/conversations/{id}/messages"),
+            json!({"text": "Hello"}),
+        ),
+        (vec!["conversations", "delete", id], format!("DELETE /v1/conversations/{id}"), Value::Null),
+        (
+            vec!["verify", "--method", "GET", "--path", "/v1/a", "--tokens", "7"],
+            "POST /v1/verify".to_owned(),
+            json!({"credential": SERVER_KEY, "method": "GET", "path": "/v1/a", "tokens": 7}),
+        ),
+        (
+            vec!["audit", "list", "--workspace", "acme", "--action", "credential.create"],
+            "GET /v1/audit?workspace=acme&action=credential.create&before=".to_owned(),
+            Value::Null,
+        ),
+    ];
+    for (arguments, line, body) in cases {
+        let worker = Worker::always(ok(item.clone()));
+        let ended = call(&worker, &[&arguments[..], &["--json"]].concat(), SERVER_KEY);
+        assert_eq!(
+            ended.json(),
+            if arguments.contains(&"list") && arguments[0] != "identity-secrets" && arguments[0] != "audit" {
+                json!({"items": [], "next_cursor": null})
+            } else {
+                item.clone()
+            },
+            "{arguments:?}"
+        );
+        let sent = worker.only();
+        assert_eq!(sent.line(), line, "{arguments:?}");
+        assert_eq!(if sent.body.is_empty() { Value::Null } else { sent.json() }, body, "{arguments:?}");
+        assert_eq!(sent.header("content-type").is_some(), !body.is_null(), "{arguments:?}");
+        // And without it, for people.
+        let said = call(&Worker::always(ok(item.clone())), &arguments, SERVER_KEY);
+        // Without a secret in the answer there is none to print.
+        assert_eq!(
+            said.code,
+            Some(i32::from(arguments.get(..2) == Some(&["identity-secrets", "create"][..]))),
+            "{arguments:?}: {}",
+            said.stderr
+        );
+    }
+}
+
+#[test]
+fn n13_a_refused_credential_is_told_by_the_exit_code_and_never_repeated() {
+    let worker = Worker::always(ok(json!({
+        "allowed": false, "code": "insufficient_scope", "principal": {"kind": "server_key", "id": ID}, "limits": [],
+        "trace": [{"step": "parse", "outcome": "passed"}, {"step": "authorize", "outcome": "refused"}],
+    })));
+    let ended = call(&worker, &["verify", "--scope", "admin"], &format!("  {SERVER_KEY}\n"));
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.stdout.contains("insufficient_scope") && ended.stdout.contains("authorize"), "{}", ended.stdout);
+    assert!(!ended.stdout.contains(SERVER_KEY) && !ended.stderr.contains(SERVER_KEY));
+    assert_eq!(worker.only().json()["credential"], SERVER_KEY);
+    let none = call(&worker, &["verify"], "");
+    assert_eq!((none.code, worker.sent().len()), (Some(2), 1), "{}", none.stderr);
+}
+
+#[test]
+fn n13_an_identity_secret_stands_alone_on_standard_output() {
+    let secret = "clv_is_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    let worker =
+        Worker::always(ok(json!({"kid": "is_AQAAAAAAAAAAAAAAAAAAAAA", "secret": secret, "replaces": "is_old"})));
+    let ended = call(&worker, &["identity-secrets", "create", "--workspace", "acme"], "");
+    assert_eq!(ended.good(), secret);
+    assert!(ended.stderr.contains("is_old") && !ended.stderr.contains(secret), "{}", ended.stderr);
+    assert_eq!(call(&worker, &["identity-secrets", "create"], "").code, Some(2));
+}
+
+#[test]
+fn n13_many_are_counted_before_they_end() {
+    let worker = Worker::start(|before, sent| match (before, sent.method.as_str()) {
+        (0, "GET") => ok(json!({"items": [
+            {"id": "1", "status": "active", "created_by": "server_key:x"}, {"id": "2", "status": "revoked", "created_by": "server_key:x"},
+        ], "next_cursor": "c"})),
+        (1, "GET") => ok(json!({"items": [
+            {"id": "3", "status": "expired", "created_by": "server_key:x"}, {"id": "4", "status": "active", "created_by": "server_key:y"},
+        ], "next_cursor": null})),
+        (2, "POST") => (
+            202,
+            String::new(),
+            json!({"status": "revoking", "remaining": 2, "made_until": "2026-01-01T00:00:00.000Z"}).to_string(),
+        ),
+        _ => ok(json!({"status": "revoked", "remaining": 0, "made_until": "2026-01-01T00:00:00.000Z"})),
+    });
+    let all = ["credentials", "revoke", "--all", "--workspace", "acme", "--created-by", "server_key:x"];
+    let counted = call(&worker, &[&all[..], &["--dry-run"]].concat(), "");
+    assert!(counted.good().starts_with("2 credentials of acme would end"), "{}", counted.stdout);
+    assert!(worker.sent().iter().all(|sent| sent.method == "GET"), "nothing ended");
+    let ended = call(&worker, &[&all[..], &["--reason", "leaked", "--json"]].concat(), "");
+    assert_eq!(ended.json()["remaining"], 0);
+    let posts: Vec<Value> = worker.sent().iter().filter(|sent| sent.method == "POST").map(|sent| sent.json()).collect();
+    assert_eq!(
+        posts,
+        [
+            json!({"created_by": "server_key:x", "reason": "leaked"}),
+            json!({"created_by": "server_key:x", "reason": "leaked", "made_until": "2026-01-01T00:00:00.000Z"}),
+        ]
+    );
+    for wrong in [
+        &["credentials", "revoke"][..],
+        &["credentials", "revoke", "--all"],
+        &["credentials", "revoke", ID, "--dry-run"],
+        &["credentials", "revoke", ID, "--all", "--workspace", "acme"],
+    ] {
+        assert_eq!(call(&worker, wrong, "").code, Some(2), "{wrong:?}");
+    }
+}
+
+#[test]
+fn n13_an_export_is_printed_part_by_part_until_its_end() {
+    let worker = Worker::start(|before, _| {
+        let next = if before == 0 { json!(2) } else { Value::Null };
+        (200, String::new(), format!("{{\"seq\":{}}}\n{}\n", before + 1, json!({"head": null, "next_after": next})))
+    });
+    let ended = call(&worker, &["audit", "export", "--workspace", "acme"], "");
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert_eq!(ended.stdout.lines().count(), 4);
+    let lines: Vec<String> = worker.sent().iter().map(scripted::Sent::line).collect();
+    assert_eq!(lines, ["GET /v1/audit/export?after=0&workspace=acme", "GET /v1/audit/export?after=2&workspace=acme"]);
+}
+
+#[test]
+fn n13_what_is_mistyped_gets_a_suggestion_and_the_help_of_its_own_command() {
+    let ended = |arguments: &[&str]| run(&[], arguments, "");
+    for (arguments, meant, help) in [
+        (&["credentails"][..], "`credentials`", "`claviger --help`"),
+        (&["credentials", "lst"], "`list`", "`claviger credentials --help`"),
+        (&["credentials", "list", "--worksapce", "acme"], "`--workspace`", "`claviger credentials list --help`"),
+        (&["conversations", "list", "--environment", "liv"], "`live`", "`claviger conversations list --help`"),
+    ] {
+        let ended = ended(arguments);
+        assert_eq!(ended.code, Some(2), "{arguments:?}");
+        assert!(ended.stderr.contains(meant) && ended.stderr.contains(help), "{arguments:?}: {}", ended.stderr);
+        assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
+    }
+    // A secret that was typed where none belongs is not repeated.
+    let typed = ended(&["workspaces", "show", "clv_live_Loc8tor0SecretSecretSecretcheck6", "x"]);
+    assert!(!typed.stderr.contains("SecretSecret"), "{}", typed.stderr);
+}
+
+#[test]
+fn n13_a_refusal_of_the_worker_is_one_line_with_its_code() {
+    let worker = Worker::always(refusal(403, "insufficient_scope"));
+    let ended = call(&worker, &["workspaces", "list"], "");
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""));
+    assert!(ended.stderr.contains("insufficient_scope") && ended.stderr.contains("req_1"), "{}", ended.stderr);
+}
