@@ -16,6 +16,7 @@
       return typeof found === 'function' ? found.bind(document) : found;
     },
   });
+  const isHidden = () => page.hidden || document.hidden === true;
   const add = EventTarget.prototype.addEventListener;
   const isText = (value, form = /\S/) => typeof value === 'string' && form.test(value);
   const wellFormed = (text) => text.replace(/[\uD800-\uDFFF]/gu, '\uFFFD');       // half an emoji is no text for a server
@@ -375,7 +376,7 @@
     }
 
     async function read() {
-      if (!chat || page.hidden || Date.now() < Math.max(holdRead, panel.hidden ? nextGlance : 0)) return;
+      if (!chat || isHidden() || Date.now() < Math.max(holdRead, panel.hidden ? nextGlance : 0)) return;
       const { conversation, seen } = chat;
       const glancing = panel.hidden;                        // nothing is shown then, and only counted
       let answers = 0, newest;
@@ -430,7 +431,7 @@
       clearTimeout(timer);
       if (life.signal.aborted) return;
       if (!waiting().length) {
-        if (page.hidden || (panel.hidden && !chat)) return;
+        if (isHidden() || (panel.hidden && !chat)) return;
         if (panel.hidden) delay = Math.max(0, nextGlance - Date.now());
       }
       timer = setTimeout(work, delay);
@@ -619,9 +620,9 @@
       if (event.key !== null && !(NAME ? event.key === NAME : event.key.startsWith(STORE))) return;
       const next = NAME && load();
       if (next || (NAME && event.newValue === null)) adopt(next ?? null);
-      if (!panel.hidden || (isKnown() && !page.hidden)) work();
+      if (!panel.hidden || (isKnown() && !isHidden())) work();
     });
-    on(document, 'visibilitychange', () => { if (!page.hidden && (!panel.hidden || isKnown())) work(); });
+    on(document, 'visibilitychange', () => { if (!isHidden() && (!panel.hidden || isKnown())) work(); });
     const fills = matchMedia('(max-width: 479px)');
     const modal = () => (fills.matches ? panel.setAttribute('aria-modal', 'true') : panel.removeAttribute('aria-modal'));
     on(fills, 'change', modal);
@@ -728,7 +729,7 @@ textarea:focus-visible { outline-offset: -1px; }
     on(document, 'DOMContentLoaded', stand);
     stand();
 
-    if (isKnown() && !page.hidden) work();
+    if (isKnown() && !isHidden()) work();
     return { open, close, end };
   }
 })();

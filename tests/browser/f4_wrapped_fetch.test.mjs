@@ -49,6 +49,11 @@ describe('f4: a page that changes the calls', () => {
   Object.entries(BROKEN).forEach(([name, wanted], at) => {
     it(`f4_a script that ${name} is named in the console, and the visitor is not called offline`, async () => {
       const v = await s.visit(s.site, { path: `/broken/${at}` });
+      // What a worker answers a listed page whose calls come without the visitor's secret.
+      await v.page.route(/\/messages/, async (route) => {
+        if (route.request().method() === 'OPTIONS' || (await route.request().allHeaders()).authorization) return route.fallback();
+        return route.fulfill({ status: 401, headers: { 'Access-Control-Allow-Origin': s.site, Vary: 'Origin' }, contentType: 'application/json', body: '{"success":false,"code":"missing_credential","request_id":"req_0123456789ab"}' });
+      });
       await v.launcher.click();
       await v.say('hello');
       await v.message('hello', 'failed').waitFor({ timeout: 15_000 });

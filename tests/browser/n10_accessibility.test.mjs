@@ -14,8 +14,8 @@ describe('n10: accessibility', () => {
   before(async () => {
     s = await stage({
       pages: (path, { worker, key }) => (path === '/shop'
-        ? `<!doctype html><html lang="en"><head><title>A shop</title><meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark"></head>
-<body><header><nav aria-label="Shop"><a href="/bags">Bags</a></nav></header><main><h1>A shop</h1><h2>Bags</h2><p>Three of them.</p></main><footer>Imprint</footer>
+        ? `<!doctype html><html lang="en"><head><title>A shop</title><meta name="viewport" content="width=device-width, initial-scale=1"><style>html { color: #222; background: #fff; }</style></head>
+<body><header><nav aria-label="Shop"><a href="/bags" style="color: #00c">Bags</a></nav></header><main><h1>A shop</h1><h2>Bags</h2><p>Three of them.</p></main><footer>Imprint</footer>
 <script async src="${worker}/widget.js" data-key="${key}"></script></body></html>`
         : undefined),
     });

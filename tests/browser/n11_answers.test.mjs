@@ -80,7 +80,7 @@ describe('n11: answers while the panel is closed', () => {
     await until(async () => (await badge(v).textContent()) === '1', 'the badge');
     await v.page.waitForTimeout(300);
     assert.equal(gets(v), 1);
-    // The page goes into the background: `document.hidden` is the prototype's.
+    // The page goes into the background.
     await v.page.evaluate(() => { Object.defineProperty(Document.prototype, 'hidden', { get: () => true, configurable: true }); document.dispatchEvent(new Event('visibilitychange')); });
     await v.page.clock.runFor(200_000);
     await v.page.waitForTimeout(300);

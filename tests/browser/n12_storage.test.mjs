@@ -113,7 +113,7 @@ describe('storage of any content', () => {
     for (const content of CONTENT) {
       await v.page.evaluate(([name, value]) => { localStorage.clear(); sessionStorage.clear(); localStorage.setItem(name, value); }, [`claviger:${s.key.id}`, content]);
       await v.page.reload();
-      await talks(v, `with ${content.slice(0, 20)}`);
+      await talks(v, `with content ${CONTENT.indexOf(content)}.`);
       await v.page.goto(`${s.site}/plain`);
     }
     assert.ok(!v.complaints.some((text) => /Error/.test(text)), String(v.complaints));
