@@ -2,12 +2,11 @@
 //
 //   <script async src="https://WORKER/widget.js" data-key="clv_wk_live_…"></script>
 //
-// docs/widget.md has the options, the page's own calls and what a page's policy must allow. Styles are a constructed sheet,
-// text is only ever written as text, no cookie is set, and nothing is fetched before the panel opens, unless this browser
-// has a conversation already.
+// Options, calls and policies: docs/widget.md. Text is only ever written as text, no cookie is set, and nothing is fetched
+// before the panel opens, unless this browser has a conversation already.
 //
-// It is a guest: markup that a page lets through covers what `document` has (<img name="body">) and what `window` lacks
-// (<a id="claviger">), so nothing here is found by a name that markup could take.
+// It is a guest: markup covers what `document` has (<img name="body">) and what `window` lacks (<a id="claviger">), so
+// nothing here is found by a name that markup could take.
 (() => {
   'use strict';
   const page = new Proxy({}, {
@@ -66,9 +65,9 @@
   if (!KEY) {
     return complain(options('key').length
       ? 'data-key is not a widget key. Only a key with _wk_ in it may stand in a page; if this is a server key, revoke it.'
-      : 'there is no widget key. Write it into the tag (data-key="…"), behind its address (widget.js#key=…), or set window.clavigerConfig = {key: "…"} before.');
+      : 'there is no widget key. Set data-key="…" on the tag, widget.js#key=… as its address, or window.clavigerConfig = {key: "…"} before it.');
   }
-  if (!/^https?:/.test(WORKER)) return complain('it cannot be told which server this code came from. Set window.clavigerConfig = {origin: "https://…", key: "…"} before.');
+  if (!/^https?:/.test(WORKER)) return complain('it cannot be told which server this code came from. Set window.clavigerConfig = {origin: "https://…", key: "…"} before it.');
 
   const MARK = Symbol.for('claviger');
   const first = set('claviger')?.[MARK];
@@ -115,7 +114,7 @@
     // ---- what is kept: the conversation for all tabs of this site, unsent messages for this tab ------------------------
 
     const decode = (text) => atob(text.replace(/-/g, '+').replace(/_/g, '/'));
-    // The key's id stands in its text (version, key id, length, id): a rotated key finds the conversations of the one before.
+    // The key's id stands in its text: a rotated key finds the conversations of the one before.
     const keyId = () => {
       try {
         const bytes = decode(KEY.replace(/^[a-z0-9]+_wk_(test|live)_/, ''));
@@ -158,7 +157,7 @@
       keepOutbox();
     })().catch((problem) => { settling = null; throw problem; });
 
-    // Whatever stands in the store: `null` where nothing does, `undefined` where it is not what was kept there.
+    // `null` where nothing is kept, `undefined` where something else stands there.
     let memory = null, shared = true;
     const load = () => {
       if (!shared) return memory;
@@ -201,8 +200,7 @@
       mode: 'cors', cache: 'default', ...options, credentials: 'omit', referrerPolicy: 'no-referrer', signal: AbortSignal.timeout?.(PATIENCE),
     });
     const health = (by) => reach(`${WORKER}/healthz`, { method: 'GET', cache: 'no-store' }, by).then((answer) => answer.status, () => 0);
-    // Scripts of the page may have wrapped its `fetch`. What is wrong with that is not asked through it: an empty frame has
-    // the browser's own.
+    // A script of the page may have wrapped `fetch`, and does not answer for itself: an empty frame has the browser's own.
     async function healthApart() {
       const apart = el('iframe', { hidden: '' });
       root.append(apart);
@@ -268,7 +266,7 @@
 
     // ---- the conversation ------------------------------------------------------------------------------------------------
 
-    let chat = null;                  // {conversation, history_secret, expires_at, seen}: `seen` is the operator's last message that was read
+    let chat = null;                  // {conversation, history_secret, expires_at, seen}: the operator's last message that was read
     let last = '';                    // id of the last message in the log
     let holdSend = 0, holdRead = 0, nextRotation = 0, nextGlance = 0;
     const rows = new Map();           // message id → its element
@@ -296,7 +294,7 @@
       try {
         return await call(method, `/${encodeURIComponent(used.conversation)}${path}`, used.history_secret, body, extra);
       } catch (problem) {
-        // An older worker refuses a secret that was never genuine unreadably, like an origin. If a new conversation opens, it was the secret.
+        // An older worker refuses a false secret unreadably, like an origin. If a new conversation opens, it was the secret.
         if (problem.kind === 'refused' && extra && !blocked && !problem.why) {
           const fresh = await begin();
           save(fresh);
@@ -692,9 +690,9 @@ textarea:focus-visible { outline-offset: -1px; }
     }
     root.append(launcher, news, panel);
 
-    // ---- the place: the page may replace its body or its whole document, and the chat then stands in the new one as it was ----
+    // ---- the place: where the page replaces its body or its document, the chat stands in the new one as it was -----------
 
-    // Who takes it away again and again gets their will: it comes back 20 times, and once more for each quarter of a second.
+    // A script that always takes it away gets its will: it comes back 20 times, and once more each quarter of a second.
     let allowance = RETURNS, returned = Date.now(), stood = false, focused = null, offset = 0, seen = [];
     const watch = new MutationObserver(stand);
     function stand() {

@@ -23,6 +23,10 @@ describe('f4: a page that changes the calls', () => {
       pages(path, { worker, key }) {
         const [, kind, at] = path.split('/');
         const scripts = { wrapped: WRAPPED, broken: BROKEN }[kind];
+        if (kind === 'strict') {
+          return { policy: `default-src 'none'; script-src 'nonce-n1'; connect-src ${worker}; require-trusted-types-for 'script'; trusted-types 'none'`,
+            html: `<!doctype html><html lang="en"><title>x</title><body>${Object.values(BROKEN)[1].replace('<script', '<script nonce="n1"')}<script nonce="n1" async src="${worker}/widget.js" data-key="${key}"></script></body></html>` };
+        }
         return scripts && `<!doctype html><html lang="en"><title>x</title><body>${[Object.values(scripts)[at]].flat()[0]}<script async src="${worker}/widget.js" data-key="${key}"></script></body></html>`;
       },
     });
@@ -65,6 +69,15 @@ describe('f4: a page that changes the calls', () => {
       assert.equal(await v.page.evaluate(() => document.querySelector('claviger-chat').shadowRoot.querySelectorAll('iframe').length), 0);
       await v.context.close();
     });
+  });
+
+  it('f4_the reason is found under a policy that allows no frame, too', async () => {
+    const v = await s.visit(s.site, { path: '/strict' });
+    await v.launcher.click();
+    await v.say('hello');
+    await v.message('hello', 'failed').waitFor({ timeout: 15_000 });
+    assert.ok(v.complaints.some((text) => /changes the calls of the chat: they fail.*blocked until you consent/.test(text)), String(v.complaints));
+    await v.context.close();
   });
 
   it('f4_who is really offline is told so, on a page that changes its calls as on any other', async () => {
