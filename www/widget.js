@@ -15,7 +15,7 @@
       return typeof found === 'function' ? found.bind(document) : found;
     },
   });
-  const isHidden = () => page.hidden || document.hidden === true;
+  const isHidden = () => page.hidden || document.hidden === true || document.visibilityState === 'hidden';
   const add = EventTarget.prototype.addEventListener;
   const isText = (value, form = /\S/) => typeof value === 'string' && form.test(value);
   const wellFormed = (text) => text.replace(/[\uD800-\uDFFF]/gu, '\uFFFD');       // half an emoji is no text for a server
@@ -393,12 +393,12 @@
           if (!part.next || part.next === after) break;
           after = part.next;
         }
-        if (glancing) count(answers);
-        else if (newest && newest !== seen) {
-          await locked(async () => {
+        if (glancing && chat.seen === seen) count(answers);
+        if (!glancing && newest && newest !== seen) {
+          locked(async () => {
             const stored = load();
-            if (stored?.conversation === conversation) save(chat = { ...stored, seen: newest });
-          });
+            if (stored?.conversation === conversation && chat?.conversation === conversation) save(chat = { ...stored, seen: newest });
+          }).catch(() => { /* counted once more */ });
         }
         if (trouble?.from === 'read' || trouble?.problem.kind === 'offline') say(null);
       } catch (problem) {
