@@ -11,7 +11,7 @@
 mod toy;
 
 use serde_json::json;
-use toy::{ORIGIN, Toy, Visitor};
+use toy::{ORIGIN, ROOT, Toy, Visitor};
 
 const DAY: u64 = 86_400;
 
@@ -258,6 +258,45 @@ fn m5_a_preflight_echoes_the_origin_without_credentials_and_without_asking_anybo
     let forged = toy.send("OPTIONS", &format!("/w/{}/conversations", toy::forge(&key)), &[("origin", ORIGIN)], "");
     forged.refused(401, "invalid_credential");
     assert_eq!((forged.hops, forged.header("access-control-allow-origin")), (0, None));
+}
+
+#[test]
+fn f4_a_preflight_allows_the_headers_that_a_pages_own_scripts_add_and_repeats_nothing_else() {
+    const OWN: &str = "Authorization, Content-Type, Idempotency-Key";
+    let toy = Toy::new("default");
+    let visitor = toy.conversation();
+    let path = format!("/w/{}/conversations", visitor.key);
+    let allowed = |path: &str, asked: &str| {
+        let headers = [("origin", ORIGIN), ("access-control-request-headers", asked)];
+        let answer = toy.send("OPTIONS", path, &headers, "").ok(204);
+        assert_eq!((answer.hops, answer.header("access-control-allow-credentials")), (0, None));
+        answer.header("access-control-allow-headers").map(str::to_owned)
+    };
+    for (asked, more) in [
+        ("traceparent", "traceparent"),
+        ("authorization,content-type,sentry-trace,baggage", "sentry-trace, baggage"),
+        (" X-Requested-With ,\tx-datadog-trace-id,, ", "X-Requested-With, x-datadog-trace-id"),
+        ("newrelic,x-b3-traceid,x_custom.name,idempotency-key", "newrelic, x-b3-traceid, x_custom.name"),
+    ] {
+        assert_eq!(allowed(&path, asked), Some(format!("{OWN}, {more}")), "{asked}");
+    }
+    assert_eq!(allowed("/healthz", "traceparent,baggage").as_deref(), Some("traceparent, baggage"));
+    assert_eq!(allowed("/widget.js", "x-requested-with").as_deref(), Some("x-requested-with"));
+
+    // The most that is repeated is 1 KiB.
+    let long = "a-b.".repeat(256);
+    assert_eq!(allowed("/healthz", &long), Some(long.clone()));
+    let none = [
+        ["", ",", "*", "x-a,*", "x a", "x\u{1}a", "a:b", "\"a\"", "a;q=1", "ä", "(x)"].map(str::to_owned).to_vec(),
+        vec![visitor.secret.clone(), visitor.key.to_lowercase(), format!("x-a,{}", visitor.key), ROOT[3..].to_owned()],
+        vec![visitor.key.replace("clv", "%63lv"), format!("{long}c")],
+    ]
+    .concat();
+    for asked in none {
+        assert_eq!(allowed(&path, &asked).as_deref(), Some(OWN), "{asked}");
+        assert_eq!(allowed("/healthz", &asked), None, "{asked}");
+    }
+    assert_eq!(allowed(&path, "authorization,content-type,idempotency-key").as_deref(), Some(OWN));
 }
 
 #[test]

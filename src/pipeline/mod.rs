@@ -14,6 +14,7 @@ mod assertion_keys;
 mod believe;
 mod bulk;
 mod conversations;
+mod cors;
 mod credentials;
 mod decision;
 mod deploy_keys;
@@ -165,7 +166,7 @@ async fn answer(request: &Request, config: &Config, world: &impl World, notes: &
         }
         (Route::Public(_), Wish::Preflight) => {
             notes.readable_by = Some("*".to_owned());
-            Ok(public::preflight())
+            Ok(public::preflight(config, world))
         }
         (Route::Widget(key, ..), Wish::Preflight) => widget::preflight(key, config, world, notes),
         (Route::Widget(key, action, conversation), Wish::Call) => {

@@ -3,7 +3,7 @@
 use super::{
     assertion_keys,
     config::Config,
-    health,
+    cors, health,
     reply::{Body, Reply},
 };
 use crate::{error::Reason, machine::World, request::Request};
@@ -104,6 +104,11 @@ fn page(file: &'static str) -> Reply {
 }
 
 /// Answers a browser that asks whether it may ask.
-pub fn preflight() -> Reply {
-    Reply::empty(204).with("access-control-allow-methods", "GET, HEAD").with("access-control-max-age", "7200")
+pub fn preflight(config: &Config, world: &impl World) -> Reply {
+    let reply =
+        Reply::empty(204).with("access-control-allow-methods", "GET, HEAD").with("access-control-max-age", "7200");
+    match cors::document_headers(world.header("access-control-request-headers").as_deref(), &config.door()) {
+        Some(names) => reply.with("access-control-allow-headers", names),
+        None => reply,
+    }
 }

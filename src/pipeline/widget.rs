@@ -6,7 +6,7 @@ use super::{
     body::{self, Fields},
     config::Config,
     conversations::{after, appended, page},
-    identity,
+    cors, identity,
     network::network,
     reply::Reply,
     retry, route,
@@ -32,14 +32,16 @@ use futures_util::future::join;
 pub fn preflight(key: &str, config: &Config, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
     config.widget()?;
     notes.is_widget = true;
-    match config.door().in_path(key)? {
+    let door = config.door();
+    match door.in_path(key)? {
         Verified::WidgetKey(_) => {}
         other => return Err(Reason::KindNotAllowed(other.kind().as_str().to_owned())),
     }
     notes.readable_by = world.header("origin");
+    let asked = world.header("access-control-request-headers");
     Ok(Reply::empty(204)
         .with("access-control-allow-methods", "GET, POST")
-        .with("access-control-allow-headers", "Authorization, Content-Type, Idempotency-Key")
+        .with("access-control-allow-headers", cors::widget_headers(asked.as_deref(), &door))
         .with("access-control-max-age", "7200"))
 }
 

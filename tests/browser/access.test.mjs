@@ -89,7 +89,7 @@ describe('the widget for everybody', () => {
         return {
           'own message': [style('.visitor p').color, style('.visitor p').backgroundColor],
           'time under a message': [style('small').color, paper],
-          title: [style('header').color, style('header').backgroundColor],
+          title: [style('.head').color, style('.head').backgroundColor],
           input: [style('textarea').color, style('textarea').backgroundColor],
           status: [style('.status').color, paper],
           'send button': [style('.send').color, style('.send').backgroundColor],

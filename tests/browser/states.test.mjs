@@ -161,7 +161,7 @@ describe('the widget when something is wrong', () => {
     await v.message('one').waitFor();
     await instead(v, s.site, 'POST', 1, { status: 429, headers: { 'Retry-After': '2' }, body: { code: 'rate_limited' } });
     await v.say('two');
-    await v.status.filter({ hasText: /^Too many messages\. Try again in [12] s\.$/ }).waitFor();
+    await v.status.filter({ hasText: /^Too many messages\. Sending continues in [12] s\.$/ }).waitFor();
     await v.message('two').waitFor();
     assert.equal(await v.status.textContent(), '');
     await v.context.close();
@@ -216,7 +216,7 @@ describe('the widget under the policy limit of 2 messages a minute', () => {
     await v.launcher.click();
     for (const text of ['one', 'two']) { await v.say(text); await v.message(text).waitFor(); }
     await v.say('three');
-    await v.status.filter({ hasText: /^Too many messages\. Try again in \d+ s\.$/ }).waitFor();
+    await v.status.filter({ hasText: /^Too many messages\. Sending continues in \d+ s\.$/ }).waitFor();
     assert.ok(Number(/(\d+) s/.exec(await v.status.textContent())[1]) <= 61);
     await v.message('three', 'pending').waitFor();
     await v.shot('rate-limited');

@@ -16,15 +16,33 @@ function executable() {
   return found;
 }
 
-/** A site with the strictest policy that the widget promises to work under: no inline style, Trusted Types on. */
+/** A site whose pages are what `page` answers for their path: `{html, policy?, type?, headers?}`. */
 async function site(page) {
   const server = createServer((request, response) => {
     if (request.url === '/favicon.ico') return response.writeHead(204).end();
-    const { html, policy } = page(request.url);
-    response.writeHead(200, { 'Content-Type': 'text/html; charset=utf-8', 'Content-Security-Policy': policy }).end(html);
+    const { html, policy, type = 'text/html', headers } = page(request.url);
+    response.writeHead(200, { 'Content-Type': `${type}; charset=utf-8`, ...(policy && { 'Content-Security-Policy': policy }), ...headers }).end(html);
   });
   await new Promise((ready) => server.listen(0, '127.0.0.1', ready));
   return { origin: `http://127.0.0.1:${server.address().port}`, stop: () => server.close() };
+}
+
+/** An origin that must hear nothing: it keeps what it is sent, and answers as a worker would, so that whoever asks it goes on. */
+export async function eavesdropper() {
+  const heard = [];
+  const server = createServer(async (request, response) => {
+    let body = '';
+    for await (const part of request) body += part;
+    // What markup fetches by itself (an image, a frame) says nothing about the widget.
+    if (/\/w\/|healthz/.test(request.url)) heard.push(`${request.method} ${request.url} ${body}`);
+    const origin = request.headers.origin;
+    response.writeHead(request.method === 'OPTIONS' ? 204 : 201, {
+      'Content-Type': 'application/json',
+      ...(origin && { 'Access-Control-Allow-Origin': origin, 'Access-Control-Allow-Headers': '*, authorization', 'Access-Control-Allow-Methods': '*' }),
+    }).end(request.method === 'OPTIONS' ? '' : JSON.stringify({ conversation: 'conv_evil', history_secret: 'clv_hs_evil', expires_at: '2099-01-01T00:00:00Z', id: 'msg_1', at: '2026-01-01T00:00:00Z', from: 'visitor', items: [] }));
+  });
+  await new Promise((ready) => server.listen(0, '127.0.0.1', ready));
+  return { origin: `http://127.0.0.1:${server.address().port}`, heard, stop: () => { server.close(); server.closeAllConnections(); } };
 }
 
 /** The default policy with limits of its own for the widget: a whole test file is one visitor's network. */
@@ -35,15 +53,19 @@ function policyWith(widget) {
 
 /**
  * Starts everything once per test file; `widget` is what the policy says under that name.
- * `site` is on the key's list, `elsewhere` is not; `visit` opens a page in a browser profile of its own.
+ * `site` is on the key's list, `elsewhere` is not; `visit` opens a page in a browser profile of its own. Its pages have the
+ * strictest policy that the widget promises to work under: no inline style, Trusted Types on. `pages(path, facts)` may answer
+ * others: `facts` are `{worker, key}`.
  */
-export async function stage({ widget: limits, ...options } = {}) {
+export async function stage({ widget: limits, pages, ...options } = {}) {
   const { startWorker } = await import(process.env.WORKER_SUPPORT ?? '../support/worker.mjs');
   const generous = { messages_per_minute: 600, messages_per_minute_per_conversation: 300, conversations_per_hour: 600 };
   const worker = await startWorker({ ...options, vars: { ...options.vars, POLICY_TOML: policyWith({ ...generous, ...limits }) } });
   const key = { id: null, secret: null };
   const policy = `default-src 'none'; script-src ${worker.url}; connect-src ${worker.url}; frame-src 'self'; base-uri 'none'; require-trusted-types-for 'script'`;
   const embed = (path) => {
+    const other = pages?.(path, { worker: worker.url, key: key.secret });
+    if (other) return typeof other === 'string' ? { html: other } : other;
     if (path === '/outer') return { policy, html: '<!doctype html><title>outer</title><iframe sandbox="allow-scripts" src="/" title="inner"></iframe>' };
     const strict = path === '/no-connect' ? policy.replace(/connect-src [^;]+;/, '') : policy;
     const identity = path.startsWith('/signed-in/') ? ` data-identity="${path.slice(11)}"` : '';

@@ -79,6 +79,21 @@ test("a preflight for a genuine key lets any page ask, without credentials and w
   assert.equal(readdirSync(worker.state, { recursive: true }).length, before);
 });
 
+test("f4_a_preflight_allows_the_headers_that_a_page_adds_and_repeats_no_secret", async () => {
+  const allowed = async (path, asked) => {
+    const headers = { origin: EVIL, "access-control-request-method": "GET", "access-control-request-headers": asked };
+    const answer = await worker.api("OPTIONS", path, { key: null, headers });
+    assert.equal(answer.status, 204);
+    return answer.headers.get("access-control-allow-headers");
+  };
+  const [call, own] = [`/w/${key.secret}/conversations`, "Authorization, Content-Type, Idempotency-Key"];
+  assert.equal(await allowed(call, "authorization,baggage,sentry-trace,traceparent"), `${own}, baggage, sentry-trace, traceparent`);
+  assert.equal(await allowed("/healthz", "x-datadog-trace-id,x-requested-with"), "x-datadog-trace-id, x-requested-with");
+  for (const asked of ["*", `x-a,${secret}`, key.secret.toUpperCase(), "x a", "x".repeat(1_025)]) {
+    assert.deepEqual([await allowed(call, asked), await allowed("/healthz", asked)], [own, null]);
+  }
+});
+
 test("a preflight for a key that was never made lets nobody ask", async () => {
   const forged = key.secret.slice(0, -2) + (key.secret.endsWith("AA") ? "BB" : "AA");
   for (const wk of [forged, "x", "clv_wk_live_", secret]) {

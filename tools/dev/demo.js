@@ -1,6 +1,6 @@
 // The shop's own script: signing in and out, and telling the chat widget who is signed in.
 
-// The widget asks when its panel opens. The shop's server signs the answer; nobody signed in is `null`.
+// The widget asks when its panel opens, and as the page loads where this browser has had a conversation. The shop's server signs the answer; nobody signed in is `null`.
 window.clavigerIdentity = async () => (await (await fetch('/chat-identity')).json()).token;
 
 const buttons = document.querySelectorAll('#account button');
