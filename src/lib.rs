@@ -53,6 +53,7 @@ pub mod upstream;
 pub mod watch;
 pub mod websocket;
 pub mod wire;
+pub mod work;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub mod cli;

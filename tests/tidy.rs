@@ -20,6 +20,7 @@ use Mates::{Apart, Together};
 
 /// Lowest first. A room may name the rooms on lines above its own; and its line-mates, where they stand together.
 const LAYERS: &[(&[&str], Mates, &str)] = &[
+    (&["work"], Apart, "steps of work, counted by every reader"),
     (&["wire", "json", "sse", "document"], Apart, "how any value is stored and sent, and how what others send is read"),
     (
         &["time", "secret", "base62", "kind", "upstream", "websocket", "fetch", "der", "isolate"],

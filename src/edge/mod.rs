@@ -70,7 +70,7 @@ pub fn begin(
     let world = Rc::new(Edge::new(headers, now, Rc::clone(&exchange), isolate));
     #[cfg(feature = "faults")]
     world.fail_on_purpose();
-    let request = Request { id, method, url, longest_header: world.longest_header(), has_body };
+    let request = Request { id, method, url, header_bytes: world.header_bytes(), has_body };
     let config = config(env);
     let walker = Rc::clone(&world);
     let future = Box::pin(async move { serve(&request, config.as_ref(), &*walker).await });

@@ -121,9 +121,9 @@ impl Edge {
         Self { headers, exchange, isolate }
     }
 
-    /// Bytes of the longest header value.
-    pub fn longest_header(&self) -> usize {
-        self.pairs().map(|(_, value)| value.len()).max().unwrap_or_default()
+    /// Bytes of all headers, each name and each value with its line end.
+    pub fn header_bytes(&self) -> usize {
+        self.headers.len()
     }
 
     fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {

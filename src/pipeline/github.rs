@@ -10,6 +10,7 @@ use crate::{
     machine::World,
     secret::Secret,
     time::Timestamp,
+    work,
 };
 
 /// Where GitHub publishes its keys.
@@ -138,6 +139,7 @@ pub fn keys(body: &[u8]) -> Vec<Key> {
 /// What a report says. GitHub may say more than is read here.
 pub fn findings(body: &[u8]) -> Result<Vec<Finding>, Reason> {
     let unfit = |why: &str| Reason::invalid("", why);
+    work::charge(body.len());
     let read = std::str::from_utf8(body).ok().and_then(|text| serde_json::from_str(text).ok());
     let list = match read {
         Some(Member::List(list)) => list,

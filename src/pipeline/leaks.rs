@@ -30,6 +30,7 @@ use crate::{
 };
 use serde::Serialize;
 use std::{
+    collections::BTreeMap,
     fmt::Write as _,
     future::{Future, poll_fn},
     pin::Pin,
@@ -65,8 +66,8 @@ pub async fn call(request: &Request, config: &Config, world: &impl World, notes:
     // The text is hashed, which is all that goes back.
     let hashes: Vec<String> = report.findings().iter().map(|found| hex(&digest(found.token.reveal()))).collect();
     // What lies in many places is seen to once.
-    let first = |hash: &String| hashes.iter().position(|other| other == hash);
-    let firsts: Vec<usize> = hashes.iter().filter_map(first).collect();
+    let mut known = BTreeMap::new();
+    let firsts: Vec<usize> = hashes.iter().enumerate().map(|(at, hash)| *known.entry(hash).or_insert(at)).collect();
     let mut seen_to = Vec::new();
     for slice in report.findings().chunks(AT_ONCE) {
         let start = seen_to.len();

@@ -193,9 +193,11 @@ pub fn refuse(reason: &Reason, request_id: &str, config: Option<&Config>, world:
         Reason::UpstreamDown(millis) | Reason::IdempotencyKeysFull(millis) => {
             reply.with("retry-after", millis.div_ceil(1_000).max(1).to_string())
         }
-        Reason::Unavailable | Reason::Unreadable(_) | Reason::DeliveryPending | Reason::IdempotencyInProgress => {
-            reply.with("retry-after", "1")
-        }
+        Reason::Unavailable
+        | Reason::MemoryFull
+        | Reason::Unreadable(_)
+        | Reason::DeliveryPending
+        | Reason::IdempotencyInProgress => reply.with("retry-after", "1"),
         _ => reply,
     }
 }

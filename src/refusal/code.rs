@@ -186,6 +186,12 @@ codes! {
               `max_tokens` and the prompt are more than the tier's tokens."
         fix "Send less at once: two messages, or smaller parts; ask for fewer tokens."
     }
+    UriTooLong 414 "uri_too_long" {
+        means "The path and query of the URL are too long. Nothing else was looked at. `error` names the limit."
+        when "They are over 8 KiB on a call that Claviger answers itself, or on a route of the policy over its \
+              `max_url_bytes`, 16 KiB unless that was changed."
+        fix "Send less in the URL: a shorter query, or the data in the body of a call that has one."
+    }
     UnsupportedMediaType 415 "unsupported_media_type" {
         means "The body is not said to be JSON."
         when "`Content-Type` is missing, doubled or another one, as browsers' forms send it; or the body is compressed."
@@ -209,9 +215,9 @@ codes! {
         fix "Wait for as many seconds as `Retry-After` says, or lower what the call may take at most, as in `max_tokens`."
     }
     HeaderTooLarge 431 "header_too_large" {
-        means "One of the request's headers is over 8 KiB."
+        means "One of the request's headers is over 8 KiB, or all of them together are over 64 KiB."
         when "Cookies have piled up, or a header holds what belongs into the body."
-        fix "Send shorter headers. Claviger needs no cookie."
+        fix "Send fewer or shorter headers. Claviger needs no cookie."
     }
     Internal 500 "internal" {
         means "We failed, and it is our fault."

@@ -27,7 +27,7 @@ use claviger::{
     time::Timestamp,
     upstream::{Incoming, Outgoing},
     watch::{Ending, Watch},
-    wire,
+    wire, work,
 };
 use std::{
     any::Any,
@@ -190,7 +190,8 @@ impl Toy {
             method: method.to_owned(),
             url: format!("https://attacker.example{path}"),
             has_body: !body.is_empty(),
-            longest_header: sent.iter().map(|(_, value)| value.len()).max().unwrap_or_default(),
+            // As they cross into the core: each name and each value with its line end.
+            header_bytes: sent.iter().map(|(name, value)| name.len() + value.len() + 2).sum(),
         };
         *self.headers.borrow_mut() = sent;
         body.as_bytes().clone_into(&mut self.body.borrow_mut());
@@ -445,13 +446,17 @@ impl World for Toy {
 
     fn header(&self, name: &str) -> Option<String> {
         let headers = self.headers.borrow();
+        // The core looks through all of them, as the real world does.
+        work::charge(headers.iter().map(|(name, value)| name.len() + value.len()).sum());
         let values: Vec<&str> =
             headers.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str()).collect();
         (!values.is_empty()).then(|| values.join(", "))
     }
 
     fn headers(&self) -> Vec<(String, String)> {
-        self.headers.borrow().clone()
+        let headers = self.headers.borrow().clone();
+        work::charge(headers.iter().map(|(name, value)| name.len() + value.len()).sum());
+        headers
     }
 
     async fn body(&self, limit: usize) -> Result<Vec<u8>, Reason> {
