@@ -15,6 +15,7 @@
 pub mod address;
 pub mod audit;
 pub mod base62;
+pub mod budget;
 pub mod circuit;
 pub mod conversation;
 pub mod credential;

@@ -14,9 +14,10 @@ mod toy;
 
 use base64ct::{Base64, Encoding as _};
 use claviger::{
+    budget::{Holder, Share},
     credential::{Kind as _, ServerKey},
     fetch::Fetched,
-    upstream::forwarded,
+    upstream::{Incoming, forwarded},
     work,
 };
 use p256::{
@@ -332,8 +333,8 @@ fn a1_each_body_is_read_in_work_that_grows_with_it() {
     let history = format!("Bearer {}", visitor.secret);
     let write = format!("/w/{widget}/conversations/{}/messages", visitor.conversation);
     let open = format!("/w/{widget}/conversations");
-    let calls: [(&str, &str, Vec<(&str, &str)>, usize); 8] = [
-        ("POST", "/v1/credentials", vec![("authorization", &bearer)], 262_144),
+    let calls = [
+        ("POST", "/v1/credentials", vec![("authorization", bearer.as_str())], 262_144),
         ("POST", "/v1/verify", vec![("authorization", &bearer)], 262_144),
         ("POST", "/v1/workspaces/acme/credentials/revoke", vec![("authorization", &bearer)], 65_536),
         ("POST", "/v1/tokens", vec![("authorization", &bearer)], 262_144),
@@ -413,9 +414,13 @@ fn a1_the_reader_before_this_one_fails_the_same_test_and_says_the_same_of_every_
     let config = toy.config.as_ref().unwrap();
     let door = config.door();
     let text = |bytes: usize| of(".clv_st_", bytes);
-    let old = growth(1_024, 8_192, |bytes| drop(old_is_like_credential(&text(bytes), "clv")));
+    let old = growth(1_024, 8_192, |bytes| {
+        let _ = old_is_like_credential(&text(bytes), "clv");
+    });
     assert!(old > GROWTH, "the harness would not have seen it: {old:.2}");
-    is_linear("a text of brands", 1_024, 8_192, |bytes| drop(door.is_like_credential(&text(bytes))));
+    is_linear("a text of brands", 1_024, 8_192, |bytes| {
+        let _ = door.is_like_credential(&text(bytes));
+    });
     let run = "a".repeat(43);
     let pieces = [
         "clv_st_",
@@ -549,4 +554,395 @@ fn a1_a_genuine_key_is_known_to_the_readers_of_these_tests() {
     let config = toy.config.as_ref().unwrap();
     assert!(ServerKey::verify(&key, "clv", &config.ring).unwrap().is_ok());
     assert!(config.door().is_like_credential(&key));
+}
+
+/// A body that is longer than what is read before anybody was asked.
+fn long() -> String {
+    json!({ "name": "a", "text": "a".repeat(10_000), "max_tokens": 5, "x": "b".repeat(10_000) }).to_string()
+}
+
+/// A call: method, path, headers, body.
+type Call = (&'static str, String, Vec<(&'static str, String)>, String);
+
+fn send(toy: &Toy, (method, path, headers, body): &Call) -> Answer {
+    let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    toy.most_read.set(0);
+    toy.send(method, path, &headers, body)
+}
+
+/// A small body that is slow, of a length that nobody knows; and a long one.
+fn late(call: &Call) -> [(bool, Call); 2] {
+    let (method, path, headers, body) = call.clone();
+    let mut chunked = headers.clone();
+    chunked.push(("transfer-encoding", "chunked".to_owned()));
+    [(true, (method, path.clone(), chunked, body)), (false, (method, path, headers, long()))]
+}
+
+/// Refused before anything of its body was read, with one hop.
+#[track_caller]
+fn refused_on_the_head(toy: &Toy, call: &Call, status: u16, code: &str) {
+    for (is_slow, call) in late(call) {
+        toy.slow_bodies.set(is_slow);
+        let refused = send(toy, &call);
+        refused.refused(status, code);
+        assert_eq!((toy.most_read.get(), refused.hops), (0, 1), "{} {code}", call.1);
+    }
+    toy.slow_bodies.set(false);
+}
+
+fn bearer(key: &str) -> (&'static str, String) {
+    ("authorization", format!("Bearer {key}"))
+}
+
+#[test]
+fn a6_what_a_servers_key_may_not_is_refused_before_its_body_is_read() {
+    let policy = format!(
+        "{POLICY}\n[tiers.two]\nrequests = {{ limit = 2, window_seconds = 60 }}\n[tiers.wide]\nrequests = {{ limit = 9000, window_seconds = 60 }}"
+    );
+    let toy = toy_of(&policy.replace(
+        "accept = [\"server_key\", \"deploy_key\"]",
+        "accept = [\"server_key\", \"deploy_key\"]\nscope = \"things:write\"",
+    ));
+    toy.workspace("acme");
+    let made = |members: &Value| toy.server_key("acme", "live", members);
+    let calls = |key: &str| -> Vec<Call> {
+        [
+            ("POST", "/v1/credentials"),
+            ("POST", "/v1/verify"),
+            ("POST", "/v1/tokens"),
+            ("POST", "/v1/once"),
+            ("PUT", "/v1/records/a/b"),
+        ]
+        .map(|(method, path)| {
+            (method, path.to_owned(), vec![bearer(key), ("idempotency-key", "k".to_owned())], "{}".to_owned())
+        })
+        .to_vec()
+    };
+    let (id, revoked) = made(&json!({ "scopes": ["admin"], "tier": "wide" }));
+    toy.admin("POST", &format!("/v1/credentials/{id}/revoke"), &Value::Null).ok(200);
+    let (_, expired) = made(&json!({ "scopes": ["admin"], "tier": "wide", "expires_in": 1 }));
+    let (_, elsewhere) = made(&json!({ "scopes": ["admin"], "tier": "wide", "allowed_addresses": ["9.9.9.9"] }));
+    let (_, spent) = made(&json!({ "scopes": ["admin"], "tier": "two" }));
+    let (_, bare) = made(&json!({ "tier": "wide" }));
+    let (_, good) = made(&json!({ "scopes": ["admin"], "tier": "wide" }));
+    toy.advance(1);
+    (0..2).for_each(|_| drop(toy.whoami(&spent).ok(200)));
+    for (key, status, code) in [
+        (&revoked, 401, "revoked_credential"),
+        (&expired, 401, "expired_credential"),
+        (&elsewhere, 403, "address_not_allowed"),
+        (&spent, 429, "rate_limited"),
+    ] {
+        for call in calls(key) {
+            refused_on_the_head(&toy, &call, status, code);
+        }
+    }
+    for call in calls(&bare).iter().take(3) {
+        refused_on_the_head(&toy, call, 403, "insufficient_scope");
+    }
+    for (method, path, mut headers, body) in calls(&good) {
+        headers.push(("origin", ORIGIN.to_owned()));
+        refused_on_the_head(&toy, &(method, path, headers, body), 403, "server_key_in_browser");
+    }
+    // A deploy key that was revoked, too.
+    let key = toy.deploy_key();
+    let id = toy.send("GET", "/v1/whoami", &[("authorization", &key)], "").ok(200).text_at("id");
+    toy.admin("POST", &format!("/v1/credentials/{id}/revoke"), &Value::Null).ok(200);
+    for path in ["/v1/credentials", "/v1/tokens"] {
+        let call = ("POST", path.to_owned(), vec![("authorization", key.clone())], "{}".to_owned());
+        refused_on_the_head(&toy, &call, 401, "revoked_credential");
+    }
+    // What the head says of the body itself costs no byte of it either.
+    for (headers, status, code) in [
+        (vec![("content-type", "text/plain".to_owned())], 415, "unsupported_media_type"),
+        (vec![("content-encoding", "gzip".to_owned())], 415, "unsupported_media_type"),
+        (vec![("content-length", "1048577".to_owned())], 413, "payload_too_large"),
+    ] {
+        let call = ("POST", "/v1/credentials".to_owned(), [vec![bearer(&good)], headers].concat(), "{}".to_owned());
+        send(&toy, &call).refused(status, code);
+        assert_eq!(toy.most_read.get(), 0, "{code}");
+    }
+}
+
+#[test]
+fn a6_what_a_page_may_not_is_refused_before_its_body_is_read_and_a_listed_page_reads_why() {
+    let toy = toy_of(&POLICY.replace("conversations_per_hour = 100000", "conversations_per_hour = 2"));
+    let (id, key) = toy.shop();
+    let visitor = toy.open(&key);
+    let open = |key: &str, origin: &str, client: &str| -> Call {
+        let headers = vec![("origin", origin.to_owned()), ("x-client", client.to_owned())];
+        ("POST", format!("/w/{key}/conversations"), headers, "{}".to_owned())
+    };
+    let write = |origin: &str| -> Call {
+        let path = format!("/w/{key}/conversations/{}/messages", visitor.conversation);
+        ("POST", path, vec![("origin", origin.to_owned()), bearer(&visitor.secret)], json!({ "text": "a" }).to_string())
+    };
+    for call in [write("https://evil.example"), write(""), write("null")] {
+        refused_on_the_head(&toy, &call, 403, "origin_not_allowed");
+    }
+    // A body to open a conversation has 16 KiB at most: a longer one is refused by its head as well.
+    let slow = |call: Call, status: u16, code: &str| {
+        toy.slow_bodies.set(true);
+        let refused = send(&toy, &call);
+        toy.slow_bodies.set(false);
+        refused.refused(status, code);
+        assert_eq!((toy.most_read.get(), refused.hops), (0, 1), "{code}");
+        refused
+    };
+    slow(open(&key, "https://evil.example", "1.1.1.1"), 403, "origin_not_allowed");
+    (0..2).for_each(|_| drop(send(&toy, &open(&key, ORIGIN, "2.2.2.2")).ok(201)));
+    let limited = slow(open(&key, ORIGIN, "2.2.2.2"), 429, "rate_limited");
+    assert_eq!(limited.header("access-control-allow-origin"), Some(ORIGIN));
+    toy.admin("POST", &format!("/v1/credentials/{id}/revoke"), &Value::Null).ok(200);
+    let revoked = slow(open(&key, ORIGIN, "1.1.1.1"), 401, "revoked_credential");
+    assert_eq!(revoked.header("access-control-allow-origin"), Some(ORIGIN));
+    refused_on_the_head(&toy, &write(ORIGIN), 401, "revoked_credential");
+}
+
+#[test]
+fn a6_a_small_body_costs_one_hop_and_a_long_one_is_counted_once() {
+    let toy = toy_of(&format!("{POLICY}\n[tiers.ten]\nrequests = {{ limit = 10, window_seconds = 60 }}"));
+    toy.workspace("acme");
+    let (id, key) = toy.server_key("acme", "live", &json!({ "scopes": ["admin"], "tier": "ten" }));
+    let call = |body: String| -> Call { ("POST", "/v1/tokens".to_owned(), vec![bearer(&key)], body) };
+    let small = || send(&toy, &call("{\"max_tokens\":5}".to_owned())).ok(200);
+    // The first call fetches the key that signs assertions.
+    assert_eq!(small().header("x-ratelimit-remaining"), Some("9"));
+    assert_eq!((small().hops, toy.most_read.get()), (1, 16));
+    let whole = send(&toy, &call(long())).ok(200);
+    assert_eq!((whole.hops, whole.header("x-ratelimit-remaining")), (2, Some("7")), "asked twice and counted once");
+    for (is_slow, call) in late(&call("{\"max_tokens\":5}".to_owned())) {
+        toy.slow_bodies.set(is_slow);
+        send(&toy, &call).ok(200);
+    }
+    toy.slow_bodies.set(false);
+    assert_eq!(toy.whoami(&key).header("x-ratelimit-remaining"), Some("4"));
+    let usage = toy.admin("GET", &format!("/v1/credentials/{id}/usage"), &Value::Null).ok(200);
+    assert_eq!((&usage.json["total"], &usage.json["denied"]), (&json!(6), &json!(0)), "{}", usage.text);
+    // A visitor's, too.
+    let (_, widget) = toy.widget_key("acme", "live", &[ORIGIN]);
+    let visitor = toy.open(&widget);
+    let write = |body: &str| toy.visit(&visitor, "POST", "messages", body);
+    assert_eq!(write(&json!({ "text": "a" }).to_string()).ok(201).hops, 2, "the shard and the conversation");
+    let before: u32 = write("{}").header("x-ratelimit-remaining").map_or(0, |left| left.parse().unwrap());
+    let escaped = format!("{{\"text\":\"{}\"}}", "\\u0061".repeat(16_384));
+    let long = write(&escaped).ok(201);
+    assert_eq!(long.hops, 3);
+    let left: u32 = long.header("x-ratelimit-remaining").unwrap().parse().unwrap();
+    assert!(before == 0 || before - left == 1, "{before} {left}");
+}
+
+#[test]
+fn a6_a_long_call_of_a_deploy_key_is_recorded_once() {
+    let toy = toy_of(POLICY);
+    let key = toy.deploy_key();
+    let call = ("POST", "/v1/tokens".to_owned(), vec![("authorization", key)], long());
+    // Two for the key, and two for the one that signs assertions.
+    assert_eq!(send(&toy, &call).ok(200).hops, 4);
+    toy.advance(120);
+    let audit = toy.admin("GET", "/v1/audit", &Value::Null).ok(200);
+    let uses: Vec<&Value> =
+        audit.json["items"].as_array().unwrap().iter().filter(|item| item["target"] == "POST /v1/tokens").collect();
+    assert_eq!((uses.len(), uses[0]["count"].as_u64().unwrap_or(1)), (1, 1), "{}", audit.text);
+}
+
+#[test]
+fn a6_a_credential_that_ends_while_a_long_or_slow_body_is_on_its_way_acts_no_more() {
+    let toy = toy_of(POLICY);
+    let (widget_id, widget) = toy.shop();
+    let visitor = toy.open(&widget);
+    for (method, path) in
+        [("POST", "/v1/credentials"), ("POST", "/v1/tokens"), ("POST", "/v1/once"), ("PUT", "/v1/records/a/b")]
+    {
+        for number in 0..2 {
+            let (id, key) = toy.server_key("acme", "live", &json!({ "scopes": ["admin"] }));
+            let headers = vec![bearer(&key), ("idempotency-key", "k".to_owned())];
+            let (is_slow, call) = late(&(method, path.to_owned(), headers, "{}".to_owned()))[number].clone();
+            toy.slow_bodies.set(is_slow);
+            let before = (toy.forwarded.borrow().len(), toy.issued.borrow().len());
+            toy.while_body_is_on_its_way(move |toy| {
+                toy.slow_bodies.set(false);
+                toy.admin("POST", &format!("/v1/credentials/{id}/revoke"), &Value::Null).ok(200);
+            });
+            send(&toy, &call).refused(401, "revoked_credential");
+            assert_eq!((toy.forwarded.borrow().len(), toy.issued.borrow().len()), before, "{path}");
+        }
+    }
+    let path = format!("/w/{widget}/conversations/{}/messages", visitor.conversation);
+    let headers = vec![("origin", ORIGIN.to_owned()), bearer(&visitor.secret)];
+    let write: Call = ("POST", path, headers, json!({ "text": "late" }).to_string());
+    let [(_, slow), _] = late(&write);
+    toy.slow_bodies.set(true);
+    toy.while_body_is_on_its_way(move |toy| {
+        toy.slow_bodies.set(false);
+        toy.advance(40 * 86_400);
+    });
+    send(&toy, &slow).refused(401, "expired_credential");
+    let visitor = toy.open(&widget);
+    let path = format!("/w/{widget}/conversations/{}/messages", visitor.conversation);
+    let headers =
+        vec![("origin", ORIGIN.to_owned()), bearer(&visitor.secret), ("transfer-encoding", "chunked".to_owned())];
+    toy.slow_bodies.set(true);
+    toy.while_body_is_on_its_way(move |toy| {
+        toy.slow_bodies.set(false);
+        toy.admin("POST", &format!("/v1/credentials/{widget_id}/revoke"), &Value::Null).ok(200);
+    });
+    send(&toy, &("POST", path, headers, json!({ "text": "late" }).to_string())).refused(401, "revoked_credential");
+}
+
+#[test]
+fn a6_what_strangers_hold_costs_others_a_hop_and_what_one_kind_holds_is_not_missing_to_another() {
+    let toy = toy_of(POLICY);
+    let (_, widget) = toy.shop();
+    let visitor = toy.open(&widget);
+    let (_, key) = toy.server_key("acme", "live", &json!({ "scopes": ["admin"] }));
+    toy.workspace("other");
+    let (_, other) = toy.server_key("other", "live", &json!({ "scopes": ["admin"] }));
+    let held = |holder: Holder, who: &str, bytes: usize| {
+        let share = Share::new(&toy.isolate, holder, who);
+        assert!(share.holds(bytes));
+        share
+    };
+    let call = |key: &str, body: String| -> Call { ("POST", "/v1/tokens".to_owned(), vec![bearer(key)], body) };
+    let small = || "{\"max_tokens\":5}".to_owned();
+    send(&toy, &call(&key, small())).ok(200);
+    let strangers = held(Holder::Stranger, "", Holder::Stranger.most());
+    assert_eq!(send(&toy, &call(&key, small())).ok(200).hops, 2, "it is asked first who this is");
+    assert_eq!(toy.say(&visitor, "hello").ok(201).hops, 3);
+    drop(strangers);
+    assert_eq!(send(&toy, &call(&key, small())).ok(200).hops, 1);
+    // One customer of the servers, and then all of them.
+    let one = held(Holder::Server, "acme", Holder::Server.most_of_one());
+    let full = send(&toy, &call(&key, long()));
+    full.refused(503, "unavailable");
+    assert_eq!(full.header("retry-after"), Some("1"));
+    send(&toy, &call(&key, small())).ok(200);
+    send(&toy, &call(&other, long())).ok(200);
+    let rest = held(Holder::Server, "third", Holder::Server.most_of_one());
+    send(&toy, &call(&other, long())).refused(503, "unavailable");
+    let escaped = format!("{{\"text\":\"{}\"}}", "\\u0061".repeat(16_384));
+    toy.visit(&visitor, "POST", "messages", &escaped).ok(201);
+    drop((one, rest));
+    send(&toy, &call(&key, long())).ok(200);
+    // Nothing stays held.
+    assert!(Share::new(&toy.isolate, Holder::Server, "acme").holds(Holder::Server.most_of_one()));
+    // Half of the widget's for one network, or for one key where no network is known.
+    let widgets: Vec<Share> = ["a", "b"].map(|who| held(Holder::Widget, who, Holder::Widget.most_of_one())).into();
+    let full = toy.visit(&visitor, "POST", "messages", &escaped);
+    full.refused(503, "unavailable");
+    assert_eq!(full.header("access-control-allow-origin"), Some(ORIGIN), "a listed page reads why");
+    send(&toy, &call(&key, long())).ok(200);
+    drop(widgets);
+    let report = Share::new(&toy.isolate, Holder::Report, "");
+    assert!(report.holds(Holder::Report.most()));
+    send(&toy, &call(&key, long())).ok(200);
+}
+
+#[test]
+fn a6_a_message_that_the_policy_takes_fits_however_it_is_written_and_nothing_longer_is_read() {
+    for text_bytes in [16_384, 65_536] {
+        let policy = POLICY.replace("[widget]", &format!("[widget]\ntext_bytes = {text_bytes}"));
+        let toy = toy_of(&policy);
+        let (_, key) = toy.shop();
+        let visitor = toy.open(&key);
+        let escaped = |count: usize| format!("{{\"text\":\"{}\"}}", "\\u0061".repeat(count));
+        toy.visit(&visitor, "POST", "messages", &escaped(text_bytes)).ok(201);
+        toy.visit(&visitor, "POST", "messages", &escaped(text_bytes + 1)).refused(413, "payload_too_large");
+        let most = 6 * text_bytes + 4_096;
+        let spaced = |bytes: usize| format!("{{\"text\":\"a\"{}}}", " ".repeat(bytes - 12));
+        toy.visit(&visitor, "POST", "messages", &spaced(most)).ok(201);
+        toy.most_read.set(0);
+        toy.visit(&visitor, "POST", "messages", &spaced(most + 1)).refused(413, "payload_too_large");
+        assert_eq!(toy.most_read.get(), 0);
+        for (tail, body) in [("secret/rotate", " ".repeat(16_385)), ("close", " ".repeat(16_385))] {
+            toy.visit(&visitor, "POST", tail, &body).refused(413, "payload_too_large");
+        }
+        let open = |bytes: usize| {
+            toy.send(
+                "POST",
+                &format!("/w/{key}/conversations"),
+                &[("origin", ORIGIN)],
+                &format!("{{{}}}", " ".repeat(bytes - 2)),
+            )
+        };
+        open(16_384).ok(201);
+        open(16_385).refused(413, "payload_too_large");
+        assert_eq!(toy.most_read.get(), 16_384);
+    }
+}
+
+#[test]
+fn a16_an_answer_for_which_there_is_no_room_passes_unwatched_and_counts_as_held() {
+    let toy = toy_of(&format!(
+        "{POLICY}\n[tiers.some]\nrequests = {{ limit = 100, window_seconds = 60 }}\ntokens = {{ limit = 10000, window_seconds = 60 }}"
+    ));
+    toy.workspace("acme");
+    let (_, key) = toy.server_key("acme", "live", &json!({ "scopes": ["admin"], "tier": "some" }));
+    let answer = json!({ "usage": { "total_tokens": 7 }, "text": "a".repeat(50_000) }).to_string();
+    let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+    *toy.upstream.borrow_mut() = Ok(Incoming { status: 200, headers });
+    toy.upstream_body.borrow_mut().0 = answer.as_bytes().chunks(10_000).map(<[u8]>::to_vec).collect();
+    let bearer = format!("Bearer {key}");
+    let tokens = || toy.send("POST", "/v1/tokens", &[("authorization", &bearer)], "{\"max_tokens\":100}").ok(200);
+    let left = || -> u32 { toy.whoami(&key).header("x-ratelimit-remaining-tokens").unwrap().parse().unwrap() };
+    let once =
+        |name: &str| toy.send("POST", "/v1/once", &[("authorization", &bearer), ("idempotency-key", name)], "{}");
+    assert_eq!(tokens().text, answer);
+    assert_eq!(left(), 9_993);
+    once("a").ok(200);
+    assert_eq!(once("a").ok(200).header("idempotent-replayed"), Some("true"));
+    let full = Share::new(&toy.isolate, Holder::Answer, "acme");
+    assert!(full.holds(Holder::Answer.most_of_one() - 20_000));
+    assert_eq!(tokens().text, answer, "it passes all the same");
+    assert_eq!(left(), 9_993 - 105, "all that was held counts");
+    assert_eq!(once("b").ok(200).text, answer);
+    once("b").refused(409, "conflict");
+    drop(full);
+    once("c").ok(200);
+    assert_eq!(once("c").ok(200).text, answer);
+    assert!(Share::new(&toy.isolate, Holder::Answer, "acme").holds(Holder::Answer.most_of_one()), "nothing stays held");
+}
+
+#[test]
+fn n12_whatever_is_refused_beside_a_genuine_widget_key_a_listed_page_can_read() {
+    let toy = toy_of(POLICY);
+    let (id, key) = toy.shop();
+    let visitor = toy.open(&key);
+    let (_, server) = toy.server_key("acme", "live", &json!({}));
+    let path = format!("/w/{key}/conversations/{}/messages", visitor.conversation);
+    let forged = toy::forge(&visitor.secret);
+    let twice = format!("Bearer {0}, Bearer {0}", visitor.secret);
+    for origin in [ORIGIN, "https://evil.example"] {
+        for method in ["GET", "POST"] {
+            for (header, status, code, hops) in [
+                (("authorization", format!("Bearer {forged}")), 401, "invalid_credential", 1),
+                (("authorization", "Bearer clv_hs_live_x".to_owned()), 401, "invalid_credential", 1),
+                (("authorization", format!("Bearer {}", &visitor.secret[..60])), 401, "invalid_credential", 1),
+                (("authorization", "Basic x".to_owned()), 401, "invalid_credential", 1),
+                (("authorization", twice.clone()), 400, "ambiguous_credential", 1),
+                (("x-none", String::new()), 401, "missing_credential", 1),
+                (("authorization", format!("Bearer {key}")), 403, "credential_kind_not_allowed", 1),
+                (("authorization", format!("Bearer {server}")), 403, "server_key_in_browser", 2),
+            ] {
+                let body = if method == "GET" { "" } else { "{\"text\":\"a\"}" };
+                toy.most_read.set(0);
+                let refused = toy.send(method, &path, &[("origin", origin), (header.0, &header.1)], body);
+                let is_listed = origin == ORIGIN;
+                let expected = if is_listed { (status, code) } else { (403, "origin_not_allowed") };
+                refused.refused(expected.0, expected.1);
+                assert_eq!(refused.header("access-control-allow-origin"), is_listed.then_some(ORIGIN), "{code}");
+                assert_eq!((refused.hops, refused.made, toy.most_read.get()), (hops, 0, 0), "{code}");
+            }
+        }
+    }
+    // A widget key that was made up still costs nobody anything.
+    let path = format!("/w/{}/conversations/{}/messages", toy::forge(&key), visitor.conversation);
+    let refused = toy.send("GET", &path, &[("origin", ORIGIN), ("authorization", &format!("Bearer {forged}"))], "");
+    idle(&refused, 401, "invalid_credential");
+    assert_eq!(refused.header("access-control-allow-origin"), None);
+    // The key itself comes first.
+    toy.admin("POST", &format!("/v1/credentials/{id}/revoke"), &Value::Null).ok(200);
+    let path = format!("/w/{key}/conversations/{}/messages", visitor.conversation);
+    toy.send("GET", &path, &[("origin", ORIGIN), ("authorization", &format!("Bearer {forged}"))], "")
+        .refused(401, "revoked_credential");
 }

@@ -60,7 +60,7 @@ struct Verdict<'a> {
 /// The whole road of a report: no credential is believed here, and GitHub by its signature alone.
 pub async fn call(request: &Request, config: &Config, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
     super::refuse_credentials_in(request.query(), &config.door(), false)?;
-    let report = github::vouched(config, world).await?;
+    let report = github::vouched(request, config, world).await?;
     let by =
         By { actor: ACTOR.to_owned(), request_id: request.id.clone(), network: address(config, world).map(network_of) };
     // The text is hashed, which is all that goes back.
@@ -211,6 +211,7 @@ async fn end_deploy_key(
             deployment: config.deployment.clone(),
             text: None,
             browser: None,
+            ahead: None,
         };
         let revoke = credential::Command::RevokeDeployKey(Some(used), Some(found.why()), Some(found));
         world.ask::<Credential>(key.id.as_str(), revoke).await?;

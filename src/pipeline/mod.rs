@@ -9,6 +9,7 @@ pub mod reply;
 pub mod route;
 
 mod api;
+mod arrival;
 mod assertion;
 mod assertion_keys;
 mod believe;

@@ -15,7 +15,7 @@ use claviger::{
     fetch::{Fetched, Wanted},
     host::{self, Decided, Delivery},
     isolate::Isolate,
-    machine::{Changes, Machine, World},
+    machine::{Changes, Machine, Reading, World},
     outbox,
     pipeline::{
         config::Config,
@@ -92,6 +92,10 @@ pub struct Toy {
     loaded: Cell<Option<(usize, u128)>>,
     headers: RefCell<Vec<(String, String)>>,
     body: RefCell<Vec<u8>>,
+    /// Whether bodies come later than they are waited for at first.
+    pub slow_bodies: Cell<bool>,
+    /// The most bytes of a body that anybody asked for.
+    pub most_read: Cell<usize>,
     /// What happens while the next body is still on its way.
     meanwhile: RefCell<Option<Meanwhile>>,
     /// And before an object is asked, after so many that are asked first.
@@ -143,6 +147,8 @@ impl Toy {
             loaded: Cell::new(None),
             headers: RefCell::default(),
             body: RefCell::default(),
+            slow_bodies: Cell::new(false),
+            most_read: Cell::new(0),
             meanwhile: RefCell::default(),
             between: RefCell::default(),
         }
@@ -183,6 +189,12 @@ impl Toy {
             headers.iter().map(|(name, value)| (name.to_lowercase(), (*value).to_owned())).collect();
         if !body.is_empty() && !sent.iter().any(|(name, _)| name == "content-type") {
             sent.push(("content-type".to_owned(), "application/json".to_owned()));
+        }
+        // Clients say how long a body is, but for those that send it as they make it.
+        if !body.is_empty()
+            && !sent.iter().any(|(name, _)| matches!(name.as_str(), "content-length" | "transfer-encoding"))
+        {
+            sent.push(("content-length".to_owned(), body.len().to_string()));
         }
         sent.retain(|(_, value)| !value.is_empty());
         let request = Request {
@@ -459,13 +471,25 @@ impl World for Toy {
         headers
     }
 
-    async fn body(&self, limit: usize) -> Result<Vec<u8>, Reason> {
+    async fn body(&self, reading: Reading<'_>) -> Result<Option<Vec<u8>>, Reason> {
+        // A slow one lets nothing come before it is waited for.
+        if self.slow_bodies.get() && reading.soon_millis < Reading::WHOLE_MILLIS {
+            return Ok(None);
+        }
+        let came = self.body.borrow().len();
+        self.most_read.set(self.most_read.get().max(came.min(reading.enough).min(reading.limit)));
         let meanwhile = self.meanwhile.borrow_mut().take();
         if let Some(meanwhile) = meanwhile {
             self.interrupt(meanwhile);
         }
         let body = self.body.borrow();
-        if body.len() > limit { Err(Reason::BodyTooLarge(limit)) } else { Ok(body.clone()) }
+        if body.len() > reading.limit {
+            return Err(Reason::BodyTooLarge(reading.limit));
+        }
+        if body.len() > reading.enough {
+            return Ok(None);
+        }
+        if reading.share.come(body.len()) { Ok(Some(body.clone())) } else { Err(Reason::MemoryFull) }
     }
 
     async fn ask<M: Machine>(&self, name: &str, command: M::Command) -> Result<M::Reply, Reason> {

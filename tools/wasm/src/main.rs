@@ -19,7 +19,8 @@ use wasm_bindgen_cli_support::Bindgen;
 const USAGE: &str = "usage: claviger-wasm [--features NAMES] [--out FOLDER]";
 const TARGET: &str = "wasm32-unknown-unknown";
 /// What stands beside the glue, as it is.
-const CARRIERS: [&str; 6] = ["entry.js", "object.js", "crypto.js", "passing.js", "upstream.js", "fetching.js"];
+const CARRIERS: [&str; 7] =
+    ["entry.js", "object.js", "crypto.js", "passing.js", "reading.js", "upstream.js", "fetching.js"];
 const CARRIERS_FOLDER: &str = "src/edge";
 
 /// What rustc's output may use. wasm-opt refuses code with a feature that is not named.
