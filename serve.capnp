@@ -31,6 +31,7 @@ const claviger :Workerd.Worker = (
     (name = "object.js", esModule = embed "/object.js"),
     (name = "crypto.js", esModule = embed "/crypto.js"),
     (name = "passing.js", esModule = embed "/passing.js"),
+    (name = "reading.js", esModule = embed "/reading.js"),
     (name = "upstream.js", esModule = embed "/upstream.js"),
     (name = "fetching.js", esModule = embed "/fetching.js"),
     (name = "index.js", esModule = embed "/index.js"),

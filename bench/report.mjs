@@ -101,7 +101,7 @@ Counted in the object's write-ahead log, after two seconds that are not counted.
     const row = (name, times) => [name, spread(times).median.toFixed(1), Math.min(...times).toFixed(1)];
     parts.push(`## From the start of the process to the first answer, ms\n\n${table(["", "median", "least"], [row("empty worker", start.floor), row("Claviger", start.ours)])}\n\n${start.ours.length} starts each, in turn.`);
   }
-  const kept = ["entry.js", "object.js", "crypto.js", "passing.js", "upstream.js", "fetching.js", "index.js", "index_bg.wasm"];
+  const kept = ["entry.js", "object.js", "crypto.js", "passing.js", "reading.js", "upstream.js", "fetching.js", "index.js", "index_bg.wasm"];
   parts.push(`## Sizes, bytes\n\n${table(["file", "bytes", "gzip -9"], kept.map((name) => [name, sizes[name].bytes, sizes[name].gzip]))}`);
   const notes = join(import.meta.dirname, "notes.md");
   if (existsSync(notes)) parts.push(readFileSync(notes, "utf8").trim());

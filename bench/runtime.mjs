@@ -95,7 +95,7 @@ const PASSING = ["api", "proxy", "bare-proxy"];
 export function snapshot() {
   const build = join(scratch, "build");
   mkdirSync(build);
-  for (const file of ["entry.js", "object.js", "crypto.js", "passing.js", "upstream.js", "fetching.js", "index.js", "index_bg.wasm"]) copyFileSync(join(BUILD, file), join(build, file));
+  for (const file of ["entry.js", "object.js", "crypto.js", "passing.js", "reading.js", "upstream.js", "fetching.js", "index.js", "index_bg.wasm"]) copyFileSync(join(BUILD, file), join(build, file));
   const esbuild = join(ROOT, "node_modules/.bin/esbuild");
   for (const name of BUNDLED) {
     const peer = join(import.meta.dirname, `peers/${name}.js`);

@@ -1,5 +1,6 @@
 //! A JSON object that is kept as it was sent: its members in their order, each name once, and every value to the letter.
 
+use crate::work;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::{collections::BTreeSet, fmt};
@@ -11,10 +12,12 @@ pub struct Document(String);
 impl Document {
     /// Reads an object, and leaves out the members of these names.
     pub fn parse(text: &str, without: &[&str]) -> Result<Self, serde_json::Error> {
+        work::charge(text.len());
         let Members(members) = serde_json::from_str(text)?;
         let mut kept = Vec::new();
         for (name, value) in members {
             // A value as it is written was only skipped over: numbers, texts, depth and doubled names are looked at here.
+            work::charge(2 * value.get().len());
             serde_json::from_str::<Sound>(value.get())?;
             if !without.contains(&name.as_str()) {
                 kept.push(format!("{}:{}", serde_json::to_string(&name)?, without_space(value.get())));

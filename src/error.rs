@@ -12,6 +12,8 @@ pub enum Reason {
     AmbiguousCredential,
     /// A body over the limit, in bytes.
     BodyTooLarge(usize),
+    /// A body that did not arrive in time.
+    BodyTooSlow,
     /// A server's credential arrived from a browser.
     BrowserNotAllowed,
     /// What was asked for exists already, or changed meanwhile.
@@ -36,6 +38,8 @@ pub enum Reason {
     Gone(String),
     /// A header over 8 KiB.
     HeaderTooLarge,
+    /// All headers together over 64 KiB.
+    HeadersTooLarge,
     /// A request with the same `Idempotency-Key` is still under way.
     IdempotencyInProgress,
     /// The `Idempotency-Key` is empty, too long or not visible ASCII.
@@ -54,6 +58,8 @@ pub enum Reason {
     InvalidRequest(String, String),
     /// A genuine credential of a kind that this route does not take.
     KindNotAllowed(String),
+    /// The isolate holds as much for callers of this kind, or for this caller, as it may.
+    MemoryFull,
     /// The path exists, the method does not; the methods that do.
     MethodNotAllowed(String),
     /// A variable is missing or malformed; for the operator: which, and why.
@@ -98,6 +104,8 @@ pub enum Reason {
     UnsupportedMediaType,
     /// A report in GitHub's name without a signature of GitHub's.
     SignatureInvalid,
+    /// A path and query over the limit, in bytes.
+    UriTooLong(usize),
     /// The API behind did not answer, or not in a way that could be passed on.
     UpstreamFailed,
     /// The API behind failed so often lately that it is left alone for so many milliseconds.
@@ -128,7 +136,7 @@ wire!(enum Reason {
     37 IdempotencyInProgress, 38 IdempotencyKeyMissing, 39 ReviewRequired,
     40 TokensLimited { retry_after_millis, quotas, tokens }, 41 TokensTooMany(a, b),
     42 UpstreamDown(a), 43 UpstreamLost, 44 UpstreamTimedOut, 45 SignatureInvalid,
-    46 IdempotencyKeysFull(a),
+    46 IdempotencyKeysFull(a), 47 UriTooLong(a), 48 HeadersTooLarge, 49 BodyTooSlow, 50 MemoryFull,
 });
 
 /// Why a visitor's identity proves nothing. One that is genuine and unsound is an invalid request instead.
@@ -157,6 +165,7 @@ impl Reason {
             Self::AddressNotAllowed => "address_not_allowed",
             Self::AmbiguousCredential => "ambiguous_credential",
             Self::BodyTooLarge(..) => "body_too_large",
+            Self::BodyTooSlow => "body_too_slow",
             Self::BrowserNotAllowed => "browser_not_allowed",
             Self::Conflict(..) => "conflict",
             Self::CredentialExpired => "credential_expired",
@@ -169,6 +178,7 @@ impl Reason {
             Self::EnvironmentMismatch => "environment_mismatch",
             Self::Gone(..) => "gone",
             Self::HeaderTooLarge => "header_too_large",
+            Self::HeadersTooLarge => "headers_too_large",
             Self::IdempotencyInProgress => "idempotency_in_progress",
             Self::IdempotencyKeyMalformed => "idempotency_key_malformed",
             Self::IdempotencyKeyMissing => "idempotency_key_missing",
@@ -183,6 +193,7 @@ impl Reason {
             Self::Identity(IdentityFault::SecretUnknown) => "identity_secret_unknown",
             Self::InvalidRequest(..) => "invalid_request",
             Self::KindNotAllowed(..) => "kind_not_allowed",
+            Self::MemoryFull => "memory_full",
             Self::MethodNotAllowed(..) => "method_not_allowed",
             Self::NotConfigured(..) => "not_configured",
             Self::NotFound => "not_found",
@@ -199,6 +210,7 @@ impl Reason {
             Self::Unavailable => "unavailable",
             Self::Unreadable(..) => "unreadable",
             Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::UriTooLong(..) => "uri_too_long",
             Self::UpstreamDown(_) => "upstream_down",
             Self::UpstreamFailed => "upstream_failed",
             Self::UpstreamLost => "upstream_lost",

@@ -4,6 +4,7 @@ mod path;
 
 pub use path::{Found, find};
 
+use crate::work;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
@@ -37,6 +38,7 @@ pub enum Member {
 impl Members {
     /// Reads a text that is one object and nothing else.
     pub fn parse(text: &str) -> Result<Self, serde_json::Error> {
+        work::charge(text.len());
         serde_json::from_str(text)
     }
 
@@ -60,6 +62,7 @@ impl Members {
 fn read<'de, A: MapAccess<'de>>(mut map: A) -> Result<Members, A::Error> {
     let mut members: Vec<(String, Member)> = Vec::new();
     while let Some((name, value)) = map.next_entry::<String, Member>()? {
+        work::charge(members.len());
         if members.len() >= MAX_MEMBERS || members.iter().any(|(known, _)| *known == name) {
             return Err(A::Error::custom("a member twice, or too many"));
         }

@@ -58,6 +58,8 @@ pub struct Keeping {
     attempt: Attempt,
     answer: Answer,
     is_too_long: bool,
+    /// This isolate had no room for it.
+    has_no_room: bool,
 }
 
 impl Keeping {
@@ -68,31 +70,43 @@ impl Keeping {
         let headers: Vec<_> = headers.iter().filter(|(name, _)| stays(name)).cloned().collect();
         let bytes: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
         let answer = Answer { status, headers, body: Bytes::default() };
-        Self { attempt, answer, is_too_long: bytes > MAX_HEADER_BYTES }
+        Self { attempt, answer, is_too_long: bytes > MAX_HEADER_BYTES, has_no_room: false }
     }
 
     /// A part of the body has come.
     pub fn feed(&mut self, part: &[u8]) {
         let body = &mut self.answer.body.0;
         self.is_too_long |= body.len().saturating_add(part.len()) > MAX_BYTES;
-        if self.is_too_long {
+        if self.is_too_long || self.has_no_room {
             *body = Vec::new();
         } else {
             body.extend(part);
         }
     }
 
+    /// Bytes that are held so far.
+    pub fn held_bytes(&self) -> usize {
+        self.answer.body.0.len()
+    }
+
+    /// There is no room to hold more: it is not kept.
+    pub fn give_up(&mut self) {
+        self.has_no_room = true;
+        self.answer.body.0 = Vec::new();
+    }
+
     /// Whether the rest must be read, for whoever asks again.
     pub fn goes_on(&self) -> bool {
-        !self.is_too_long
+        !self.is_too_long && !self.has_no_room
     }
 
     /// It is over: kept, or known to be answered.
     pub async fn end(self, is_whole: bool, world: &impl World) -> Result<(), Reason> {
-        let Self { attempt, answer, is_too_long } = self;
+        let Self { attempt, answer, is_too_long, has_no_room } = self;
         let outcome = match (is_too_long, is_whole) {
             _ if GAVE_UP.iter().any(|statuses| statuses.contains(&answer.status)) => Outcome::Lost,
             (true, _) => Outcome::NotKept(answer.status, Cause::TooLong),
+            _ if has_no_room => Outcome::NotKept(answer.status, Cause::NoRoom),
             (false, false) => Outcome::NotKept(answer.status, Cause::BrokeOff),
             (false, true) => Outcome::Answered(answer),
         };

@@ -93,6 +93,9 @@ pub async fn present(
     may_ride: bool,
     world: &impl World,
 ) -> Result<Presented, Reason> {
+    if present.ahead.is_some() {
+        return ask(name, present, world).await;
+    }
     let (at, digest) = (world.now(), present.digest);
     // A permit is one request: no tokens, and no answer for whoever only asks.
     let is_used = present.asking.is_none();
@@ -103,15 +106,18 @@ pub async fn present(
     }
     let (wish, asked) = world.isolate().with(|leases: &mut Leases| leases.ask(&digest, may_ride, is_used, at));
     present.wish = wish;
-    let answer = match world.ask::<Credential>(name, Command::Present(Box::new(present))).await {
-        Ok(Reply::Presented(presented)) => Ok(*presented),
-        Ok(_) => Err(Reason::Unavailable),
-        Err(reason) => Err(reason),
-    };
+    let answer = ask(name, present, world).await;
     if is_used {
         world.isolate().with(|leases: &mut Leases| leases.learn(digest, &asked, answer.as_ref()));
     }
     answer
+}
+
+async fn ask(name: &str, present: Present, world: &impl World) -> Result<Presented, Reason> {
+    match world.ask::<Credential>(name, Command::Present(Box::new(present))).await? {
+        Reply::Presented(presented) => Ok(*presented),
+        _ => Err(Reason::Unavailable),
+    }
 }
 
 impl Leases {

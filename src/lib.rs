@@ -15,6 +15,7 @@
 pub mod address;
 pub mod audit;
 pub mod base62;
+pub mod budget;
 pub mod circuit;
 pub mod conversation;
 pub mod credential;
@@ -54,6 +55,7 @@ pub mod upstream;
 pub mod watch;
 pub mod websocket;
 pub mod wire;
+pub mod work;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub mod cli;

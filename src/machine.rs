@@ -4,6 +4,7 @@
 //! tests) writes all changes in one transaction, or none, and only then lets the reply go.
 
 use crate::{
+    budget::Share,
     crypto::Job,
     error::Reason,
     fetch::{Fetched, Wanted},
@@ -151,6 +152,11 @@ impl<'a> Turn<'a> {
         self.signer
     }
 
+    /// The same turn once more: what is decided on it is dropped, unless it takes the place of this one.
+    pub fn fork(&self) -> Self {
+        Self { changes: self.changes.clone(), sent: self.sent.clone(), ..*self }
+    }
+
     /// The moment of this command: one for all its decisions.
     pub fn at(&self) -> Timestamp {
         self.at
@@ -259,6 +265,33 @@ fn read<T: Wire>(key: &str, bytes: &[u8]) -> Result<T, Reason> {
     wire::read(bytes).map_err(|_| Reason::Unreadable(key.to_owned()))
 }
 
+/// How the request's body is read. However it is read, it ends where its sender pauses for long, or takes too long for all of it.
+pub struct Reading<'a> {
+    /// It is refused once it is longer than so many bytes.
+    pub limit: usize,
+    /// It is left where it stands once more bytes than these have come.
+    pub enough: usize,
+    /// And after so many milliseconds.
+    pub soon_millis: u32,
+    /// What counts its bytes as they come.
+    pub share: &'a Share,
+}
+
+impl Reading<'_> {
+    /// So long may its sender say nothing.
+    pub const PAUSE_MILLIS: u32 = 30_000;
+    /// So long may all of it take.
+    pub const WHOLE_MILLIS: u32 = 120_000;
+
+    /// As text for whoever reads it.
+    pub fn to_line(&self) -> String {
+        // Where it is not left, it ends before that.
+        let enough = self.enough.min(self.limit);
+        let soon = self.soon_millis.min(2 * Self::WHOLE_MILLIS);
+        format!("{} {enough} {soon} {} {}", self.limit, Self::PAUSE_MILLIS, Self::WHOLE_MILLIS)
+    }
+}
+
 /// Everything outside the decisions of one request: the clock, the dice, its headers and body, and the objects by name.
 #[allow(async_fn_in_trait, reason = "one thread at the edge, and in the tests")]
 pub trait World {
@@ -274,8 +307,8 @@ pub trait World {
     /// Every header of the request, by its name in lower case.
     fn headers(&self) -> Vec<(String, String)>;
 
-    /// The request's body; refused once it is longer than `limit` bytes.
-    async fn body(&self, limit: usize) -> Result<Vec<u8>, Reason>;
+    /// The request's body, whole; none where the reading stopped before its end, and may go on later.
+    async fn body(&self, reading: Reading<'_>) -> Result<Option<Vec<u8>>, Reason>;
 
     /// Asks the object `name` of this kind: one hop.
     async fn ask<M: Machine>(&self, name: &str, command: M::Command) -> Result<M::Reply, Reason>;

@@ -33,6 +33,12 @@ impl Admitted {
     }
 }
 
+/// Whether the credential's object would grant them, of whom it was asked before its body is read. Nothing comes of it that could act.
+pub fn would_admit(permit: Permit) -> Result<(), Reason> {
+    let (principal, _) = permit.into_parts();
+    principal.would_be_metered()
+}
+
 /// Takes the permits that the credential's object granted, or its refusal.
 pub fn meter(permit: Permit) -> Result<Admitted, Reason> {
     let (principal, action) = permit.into_parts();

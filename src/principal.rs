@@ -2,7 +2,7 @@
 //! holds permits of it.
 
 mod visitor;
-pub use visitor::{Caller, Visited, match_history, visit};
+pub use visitor::{Caller, Visited, check_visit, match_history, visit};
 
 use crate::{
     credential::{CredentialKind, DeployKey, HistorySecret, MAX_LIFE_SECONDS},
@@ -41,6 +41,8 @@ pub struct Principal {
     text: Option<DeployText>,
     /// What the object admitted in the same call that vouched for the credential.
     metered: Result<Vec<Quota>, Reason>,
+    /// Its object was only asked whether it would be admitted: nothing was, so it cannot act.
+    is_ahead: bool,
 }
 
 impl Principal {
@@ -111,13 +113,18 @@ impl Principal {
 
     /// What its object metered.
     pub fn into_metered(self) -> (Self, Result<Vec<Quota>, Reason>) {
-        let metered = self.metered;
+        let metered = if self.is_ahead { Err(Reason::Unavailable) } else { self.metered };
         (Self { metered: Ok(Vec::new()), ..self }, metered)
+    }
+
+    /// Whether its object would meter it.
+    pub fn would_be_metered(self) -> Result<(), Reason> {
+        self.metered.map(drop)
     }
 }
 
 /// Believes a deploy key: of this stage and deployment, in its time, neither rotated out nor revoked, and not from a browser.
-/// One hop, which counts the use.
+/// One hop, which counts the use; with `used.ahead`, it only says whether the key would be believed.
 pub async fn authenticate(key: DeployKey, stage: Stage, used: Use, world: &impl World) -> Result<Principal, Reason> {
     let at = world.now();
     if key.stage != stage || key.deployment != used.deployment {
@@ -133,13 +140,15 @@ pub async fn authenticate(key: DeployKey, stage: Stage, used: Use, world: &impl 
     if key.expires_at <= at {
         return Err(refuse(used, Reason::CredentialExpired, world).await);
     }
-    let (text, browser) = (used.text.clone(), used.browser.is_some());
+    let (text, browser, is_ahead) = (used.text.clone(), used.browser.is_some(), used.ahead.is_some());
     let judged = world.ask::<Credential>(key.id.as_str(), Command::UseDeployKey(Some(used))).await;
     let expires_at = match judged {
         Ok(Reply::Judged(Err(reason))) => return Err(reason),
         // From a browser it is refused, whatever its object says or cannot say.
         _ if browser => return Err(Reason::BrowserNotAllowed),
         Ok(Reply::Judged(Ok(expires_at))) => expires_at,
+        // A version of the object that cannot say beforehand: it will say when it is asked to admit.
+        Err(Reason::Unavailable) if is_ahead => key.expires_at,
         Ok(_) => return Err(Reason::Unavailable),
         Err(reason) => return Err(reason),
     };
@@ -155,6 +164,7 @@ pub async fn authenticate(key: DeployKey, stage: Stage, used: Use, world: &impl 
         tier: None,
         text,
         metered: Ok(Vec::new()),
+        is_ahead,
     })
 }
 
@@ -191,6 +201,7 @@ pub struct Facts {
 pub async fn present(opaque: Opaque, present: Present, may_ride: bool, world: &impl World) -> Result<Known, Reason> {
     let Opaque { kind, environment, locator } = opaque;
     let name = object_name(kind, environment, &locator);
+    let is_ahead = present.ahead.is_some();
     let presented = lease::present(&name, present, may_ride, world).await?;
     let metered = match presented.outcome {
         Ok(quotas) => Ok(quotas),
@@ -214,6 +225,7 @@ pub async fn present(opaque: Opaque, present: Present, may_ride: bool, world: &i
         object: name,
         text: None,
         metered,
+        is_ahead,
     };
     Ok(Known { id: presented.id, outcome: Ok(principal) })
 }

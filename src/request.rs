@@ -1,6 +1,7 @@
 //! A request as it arrived: believed by nobody yet. Headers and body are asked of the world, only where they are needed.
 
-use crate::error::Reason;
+use crate::{error::Reason, work};
+use std::borrow::Cow;
 
 /// What exists before any header or body is read.
 pub struct Request {
@@ -10,8 +11,8 @@ pub struct Request {
     pub method: String,
     /// The whole URL; its host is never believed.
     pub url: String,
-    /// Bytes of the longest header value.
-    pub longest_header: usize,
+    /// Bytes of all headers together, names and values.
+    pub header_bytes: usize,
     /// Whether a body comes with it, said by the transport: HTTP/2 needs no header for that.
     pub has_body: bool,
 }
@@ -29,8 +30,7 @@ impl Request {
 
     /// The parameter `name` of the query; refused where it comes twice.
     pub fn parameter(&self, name: &str) -> Result<Option<String>, Reason> {
-        let pairs = form_urlencoded::parse(self.query().as_bytes());
-        let mut values = pairs.filter(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+        let mut values = pairs(self.query()).filter(|(key, _)| key == name).map(|(_, value)| value.into_owned());
         match (values.next(), values.next()) {
             (value, None) => Ok(value),
             (_, Some(_)) => Err(Reason::invalid(name, "This parameter stands in the query twice.")),
@@ -48,8 +48,15 @@ impl Request {
 
     /// Path and query as sent, without scheme, host and fragment.
     pub fn target(&self) -> &str {
+        work::charge(self.url.len());
         let rest = self.url.split_once("://").map_or(self.url.as_str(), |(_, rest)| rest);
         let target = rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/");
         target.split('#').next().unwrap_or("/")
     }
+}
+
+/// The names and values of a query, decoded.
+pub fn pairs(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+    work::charge(query.len());
+    form_urlencoded::parse(query.as_bytes())
 }

@@ -49,6 +49,11 @@ impl Events {
         self.extend(rest);
     }
 
+    /// Bytes that are held of what has not ended yet.
+    pub fn held_bytes(&self) -> usize {
+        self.line.len() + self.data.as_ref().map_or(0, Vec::len)
+    }
+
     /// The stream is whole: an event that nothing follows is complete too, though a browser would drop it.
     pub fn end(&mut self, event: &mut impl FnMut(&[u8])) {
         if !self.line.is_empty() {

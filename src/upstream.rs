@@ -1,5 +1,8 @@
 //! A call as the API behind gets it, and its answer as the caller gets it: which headers pass, and which never do.
 
+use crate::work;
+use std::collections::BTreeSet;
+
 /// A call to the API behind.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Outgoing {
@@ -136,16 +139,20 @@ fn sets_our_cookie(value: &str) -> bool {
 
 fn passing(headers: Vec<(String, String)>, stays: impl Fn(&str) -> bool) -> Vec<(String, String)> {
     let connection = headers.iter().filter(|(name, _)| name == "connection");
-    let listed: Vec<String> =
-        connection.flat_map(|(_, value)| value.split(',')).map(|name| name.trim().to_ascii_lowercase()).collect();
+    // A set: a caller may list as many as it likes, beside as many headers.
+    let listed: BTreeSet<String> = connection
+        .flat_map(|(_, value)| value.split(','))
+        .map(|name| {
+            work::charge(name.len());
+            name.trim().to_ascii_lowercase()
+        })
+        .collect();
     let passes = |name: &str| {
         // Servers of the CGI family read `_`, and some of them `.` and others too, as `-`: what is spelled so must not become one
         // of these behind our back.
+        work::charge(name.len());
         let read = name.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
-        !is_hop_by_hop(&read)
-            && !read.starts_with("claviger-")
-            && !stays(&read)
-            && !listed.iter().any(|hop| hop == name)
+        !is_hop_by_hop(&read) && !read.starts_with("claviger-") && !stays(&read) && !listed.contains(name)
     };
     headers.into_iter().filter(|(name, _)| passes(name)).collect()
 }

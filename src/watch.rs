@@ -4,7 +4,7 @@ mod spent;
 
 pub use spent::{Held, MAX_JSON_BYTES, Spent};
 
-use crate::{error::Reason, keeping::Keeping, machine::World};
+use crate::{budget::Share, error::Reason, keeping::Keeping, machine::World};
 use futures_util::future::join;
 
 /// How an answer's body ended.
@@ -21,6 +21,7 @@ pub enum Ending {
 pub struct Watch {
     keeping: Option<Keeping>,
     spent: Option<Spent>,
+    share: Option<Share>,
 }
 
 impl Watch {
@@ -34,6 +35,11 @@ impl Watch {
         self.keeping = Some(keeping);
     }
 
+    /// Counts what is held of the answer in this share.
+    pub fn counts_in(&mut self, share: Share) {
+        self.share = Some(share);
+    }
+
     /// A part of the body has come.
     pub fn feed(&mut self, part: &[u8]) {
         if let Some(spent) = &mut self.spent {
@@ -42,6 +48,20 @@ impl Watch {
         if let Some(keeping) = &mut self.keeping {
             keeping.feed(part);
         }
+        // Where there is no room for it, the answer passes all the same.
+        if self.share.as_ref().is_some_and(|share| !share.holds(self.held_bytes())) {
+            if let Some(spent) = &mut self.spent {
+                spent.give_up();
+            }
+            if let Some(keeping) = &mut self.keeping {
+                keeping.give_up();
+            }
+            self.share = None;
+        }
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.spent.as_ref().map_or(0, Spent::held_bytes) + self.keeping.as_ref().map_or(0, Keeping::held_bytes)
     }
 
     /// Whether the rest is read to its end though the caller has gone.

@@ -1,13 +1,19 @@
 //! WebSockets that pass: when a call is to become one, and which headers go from one connection to the other.
 
+use crate::work;
+
 /// The status of an answer that is a WebSocket from then on.
 pub const SWITCHING_PROTOCOLS: u16 = 101;
 
 /// Whether a request wants to become a WebSocket (RFC 6455 §4.1). No other upgrade passes.
 pub fn is_wanted(method: &str, headers: &[(String, String)]) -> bool {
     let lists = |wanted: &str, token: &str| {
+        work::charge(headers.len());
         let values = headers.iter().filter(|(name, _)| name == wanted).flat_map(|(_, value)| value.split(','));
-        values.map(str::trim).any(|value| value.eq_ignore_ascii_case(token))
+        values.map(str::trim).any(|value| {
+            work::charge(value.len());
+            value.eq_ignore_ascii_case(token)
+        })
     };
     method == "GET" && lists("connection", "upgrade") && lists("upgrade", "websocket")
 }

@@ -21,7 +21,7 @@ pub use widget_key::WidgetKey;
 
 pub use crate::kind::CredentialKind;
 
-use crate::{error::Reason, id::Environment, keyring::KeyRing, machine::World, secret::Secret};
+use crate::{error::Reason, id::Environment, keyring::KeyRing, machine::World, request::pairs, secret::Secret, work};
 
 /// The shape of every kind. `Self` is the credential with its tag verified, and nothing known of its life yet.
 pub trait Kind: Sized {
@@ -115,23 +115,33 @@ impl Door<'_> {
         }
     }
 
-    /// Whether `text` looks like one of our credentials, in any case, or holds one; it never belongs into a URL's query.
+    /// Whether `text` looks like one of our credentials, in any case, or holds one; it never belongs into a URL's query. One pass,
+    /// whatever the text: anybody can send it.
     pub fn is_like_credential(&self, text: &str) -> bool {
         let text = text.to_ascii_lowercase();
+        work::charge(text.len());
         let start = text.rsplit_once('|').map_or(0, |(place, _)| place.len() + 1);
-        text.match_indices(self.brand).any(|(at, brand)| {
-            let rest = text.get(at + brand.len()..).and_then(|rest| rest.strip_prefix('_')).unwrap_or_default();
-            let body = TAGS.iter().find_map(|(tag, characters)| Some((rest.strip_prefix(tag)?, *characters)));
+        let mut runs = None;
+        // Each brand is found by what must follow it: so one that overlaps another is found too.
+        text.match_indices('_').any(|(at, _)| {
+            work::charge(self.brand.len() + TAGS.len());
+            let brand_at = text.get(..at).and_then(|before| before.strip_suffix(self.brand)).map(str::len);
+            let rest = text.get(at + 1..).unwrap_or_default();
+            let tag = TAGS.iter().find(|(tag, _)| rest.starts_with(tag));
+            let (Some(brand_at), Some((tag, characters))) = (brand_at, tag) else { return false };
             // Within a longer text, ids and names of workspaces may hold as much as a tag.
-            body.is_some_and(|(body, characters)| at == start || longest_run(body) >= characters)
+            brand_at == start || {
+                let runs = runs.get_or_insert_with(|| Runs::of(&text));
+                runs.last(*characters).is_some_and(|last| at + 1 + tag.len() <= last)
+            }
         })
     }
 
     /// The same, or anything as long as a key of 32 bytes: what no name of a thing and no public path has to hold.
     pub fn is_like_secret(&self, text: &str) -> bool {
-        let is_like = |text: &str| self.is_like_credential(text) || longest_run(text) >= SECRET_CHARACTERS;
+        let is_like = |text: &str| self.is_like_credential(text) || last_run(text, SECRET_CHARACTERS).is_some();
         // Percent-encoded it is as much of a secret.
-        is_like(text) || form_urlencoded::parse(text.as_bytes()).any(|(name, value)| is_like(&name) || is_like(&value))
+        is_like(text) || pairs(text).any(|(name, value)| is_like(&name) || is_like(&value))
     }
 
     /// `<scheme> <credential>` with exactly one space (RFC 9110 §11.4); the scheme in any case, and bound to the kind.
@@ -197,10 +207,30 @@ pub fn ending(text: &str) -> &str {
     text.get(text.len().saturating_sub(4)..).unwrap_or_default()
 }
 
-/// The longest run of characters that base64url is made of.
-fn longest_run(text: &str) -> usize {
-    let runs = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_');
-    runs.map(str::len).max().unwrap_or_default()
+/// Where the last runs begin of as many characters of base64url as a credential has: behind that place there is none as long.
+struct Runs {
+    opaque: Option<usize>,
+    secret: Option<usize>,
+}
+
+impl Runs {
+    fn of(text: &str) -> Self {
+        Self { opaque: last_run(text, OPAQUE_CHARACTERS), secret: last_run(text, SECRET_CHARACTERS) }
+    }
+
+    fn last(&self, characters: usize) -> Option<usize> {
+        if characters == OPAQUE_CHARACTERS { self.opaque } else { self.secret }
+    }
+}
+
+/// The last place from which so many characters in a row are of those that base64url is made of.
+fn last_run(text: &str, characters: usize) -> Option<usize> {
+    work::charge(text.len());
+    let mut run = 0;
+    text.bytes().enumerate().rev().find_map(|(at, byte)| {
+        run = if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_') { run + 1 } else { 0 };
+        (run >= characters).then_some(at)
+    })
 }
 
 /// Two header lines of one name arrive joined by `, `, which no credential contains.

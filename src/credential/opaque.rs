@@ -15,6 +15,7 @@ use crate::{
     id::Locator,
     keyring::{KeyRing, Purpose},
     secret::Secret,
+    work,
 };
 use ctutils::CtEq as _;
 use sha2::{Digest as _, Sha256};
@@ -28,6 +29,7 @@ pub type Digest = [u8; 32];
 
 /// The digest of a credential's text.
 pub fn digest(text: &str) -> Digest {
+    work::charge(text.len());
     Sha256::digest(text).into()
 }
 

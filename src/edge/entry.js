@@ -4,11 +4,11 @@ import { fetching } from "./fetching.js";
 import * as core from "./index.js";
 import { epoch, FAILED, guarded, hop } from "./object.js";
 import { passing } from "./passing.js";
+import { reading } from "./reading.js";
 import { forward, named } from "./upstream.js";
 
 export { Conversation, Credential, Deployment, Workspace } from "./object.js";
 
-const [TOO_LONG, BROKEN] = [{}, {}]; // in the stead of a body
 const BODY = ""; // an ask without a binding is for the request's body
 const UPSTREAM = "UPSTREAM"; // and one of this name for the API behind
 const CRYPTO = "CRYPTO"; // or for the platform's cryptography
@@ -65,7 +65,7 @@ async function walk(step, road) {
     const [number, ...asks] = step.slice(1).split("\n");
     const id = Number(number);
     let came;
-    if (asks[0] === BODY) came = await read(road.body, Number(asks[1]));
+    if (asks[0] === BODY) came = await reading(road, asks[1], (bytes) => epoch === road.began && guarded(() => core.hold(id, bytes)));
     else if (asks[0] === UPSTREAM) came = await forward(road, asks.slice(1), () => guarded(() => core.command(id, 0)));
     else came = await hops(road.env, id, asks);
     if (epoch !== road.began) throw new Lost(came.some?.(hasFailed) ? "internal" : "unavailable");
@@ -91,7 +91,7 @@ function resume(id, ask, came) {
     return core.resume(id);
   }
   const now = Date.now();
-  return came.length === undefined ? core.resume_without_body(id, came === TOO_LONG, now) : core.resume_with_body(id, came, now);
+  return typeof came === "string" ? core.resume_without_body(id, came, now) : core.resume_with_body(id, came, now);
 }
 
 async function answer(step, road) {
@@ -117,19 +117,3 @@ async function answer(step, road) {
 
 // No bytes are no body: some statuses may not have one.
 const whole = (bytes) => (bytes.length ? bytes : null);
-
-// A body of at most so many bytes; the rest of a longer one is not read.
-async function read(stream, limit) {
-  const chunks = [];
-  let length = 0;
-  try {
-    for await (const chunk of stream ?? []) {
-      length += chunk.length;
-      if (length > limit) return TOO_LONG;
-      chunks.push(chunk);
-    }
-    return new Uint8Array(await new Blob(chunks).arrayBuffer());
-  } catch {
-    return BROKEN;
-  }
-}

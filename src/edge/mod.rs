@@ -70,7 +70,7 @@ pub fn begin(
     let world = Rc::new(Edge::new(headers, now, Rc::clone(&exchange), isolate));
     #[cfg(feature = "faults")]
     world.fail_on_purpose();
-    let request = Request { id, method, url, longest_header: world.longest_header(), has_body };
+    let request = Request { id, method, url, header_bytes: world.header_bytes(), has_body };
     let config = config(env);
     let walker = Rc::clone(&world);
     let future = Box::pin(async move { serve(&request, config.as_ref(), &*walker).await });
@@ -81,8 +81,8 @@ pub fn begin(
 #[wasm_bindgen]
 pub fn command(id: u32, number: usize) -> Vec<u8> {
     REQUESTS.with_borrow(|requests| {
-        let running = requests.running.iter().find(|(known, _)| *known == id);
-        running.map(|(_, running)| running.exchange.borrow_mut().take_command(number)).unwrap_or_default()
+        let running = requests.running.get(&id);
+        running.map(|running| running.exchange.borrow_mut().take_command(number)).unwrap_or_default()
     })
 }
 
@@ -90,7 +90,7 @@ pub fn command(id: u32, number: usize) -> Vec<u8> {
 #[wasm_bindgen]
 pub fn supply(id: u32, number: usize, reply: Vec<u8>) {
     REQUESTS.with_borrow(|requests| {
-        if let Some((_, running)) = requests.running.iter().find(|(known, _)| *known == id) {
+        if let Some(running) = requests.running.get(&id) {
             running.exchange.borrow_mut().supply_reply(number, reply);
         }
     });
@@ -108,10 +108,17 @@ pub fn resume_with_body(id: u32, body: Vec<u8>, now: f64) -> String {
     go_on(id, |exchange| exchange.supply_body(Body::Whole(body), now))
 }
 
-/// Goes on without a body: it was longer than allowed, or it broke off.
+/// Goes on without a body: it was longer than allowed, or broke off, or one of the entry's other words.
 #[wasm_bindgen]
-pub fn resume_without_body(id: u32, is_too_long: bool, now: f64) -> String {
-    go_on(id, |exchange| exchange.supply_body(if is_too_long { Body::TooLong } else { Body::Broken }, now))
+pub fn resume_without_body(id: u32, why: &str, now: f64) -> String {
+    go_on(id, |exchange| exchange.supply_body(Body::missing(why), now))
+}
+
+/// So many bytes more of the request's body have come: whether there is room for them.
+#[wasm_bindgen]
+pub fn hold(id: u32, bytes: usize) -> bool {
+    REQUESTS
+        .with_borrow(|requests| requests.running.get(&id).is_some_and(|running| running.exchange.borrow().holds(bytes)))
 }
 
 /// Goes on with the head of what the API behind answered at `now`, or with one word that says why there is none.
@@ -124,10 +131,7 @@ pub fn resume_with_answer(id: u32, head: String, now: f64) -> String {
 }
 
 fn go_on(id: u32, supply: impl FnOnce(&mut Exchange)) -> String {
-    let running = REQUESTS.with_borrow_mut(|requests| {
-        let place = requests.running.iter().position(|(known, _)| *known == id)?;
-        Some(requests.running.swap_remove(place).1)
-    });
+    let running = REQUESTS.with_borrow_mut(|requests| requests.running.remove(&id));
     match running {
         Some(running) => {
             supply(&mut running.exchange.borrow_mut());
@@ -153,7 +157,7 @@ fn run(id: Option<u32>, mut running: Running) -> String {
             let asks = running.exchange.borrow_mut().take_asks();
             let id = REQUESTS.with_borrow_mut(|requests| {
                 let id = id.unwrap_or_else(|| requests.next());
-                requests.running.push((id, running));
+                requests.running.insert(id, running);
                 id
             });
             format!("?{id}{asks}")
@@ -164,7 +168,7 @@ fn run(id: Option<u32>, mut running: Running) -> String {
 fn keep(watch: Watch, Running { exchange, world, .. }: Running) -> u32 {
     REQUESTS.with_borrow_mut(|requests| {
         let id = requests.next();
-        requests.watched.push((id, Watched { watch, exchange, world }));
+        requests.watched.insert(id, Watched { watch, exchange, world });
         id
     })
 }
@@ -172,7 +176,7 @@ fn keep(watch: Watch, Running { exchange, world, .. }: Running) -> u32 {
 fn keep_body(body: Vec<u8>) -> u32 {
     REQUESTS.with_borrow_mut(|requests| {
         let id = requests.next();
-        requests.kept.push((id, body));
+        requests.kept.insert(id, body);
         id
     })
 }
@@ -180,18 +184,14 @@ fn keep_body(body: Vec<u8>) -> u32 {
 /// The body under this number, once.
 #[wasm_bindgen]
 pub fn kept(id: u32) -> Vec<u8> {
-    REQUESTS.with_borrow_mut(|requests| {
-        let place = requests.kept.iter().position(|(known, _)| *known == id);
-        place.map(|place| requests.kept.swap_remove(place).1).unwrap_or_default()
-    })
+    REQUESTS.with_borrow_mut(|requests| requests.kept.remove(&id)).unwrap_or_default()
 }
 
 /// A part of a watched body has come. Whether the rest is read to its end though the caller has gone.
 #[wasm_bindgen]
 pub fn watch(id: u32, part: &[u8]) -> bool {
     REQUESTS.with_borrow_mut(|requests| {
-        let watched = requests.watched.iter_mut().find(|(known, _)| *known == id);
-        watched.is_some_and(|(_, watched)| {
+        requests.watched.get_mut(&id).is_some_and(|watched| {
             watched.watch.feed(part);
             watched.watch.goes_on()
         })
@@ -201,10 +201,7 @@ pub fn watch(id: u32, part: &[u8]) -> bool {
 /// A watched body has passed, whole or not: what is to be done of that, as [`begin`] says what it needs.
 #[wasm_bindgen]
 pub fn passed(id: u32, is_whole: bool, now: f64) -> String {
-    let watched = REQUESTS.with_borrow_mut(|requests| {
-        let place = requests.watched.iter().position(|(known, _)| *known == id)?;
-        Some(requests.watched.swap_remove(place).1)
-    });
+    let watched = REQUESTS.with_borrow_mut(|requests| requests.watched.remove(&id));
     let Some(Watched { watch, exchange, world }) = watched else { return String::new() };
     exchange.borrow_mut().goes_on_at(now);
     let (ending, walker) = (if is_whole { Ending::Whole } else { Ending::Cut }, Rc::clone(&world));

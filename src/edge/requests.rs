@@ -4,8 +4,8 @@ use super::{
     storage,
     world::{Edge, Exchange},
 };
-use crate::{pipeline::reply::Reply, watch::Watch};
-use std::{cell::RefCell, future::Future, pin::Pin, rc::Rc};
+use crate::{pipeline::reply::Reply, time::Timestamp, watch::Watch};
+use std::{cell::RefCell, collections::BTreeMap, future::Future, pin::Pin, rc::Rc};
 
 /// A request that waits for something from outside.
 pub struct Running {
@@ -31,16 +31,21 @@ pub struct Watched {
 #[derive(Default)]
 pub struct Requests {
     next: u32,
-    /// By their numbers.
-    pub running: Vec<(u32, Running)>,
+    /// By their numbers: what one of them costs does not grow with how many others there are.
+    pub running: BTreeMap<u32, Running>,
     /// By theirs.
-    pub watched: Vec<(u32, Watched)>,
+    pub watched: BTreeMap<u32, Watched>,
     /// Bodies that were kept, by theirs.
-    pub kept: Vec<(u32, Vec<u8>)>,
+    pub kept: BTreeMap<u32, Vec<u8>>,
+    /// When it was looked for those that were left behind.
+    swept_at: Timestamp,
 }
 
 /// So many entries are no sign of anything: it is not looked for those that were left behind.
 const CROWDED: usize = 500;
+
+/// And no more often than this: many that wait may all be alive.
+const SWEEP_MILLIS: u64 = 10_000;
 
 /// The platform gives up tasks whose caller has gone, and tells nobody. Whatever has not moved for so long was left behind: a call is
 /// waited for 10 minutes, a key of a request lasts 11, and tokens are held for 15.
@@ -53,9 +58,13 @@ impl Requests {
             return;
         }
         let now = storage::moment(now);
+        if self.swept_at <= now && now.millis_since(self.swept_at) < SWEEP_MILLIS {
+            return;
+        }
+        self.swept_at = now;
         let is_alive = |exchange: &RefCell<Exchange>| now.millis_since(exchange.borrow().moment()) < LEFT_BEHIND_MILLIS;
-        self.running.retain(|(_, running)| is_alive(&running.exchange));
-        self.watched.retain(|(_, watched)| is_alive(&watched.exchange));
+        self.running.retain(|_, running| is_alive(&running.exchange));
+        self.watched.retain(|_, watched| is_alive(&watched.exchange));
         // Each of these is fetched in the step that kept it.
         self.kept.clear();
     }

@@ -1,12 +1,13 @@
 //! The real [`World`]: what a request needs from outside becomes lines of text for `entry.js`.
 
 use crate::{
+    budget::Share,
     crypto::Job,
     error::Reason,
     fetch::{Fetched, Wanted},
     host,
     isolate::Isolate,
-    machine::{Machine, World},
+    machine::{Machine, Reading, World},
     time::Timestamp,
     upstream::{Incoming, Outgoing, Sent, Silence},
     wire,
@@ -23,6 +24,8 @@ pub struct Exchange {
     asks: String,
     /// The moment at which the request arrived, and then its body, and then the answer of the API behind.
     now: Timestamp,
+    /// What counts the body that is being read.
+    share: Option<Share>,
 }
 
 enum Slot {
@@ -39,6 +42,25 @@ pub enum Body {
     Broken,
     /// It is longer than allowed.
     TooLong,
+    /// It took too long.
+    TooSlow,
+    /// There was no room for it.
+    NoRoom,
+    /// It is left where it stands, for now.
+    Later,
+}
+
+impl Body {
+    /// One that did not come whole, by the entry's word for why.
+    pub fn missing(why: &str) -> Self {
+        match why {
+            "long" => Self::TooLong,
+            "slow" => Self::TooSlow,
+            "full" => Self::NoRoom,
+            "later" => Self::Later,
+            _ => Self::Broken,
+        }
+    }
 }
 
 enum Came {
@@ -67,8 +89,14 @@ impl Exchange {
         }
     }
 
+    /// So many bytes more of the body have come; whether there is room for them.
+    pub fn holds(&self, bytes: usize) -> bool {
+        self.share.as_ref().is_some_and(|share| share.come(bytes))
+    }
+
     /// The body that was asked for, which came at `now`: whoever sends it decides how long that takes.
     pub fn supply_body(&mut self, body: Body, now: f64) {
+        self.share = None;
         self.now = super::storage::moment(now);
         if let Some(slot) = self.slots.get_mut(self.handed_out) {
             *slot = Slot::Came(Came::Body(body));
@@ -121,9 +149,9 @@ impl Edge {
         Self { headers, exchange, isolate }
     }
 
-    /// Bytes of the longest header value.
-    pub fn longest_header(&self) -> usize {
-        self.pairs().map(|(_, value)| value.len()).max().unwrap_or_default()
+    /// Bytes of all headers, each name and each value with its line end.
+    pub fn header_bytes(&self) -> usize {
+        self.headers.len()
     }
 
     fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
@@ -180,11 +208,15 @@ impl World for Edge {
         self.pairs().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 
-    async fn body(&self, limit: usize) -> Result<Vec<u8>, Reason> {
-        match self.exchange("", &limit.to_string(), Vec::new()).await {
-            Came::Body(Body::Whole(body)) => Ok(body),
+    async fn body(&self, reading: Reading<'_>) -> Result<Option<Vec<u8>>, Reason> {
+        self.exchange.borrow_mut().share = Some(reading.share.clone());
+        match self.exchange("", &reading.to_line(), Vec::new()).await {
+            Came::Body(Body::Whole(body)) => Ok(Some(body)),
+            Came::Body(Body::Later) => Ok(None),
             Came::Body(Body::Broken) => Err(Reason::invalid("", "The body broke off: send it whole.")),
-            Came::Body(Body::TooLong) => Err(Reason::BodyTooLarge(limit)),
+            Came::Body(Body::TooLong) => Err(Reason::BodyTooLarge(reading.limit)),
+            Came::Body(Body::TooSlow) => Err(Reason::BodyTooSlow),
+            Came::Body(Body::NoRoom) => Err(Reason::MemoryFull),
             Came::Reply(_) => Err(Reason::Unavailable),
         }
     }

@@ -1,5 +1,6 @@
 //! One whole number in a text of JSON, by the path of its member: everything else is only looked over.
 
+use crate::work;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
@@ -16,6 +17,7 @@ pub enum Found {
 
 /// Looks for the number at `path`, names with dots between them. The text is one JSON value and nothing else, of any depth.
 pub fn find(text: &str, path: &str) -> Result<Found, serde_json::Error> {
+    work::charge(text.len());
     let mut reader = serde_json::Deserializer::from_str(text);
     let found = Seek(path).deserialize(&mut reader)?;
     reader.end()?;

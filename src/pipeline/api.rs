@@ -1,9 +1,11 @@
 //! `/v1`: calls with a credential in the headers.
 
 use super::{
-    Notes, assertion_keys, audit,
-    believe::{Call, believe, decline},
-    body::{self, Read},
+    Notes,
+    arrival::{Arrival, whose},
+    assertion_keys, audit,
+    believe::{Call, believe, check, decline},
+    body::{self, MAX_BYTES, Read},
     bulk,
     config::Config,
     conversations, credentials, deploy_keys, identity_secrets, making,
@@ -12,12 +14,13 @@ use super::{
 };
 use crate::{
     audit::By,
+    budget::Holder,
     credential::CredentialKind,
     error::Reason,
     id::{CredentialId, Environment, WorkspaceId},
     limit::Quota,
     machine::World,
-    meter::{Admitted, meter},
+    meter::{Admitted, meter, would_admit},
     policy::{Action, authorize},
     registry::witness::Use,
     request::Request,
@@ -64,8 +67,16 @@ pub async fn call(
     if action.admits(verified.kind()).is_err() {
         return Err(decline(verified, call, world, notes).await);
     }
-    // The whole body first, and then who sends it: else whoever holds back its end acts with a credential that has ended since.
-    let mut body = if matches!(request.method.as_str(), "GET" | "HEAD") { None } else { Some(body::read(world).await) };
+    let is_read = matches!(request.method.as_str(), "GET" | "HEAD");
+    let mut arrival = if is_read { Arrival::none() } else { Arrival::json(MAX_BYTES, request, world) };
+    arrival.early(world).await;
+    if arrival.is_expected() {
+        let principal = check(&verified, call.clone(), world, notes).await?;
+        let who = whose(&principal).to_owned();
+        would_admit(authorize(principal, action, &config.policy)?)?;
+        arrival.rest(Holder::Server, &who, world).await?;
+    }
+    let mut body = (!is_read).then(|| body::read(arrival.take()));
     // The one call that is not metered is sound before anybody is asked: so it comes once, and ends what it came with.
     if let Some(body) = body.take_if(|_| action == Action::RevokeSelf) {
         body?.1.finish()?;
@@ -73,6 +84,7 @@ pub async fn call(
     let (principal, by) = believe(verified, call, world, notes).await?;
     let admitted = meter(authorize(principal, action, &config.policy)?)?;
     admitted.quotas().clone_into(&mut notes.quotas);
+    arrival.belongs_to(Holder::Server, whose(admitted.principal()));
     let asked = Asked { admitted: &admitted, id, request, config, by, body: Cell::new(body) };
     let reply = act(&asked, world, notes).await?;
     Ok(reply.with_quotas(admitted.quotas(), world.now()))
@@ -188,7 +200,7 @@ impl Asked<'_> {
     pub fn about(&self, id: &CredentialId) -> Use {
         let call = route::name(self.admitted.action()).to_owned();
         let deployment = self.config.deployment.clone();
-        Use { id: id.clone(), by: self.by.clone(), call, deployment, text: None, browser: None }
+        Use { id: id.clone(), by: self.by.clone(), call, deployment, text: None, browser: None, ahead: None }
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     audit::By,
-    credential::{DeployKey, Digest, Opaque, Verified},
+    credential::{DeployKey, Digest, Verified},
     error::Reason,
     id::Environment,
     kind::CredentialKind,
@@ -25,6 +25,7 @@ use crate::{
 use std::net::IpAddr;
 
 /// What the call is, as far as whoever believes must know.
+#[derive(Clone)]
 pub struct Call<'a> {
     /// The name of its route.
     pub name: String,
@@ -79,15 +80,44 @@ pub async fn believe_from(
     world: &impl World,
     notes: &mut Notes,
 ) -> Result<(Principal, By), Reason> {
+    ask(whence, &verified, Asked { call, is_ahead: false }, world, notes).await
+}
+
+/// Whether the caller would be believed, asked before the body is read: nothing is counted but a refusal. What comes back cannot act.
+pub async fn check(
+    verified: &Verified,
+    call: Call<'_>,
+    world: &impl World,
+    notes: &mut Notes,
+) -> Result<Principal, Reason> {
+    let whence = Whence::of_request(call.config, world);
+    ask(whence, verified, Asked { call, is_ahead: true }, world, notes).await.map(|(principal, _)| principal)
+}
+
+/// A call, and whether it is only asked what would become of it.
+struct Asked<'a> {
+    call: Call<'a>,
+    is_ahead: bool,
+}
+
+async fn ask(
+    whence: Whence,
+    verified: &Verified,
+    asked: Asked<'_>,
+    world: &impl World,
+    notes: &mut Notes,
+) -> Result<(Principal, By), Reason> {
     match verified {
-        Verified::DeployKey(key, ending) => believe_deploy_key(key, &ending, whence, call, world, notes).await,
+        Verified::DeployKey(key, ending) => believe_deploy_key(key.clone(), ending, whence, asked, world, notes).await,
         Verified::ServerKey(key, digest) => {
-            let place = (CredentialKind::ServerKey, key.environment, key.opaque);
-            believe_opaque(place, (digest, None), whence, call, world, notes).await
+            let (environment, locator) = (key.environment, key.opaque.locator.clone());
+            let opaque = principal::Opaque { kind: CredentialKind::ServerKey, environment, locator };
+            believe_opaque(opaque, (*digest, None), whence, asked, world, notes).await
         }
         Verified::ServiceToken(token, digest, name) => {
-            let place = (CredentialKind::ServiceToken, token.environment, token.opaque);
-            believe_opaque(place, (digest, name), whence, call, world, notes).await
+            let (environment, locator) = (token.environment, token.opaque.locator.clone());
+            let opaque = principal::Opaque { kind: CredentialKind::ServiceToken, environment, locator };
+            believe_opaque(opaque, (*digest, name.clone()), whence, asked, world, notes).await
         }
         Verified::HistorySecret(_) | Verified::WidgetKey(_) => {
             Err(Reason::KindNotAllowed(verified.kind().as_str().to_owned()))
@@ -126,7 +156,7 @@ async fn believe_deploy_key(
     key: DeployKey,
     ending: &str,
     whence: Whence,
-    call: Call<'_>,
+    Asked { call, is_ahead }: Asked<'_>,
     world: &impl World,
     notes: &mut Notes,
 ) -> Result<(Principal, By), Reason> {
@@ -137,43 +167,46 @@ async fn believe_deploy_key(
         request_id: call.request.id.clone(),
         network: whence.address.map(network_of),
     };
+    let text = Some(mint::deploy_text(&key, ending, config));
+    let (text, ahead) = if is_ahead { (None, text) } else { (text, None) };
     let used = Use {
         id: key.id.clone(),
         by: by.clone(),
         call: call.name,
         deployment: config.deployment.clone(),
-        text: Some(mint::deploy_text(&key, ending, config)),
+        text,
         browser: whence.browser,
+        ahead,
     };
     let principal = authenticate(key, config.stage, used, world).await?;
     Ok((principal, by))
 }
 
 async fn believe_opaque(
-    (kind, environment, opaque): (CredentialKind, Environment, Opaque),
+    opaque: principal::Opaque,
     (digest, service): (Digest, Option<String>),
     whence: Whence,
-    call: Call<'_>,
+    Asked { call, is_ahead }: Asked<'_>,
     world: &impl World,
     notes: &mut Notes,
 ) -> Result<(Principal, By), Reason> {
     let Whence { address, browser, asking } = whence;
     let network = address.map(network_of);
-    let asked = Present {
+    let presented = Present {
         digest,
         needs: call.needs,
         service,
         address: address.map(|address| address.to_string()),
         network: network.clone(),
         browser,
-        cost: call.cost,
+        cost: if is_ahead { 0 } else { call.cost },
         request_id: call.request.id.clone(),
         wish: None,
         tokens: call.tokens,
         asking,
+        ahead: is_ahead.then_some(call.cost),
     };
-    let opaque = principal::Opaque { kind, environment, locator: opaque.locator };
-    let known = present(opaque, asked, call.may_ride, world).await?;
+    let known = present(opaque, presented, call.may_ride, world).await?;
     notes.credential = Some(known.id.as_str().to_owned());
     notes.workspace = known.id.workspace().map(String::from);
     let principal = known.outcome.map_err(|(reason, facts)| {

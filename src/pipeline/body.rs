@@ -22,33 +22,29 @@ pub struct Fields(Members);
 /// The bytes of a body, and its members; or why there are none.
 pub type Read = Result<(Vec<u8>, Fields), Reason>;
 
-/// Reads the request's body: its bytes, and its members. No body is an empty object.
-pub async fn read(world: &impl World) -> Read {
-    let bytes = read_json(world).await?;
+/// The bytes of a body with its members. No body is an empty object.
+pub fn read(bytes: Result<Vec<u8>, Reason>) -> Read {
+    let bytes = bytes?;
     let fields = if bytes.is_empty() { Fields::default() } else { Fields::parse(&bytes)? };
     Ok((bytes, fields))
 }
 
-/// The bytes of a body that says that it is JSON, or that is none.
-pub async fn read_json(world: &impl World) -> Result<Vec<u8>, Reason> {
-    let declared = world.header("content-length").and_then(|length| length.parse::<usize>().ok());
-    if declared.is_some_and(|length| length > MAX_BYTES) {
-        return Err(Reason::BodyTooLarge(MAX_BYTES));
-    }
-    let content_type = world.header("content-type");
-    let is_json = content_type.as_deref().map(is_json);
-    // Refused before it is read: a form of another site can send text/plain without asking (attack case A28).
-    if is_json == Some(false) && declared != Some(0) || is_coded(world) {
-        return Err(Reason::UnsupportedMediaType);
-    }
-    let bytes = world.body(MAX_BYTES).await?;
-    if bytes.is_empty() || is_json == Some(true) { Ok(bytes) } else { Err(Reason::UnsupportedMediaType) }
+/// Whether the head says that what is sent is no JSON: refused before it is read.
+pub fn is_other_than_json(declared: Option<usize>, world: &impl World) -> bool {
+    let is_empty = declared == Some(0);
+    let says = world.header("content-type").map(|content_type| is_json(&content_type));
+    // Without any word and without a length there may be no body at all.
+    says == Some(false) && !is_empty || says.is_none() && declared.is_some_and(|length| length > 0) || is_coded(world)
+}
+
+/// Whether the head says that it is JSON.
+pub fn says_json(world: &impl World) -> bool {
+    world.header("content-type").is_some_and(|content_type| is_json(&content_type))
 }
 
 /// Refuses a body that is not JSON by its headers.
 pub fn require_json(world: &impl World) -> Result<(), Reason> {
-    let is_json = world.header("content-type").is_some_and(|content_type| is_json(&content_type));
-    if is_json && !is_coded(world) { Ok(()) } else { Err(Reason::UnsupportedMediaType) }
+    if says_json(world) && !is_coded(world) { Ok(()) } else { Err(Reason::UnsupportedMediaType) }
 }
 
 /// RFC 9110 §8.4: a coding that is not undone must not be ignored either.

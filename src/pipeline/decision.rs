@@ -2,7 +2,8 @@
 
 use super::{
     Notes,
-    believe::{Call, Whence, believe_from, decline_from},
+    arrival::whose,
+    believe::{Call, Whence, believe_from, check, decline_from},
     config::Config,
 };
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
     credential::{Door, Verified},
     error::Reason,
     machine::World,
-    meter::{Admitted, meter},
+    meter::{Admitted, meter, would_admit},
     policy::{Route, authorize_route},
     request::Request,
 };
@@ -81,6 +82,16 @@ impl<'a> Case<'a> {
             return Err(decline_from(self.whence.clone(), found.verified, call, world, notes).await);
         }
         Ok(found)
+    }
+
+    /// Whether the call would be admitted, asked before its body is read; and for whom that is then held. Nothing is counted but a
+    /// refusal.
+    pub async fn check(&self, found: &Found<'a>, world: &impl World, notes: &mut Notes) -> Result<String, Reason> {
+        let call = self.call(found, Taking::default());
+        let principal = check(&found.verified, call, world, notes).await?;
+        let who = whose(&principal).to_owned();
+        would_admit(authorize_route(principal, found.number, &self.config.policy)?)?;
+        Ok(who)
     }
 
     /// Believes whoever calls, authorizes and meters: one hop.

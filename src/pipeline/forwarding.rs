@@ -1,6 +1,6 @@
 //! The call to the API behind: what goes out with it, once, and how its answer begins.
 
-use super::{assertion::assert, body::MAX_BYTES, config::Config};
+use super::{assertion::assert, config::Config};
 use crate::{
     circuit::Circuit,
     error::Reason,
@@ -13,15 +13,6 @@ use crate::{
     upstream::{Incoming, Outgoing, Sent, forwarded},
     websocket::{self, SWITCHING_PROTOCOLS},
 };
-
-/// The body of a call that must be read here, before it goes on: at most 1 MiB, as it came.
-pub async fn read(world: &impl World) -> Result<Vec<u8>, Reason> {
-    let declared = world.header("content-length").and_then(|length| length.parse::<usize>().ok());
-    if declared.is_some_and(|length| length > MAX_BYTES) {
-        return Err(Reason::BodyTooLarge(MAX_BYTES));
-    }
-    world.body(MAX_BYTES).await
-}
 
 /// The `Idempotency-Key` that goes out.
 pub enum Key {

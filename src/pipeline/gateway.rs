@@ -1,10 +1,12 @@
 //! The gateway: what Claviger does not answer itself goes to the API behind, if the policy has a route for it.
 
 use super::{
-    Notes, body,
+    Notes,
+    arrival::{Arrival, whose},
+    body::MAX_BYTES,
     config::Config,
     decision::{Case, Taking},
-    forwarding::{self, Key, forward},
+    forwarding::{Key, forward},
     once::{self, Turned},
     records,
     reply::{Body, Passing, Reply},
@@ -12,6 +14,7 @@ use super::{
 };
 use crate::{
     audit::By,
+    budget::{Holder, Share},
     error::Reason,
     keeping::Keeping,
     machine::World,
@@ -27,25 +30,34 @@ pub async fn call(request: &Request, config: &Config, world: &impl World, notes:
     let case = Case::of_request(request, config, world);
     let found = case.find(&mut |door| door.in_headers(world), world, notes).await?;
     let reads_body = reads_body(found.route, world);
-    // The whole body first, where it is read here: else whoever holds back its end acts with a credential that has ended since.
-    let body = match &found.route.tokens {
-        Some(_) => Some(body::read_json(world).await?),
-        None if reads_body => Some(forwarding::read(world).await?),
-        None => None,
+    // What cannot be served is not read.
+    let is_served = unserved(found.route).is_none();
+    let rule = found.route.tokens.as_ref().filter(|_| is_served);
+    let mut arrival = match rule {
+        Some(_) => Arrival::json(MAX_BYTES, request, world),
+        None if reads_body && is_served => Arrival::plain(MAX_BYTES, request, world),
+        None => Arrival::none(),
     };
-    let rule = found.route.tokens.as_ref();
+    arrival.early(world).await;
+    if arrival.is_expected() {
+        let who = case.check(&found, world, notes).await?;
+        arrival.rest(Holder::Server, &who, world).await?;
+    }
+    let body = if reads_body { Some(arrival.take()?) } else { None };
     let tokens = rule.map(|rule| tokens::reserve(rule, body.as_deref().unwrap_or_default())).transpose()?;
     // What is read here is kept, counted or decided upon here: that asks the credential's object.
     let (admitted, by) = case.admit(found, Taking { tokens, may_ride: !reads_body }, world, notes).await?;
+    arrival.belongs_to(Holder::Server, whose(admitted.principal()));
     let answered = act(&admitted, by, body, request, config, world, notes).await;
     let reply = match tokens::held(rule, &admitted, request) {
         Some(held) => tokens::settle(held, answered, world).await?,
         None => answered?,
     };
-    Ok(reply.with_quotas(admitted.quotas(), world.now()))
+    let share = || Share::new(world.isolate(), Holder::Answer, whose(admitted.principal()));
+    Ok(reply.counted_in(share).with_quotas(admitted.quotas(), world.now()))
 }
 
-/// Whether the body is read here, whole and before anybody is believed: then it has a limit. Any other streams through.
+/// Whether the body is read here, whole: then it has a limit. Any other streams through.
 fn reads_body(route: &Route, world: &impl World) -> bool {
     let is_retried = route.idempotency != Idempotency::Ignored && world.header("idempotency-key").is_some();
     route.tokens.is_some() || route.review || route.to == Destination::Records || is_retried

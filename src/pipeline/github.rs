@@ -1,15 +1,18 @@
 //! What GitHub says, believed by its signature: the keys that it publishes, and the report of what it found.
 
-use super::{config::Config, forwarding};
+use super::{arrival::Arrival, body::MAX_BYTES, config::Config};
 use crate::{
+    budget::Holder,
     crypto::{Job, is_good},
     der,
     error::Reason,
     fetch::{Reach, Wanted},
     json::{Member, Members},
     machine::World,
+    request::Request,
     secret::Secret,
     time::Timestamp,
+    work,
 };
 
 /// Where GitHub publishes its keys.
@@ -63,7 +66,7 @@ impl Report {
 }
 
 /// The report in the request's body. Nothing of it is read before its signature was verified, over its bytes as they came.
-pub async fn vouched(config: &Config, world: &impl World) -> Result<Report, Reason> {
+pub async fn vouched(request: &Request, config: &Config, world: &impl World) -> Result<Report, Reason> {
     let header = |name| world.header(name).ok_or(Reason::SignatureInvalid);
     let (id, signature) = (header("github-public-key-identifier")?, header("github-public-key-signature")?);
     // Of two lines of one name no text here is made: they arrive joined by a comma.
@@ -74,7 +77,10 @@ pub async fn vouched(config: &Config, world: &impl World) -> Result<Report, Reas
     if world.header("content-encoding").is_some_and(|coding| !coding.eq_ignore_ascii_case("identity")) {
         return Err(Reason::UnsupportedMediaType);
     }
-    let body = forwarding::read(world).await?;
+    // Nobody can be asked who sends it: its signature is over all of it.
+    let mut arrival = Arrival::plain(MAX_BYTES, request, world);
+    arrival.rest(Holder::Report, "", world).await?;
+    let body = arrival.take()?;
     let verify = Job::VerifyP256 { key: &key, message: &body, signature: &signature };
     if !is_good(&world.crypto(verify).await?) {
         return Err(Reason::SignatureInvalid);
@@ -138,6 +144,7 @@ pub fn keys(body: &[u8]) -> Vec<Key> {
 /// What a report says. GitHub may say more than is read here.
 pub fn findings(body: &[u8]) -> Result<Vec<Finding>, Reason> {
     let unfit = |why: &str| Reason::invalid("", why);
+    work::charge(body.len());
     let read = std::str::from_utf8(body).ok().and_then(|text| serde_json::from_str(text).ok());
     let list = match read {
         Some(Member::List(list)) => list,

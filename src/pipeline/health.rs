@@ -5,6 +5,7 @@ use crate::{
     circuit::Circuit,
     error::Reason,
     machine::World,
+    request::pairs,
     time::Timestamp,
     upstream::{Outgoing, Sent},
 };
@@ -46,7 +47,7 @@ pub fn own() -> Result<Reply, Reason> {
 
 /// Whether a query asks for the health of the API behind as well.
 pub fn asks_for_upstream(query: &str) -> bool {
-    form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "upstream")
+    pairs(query).any(|(name, _)| name == "upstream")
 }
 
 /// And that of the API behind: 200 where it is well, 503 otherwise.

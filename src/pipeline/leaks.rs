@@ -30,6 +30,7 @@ use crate::{
 };
 use serde::Serialize;
 use std::{
+    collections::BTreeMap,
     fmt::Write as _,
     future::{Future, poll_fn},
     pin::Pin,
@@ -59,14 +60,14 @@ struct Verdict<'a> {
 /// The whole road of a report: no credential is believed here, and GitHub by its signature alone.
 pub async fn call(request: &Request, config: &Config, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
     super::refuse_credentials_in(request.query(), &config.door(), false)?;
-    let report = github::vouched(config, world).await?;
+    let report = github::vouched(request, config, world).await?;
     let by =
         By { actor: ACTOR.to_owned(), request_id: request.id.clone(), network: address(config, world).map(network_of) };
     // The text is hashed, which is all that goes back.
     let hashes: Vec<String> = report.findings().iter().map(|found| hex(&digest(found.token.reveal()))).collect();
     // What lies in many places is seen to once.
-    let first = |hash: &String| hashes.iter().position(|other| other == hash);
-    let firsts: Vec<usize> = hashes.iter().filter_map(first).collect();
+    let mut known = BTreeMap::new();
+    let firsts: Vec<usize> = hashes.iter().enumerate().map(|(at, hash)| *known.entry(hash).or_insert(at)).collect();
     let mut seen_to = Vec::new();
     for slice in report.findings().chunks(AT_ONCE) {
         let start = seen_to.len();
@@ -210,6 +211,7 @@ async fn end_deploy_key(
             deployment: config.deployment.clone(),
             text: None,
             browser: None,
+            ahead: None,
         };
         let revoke = credential::Command::RevokeDeployKey(Some(used), Some(found.why()), Some(found));
         world.ask::<Credential>(key.id.as_str(), revoke).await?;

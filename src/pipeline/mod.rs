@@ -9,6 +9,7 @@ pub mod reply;
 pub mod route;
 
 mod api;
+mod arrival;
 mod assertion;
 mod assertion_keys;
 mod believe;
@@ -46,7 +47,13 @@ mod wildcards;
 mod workspaces;
 
 use crate::{
-    credential::Door, error::Reason, id::CredentialId, limit::Quota, machine::World, principal::Facts, request::Request,
+    credential::Door,
+    error::Reason,
+    id::CredentialId,
+    limit::Quota,
+    machine::World,
+    principal::Facts,
+    request::{Request, pairs},
 };
 use config::Config;
 use public::Document;
@@ -57,6 +64,12 @@ use std::borrow::Cow;
 
 /// The longest header that is taken: 8 KiB.
 const MAX_HEADER_BYTES: usize = 8 * 1_024;
+
+/// The longest names and values that all headers have together: 64 KiB.
+const MAX_HEADERS_BYTES: usize = 64 * 1_024;
+
+/// The longest path and query of a call that is answered here: 8 KiB. The policy says how long those of its routes may be.
+const MAX_URL_BYTES: usize = 8 * 1_024;
 
 /// What is learnt of a request on its way, for the log and for the headers of its answer.
 #[derive(Default)]
@@ -141,13 +154,8 @@ pub async fn serve(request: &Request, config: Result<&Config, &Reason>, world: &
 }
 
 async fn answer(request: &Request, config: &Config, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
-    if request.longest_header > MAX_HEADER_BYTES {
-        return Err(Reason::HeaderTooLarge);
-    }
-    // On the bare runtime the URL is made of it: a path in there would be taken for the path.
-    if world.header("host").is_some_and(|host| host.bytes().any(|b| matches!(b, b'/' | b'?' | b'#' | b'\\' | b'@'))) {
-        return Err(Reason::invalid("host", "The Host header is a name or an address, and a port."));
-    }
+    refuse_sizes(request, config, world)?;
+    refuse_host(world)?;
     let (route, wish) = match route(&request.method, request.path()) {
         // What Claviger does not answer itself may be a route of the policy.
         Err(Reason::NotFound) => return gateway::call(request, config, world, notes).await,
@@ -178,13 +186,44 @@ async fn answer(request: &Request, config: &Config, world: &impl World, notes: &
     }
 }
 
+/// A URL that is too long, and then headers that are, are refused before anything else is looked at.
+fn refuse_sizes(request: &Request, config: &Config, world: &impl World) -> Result<(), Reason> {
+    let (bytes, of_routes) = (request.target().len(), config.policy.max_url_bytes);
+    if bytes > of_routes.min(MAX_URL_BYTES) {
+        let is_ours = || !matches!(route(&request.method, request.path()), Err(Reason::NotFound));
+        // The longest of both is refused unread.
+        let limit = if bytes <= of_routes.max(MAX_URL_BYTES) && is_ours() { MAX_URL_BYTES } else { of_routes };
+        if bytes > limit {
+            return Err(Reason::UriTooLong(limit));
+        }
+    }
+    if request.header_bytes > MAX_HEADERS_BYTES {
+        return Err(Reason::HeadersTooLarge);
+    }
+    // Where all of them are no longer than one may be, none is.
+    let is_long = |(_, value): &(String, String)| value.len() > MAX_HEADER_BYTES;
+    if request.header_bytes > MAX_HEADER_BYTES && world.headers().iter().any(is_long) {
+        return Err(Reason::HeaderTooLarge);
+    }
+    Ok(())
+}
+
+/// On the bare runtime the URL is made of the header `Host`: a path in there would be taken for the path. Two lines of it arrive
+/// joined by a comma, and no server may choose between them (RFC 9112 §3.2).
+fn refuse_host(world: &impl World) -> Result<(), Reason> {
+    let is_sound = |b: u8| b.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+;=".contains(&b);
+    if world.header("host").is_some_and(|host| !host.bytes().all(is_sound)) {
+        return Err(Reason::invalid("host", "The Host header is one name or address, and a port, once."));
+    }
+    Ok(())
+}
+
 /// RFC 6750 §2.3 is not offered: what stands in a URL stands in logs.
 fn refuse_credentials_in(query: &str, door: &Door, is_presented: bool) -> Result<(), Reason> {
     if query.is_empty() {
         return Ok(());
     }
-    let mut pairs = form_urlencoded::parse(query.as_bytes());
-    let found = pairs.any(|(name, value)| {
+    let found = pairs(query).any(|(name, value)| {
         name == "access_token" && is_presented || door.is_like_credential(&value) || door.is_like_credential(&name)
     });
     if found { Err(Reason::invalid("query", CREDENTIAL_IN_URL)) } else { Ok(()) }

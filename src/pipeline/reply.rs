@@ -2,6 +2,7 @@
 
 use super::config::Config;
 use crate::{
+    budget::Share,
     error::Reason,
     limit::Quota,
     machine::World,
@@ -86,6 +87,15 @@ impl Reply {
     pub fn watched(mut self, more: impl FnOnce(&mut Watch)) -> Self {
         if let Body::Upstream(passing) = &mut self.body {
             more(passing.watch.get_or_insert_default());
+        }
+        self
+    }
+
+    /// With what is held of a watched answer counted in this share.
+    #[must_use]
+    pub fn counted_in(mut self, share: impl FnOnce() -> Share) -> Self {
+        if let Body::Upstream(Passing { watch: Some(watch), .. }) = &mut self.body {
+            watch.counts_in(share());
         }
         self
     }
@@ -193,9 +203,11 @@ pub fn refuse(reason: &Reason, request_id: &str, config: Option<&Config>, world:
         Reason::UpstreamDown(millis) | Reason::IdempotencyKeysFull(millis) => {
             reply.with("retry-after", millis.div_ceil(1_000).max(1).to_string())
         }
-        Reason::Unavailable | Reason::Unreadable(_) | Reason::DeliveryPending | Reason::IdempotencyInProgress => {
-            reply.with("retry-after", "1")
-        }
+        Reason::Unavailable
+        | Reason::MemoryFull
+        | Reason::Unreadable(_)
+        | Reason::DeliveryPending
+        | Reason::IdempotencyInProgress => reply.with("retry-after", "1"),
         _ => reply,
     }
 }

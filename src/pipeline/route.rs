@@ -1,7 +1,7 @@
 //! The table of paths: which there are, which methods they take, and what each one is.
 
 use super::public::Document;
-use crate::{error::Reason, policy::Action};
+use crate::{error::Reason, policy::Action, work};
 
 /// Where a request leads.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -57,6 +57,7 @@ pub fn route<'a>(method: &str, path: &'a str) -> Result<(Route<'a>, Wish), Reaso
 fn routes(path: &str) -> Option<Vec<(&'static str, Route<'_>)>> {
     use Action as A;
     let api = |action, id| Route::Api(action, id);
+    work::charge(path.len());
     let segments: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
     Some(match *segments {
         // Who opens the address of a deployment in a browser, sees what there is.

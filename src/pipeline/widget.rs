@@ -2,6 +2,7 @@
 
 use super::{
     Notes,
+    arrival::Arrival,
     believe::{Call, decline},
     body::{self, Fields},
     config::Config,
@@ -14,6 +15,7 @@ use super::{
 };
 use crate::{
     audit::By,
+    budget::Holder,
     conversation::{Append, Command, Conversation, Open, Party, Reply as Answer},
     credential::{CredentialKind, HistorySecret, Identity, Kind as _, Verified, WidgetKey},
     error::Reason,
@@ -21,8 +23,8 @@ use crate::{
     limit::Quota,
     machine::World,
     meter::{Admitted, meter},
-    policy::{Action, authorize},
-    principal::{Caller, Visited, match_history, visit},
+    policy::{Action, WidgetPolicy, authorize},
+    principal::{Caller, Visited, check_visit, match_history, visit},
     registry::credential::Errand,
     request::Request,
 };
@@ -67,34 +69,22 @@ pub async fn call(
     notes.kind = Some(CredentialKind::WidgetKey.as_str());
     notes.credential = Some(key.id.as_str().to_owned());
     notes.workspace = key.id.workspace().map(String::from);
-    let presented = door.in_headers(world)?;
-    super::refuse_credentials_in(request.query(), &door, presented.is_some())?;
-    let history = match presented {
-        None if action == Action::OpenConversation => None,
-        None => return Err(Reason::CredentialMissing),
-        Some(Verified::HistorySecret(secret)) if action.admits(CredentialKind::HistorySecret).is_ok() => Some(secret),
-        // A second widget key beside the one in the path, too.
-        Some(other) => return Err(decline(other, call, world, notes).await),
-    };
-
-    // The whole body first, and then whether the key lives: else whoever holds back its end acts with one that has ended since.
-    let body = match action {
-        Action::ReadHistory => None,
-        _ => Some(body::read(world).await),
-    };
-
-    // A genuine secret that does not fit is refused after the key's shard was asked: only that knows whether the page may
-    // read why.
-    let matched = match &history {
+    let beside = beside(action, call, world, notes).await;
+    // Whatever is refused from here on is refused after the key's shard was asked: only that knows whether the page may read why.
+    let matched = beside.as_ref().map(drop).map_err(Clone::clone);
+    let history = beside.ok().flatten();
+    let fits = || match &history {
         Some(secret) => ConversationId::try_from(conversation.to_owned())
             .map_err(|_| Reason::WrongConversation)
             .and_then(|path| match_history(&key, secret, &path, world.now())),
         None => Ok(()),
     };
-    let errand = match action {
+    let matched = matched.and_then(|()| fits());
+    let errand = |matched: &Result<(), Reason>| match action {
+        _ if matched.is_err() => Errand::Manage,
         Action::OpenConversation => Errand::Open(policy.conversations.clone(), policy.shard_conversations.clone()),
         // Whatever writes counts: a rotation costs as much as a message.
-        Action::Write | Action::RotateHistorySecret | Action::CloseConversation if matched.is_ok() => {
+        Action::Write | Action::RotateHistorySecret | Action::CloseConversation => {
             let writes = history.as_ref().filter(|_| action == Action::Write);
             Errand::Write(policy.messages.clone(), writes.map(|secret| secret.conversation.clone()))
         }
@@ -102,6 +92,29 @@ pub async fn call(
     };
     let origin = world.header("origin");
     let network = network(config, world);
+    let who = network.clone().unwrap_or_else(|| key.id.as_str().to_owned());
+    let caller = Caller {
+        key: key.clone(),
+        history: history.clone(),
+        origin: origin.clone(),
+        network: network.clone().unwrap_or_default(),
+        request_id: request.id.clone(),
+    };
+
+    let mut arrival = match action {
+        Action::ReadHistory => Arrival::none(),
+        _ if matched.is_err() => Arrival::none(),
+        _ => Arrival::json(max_bytes(action, policy), request, world),
+    };
+    arrival.early(world).await;
+    if arrival.is_expected() {
+        let (listed, outcome) = check_visit(caller.clone(), errand(&matched), world).await?;
+        notes.readable_by = origin.clone().filter(|_| listed);
+        outcome?;
+        arrival.rest(Holder::Widget, &who, world).await?;
+    }
+    // Time has passed since.
+    let matched = matched.and_then(|()| fits());
     let by = |secret: &HistorySecret| By {
         actor: format!("{}:{}", CredentialKind::HistorySecret.as_str(), secret.conversation),
         request_id: request.id.clone(),
@@ -110,8 +123,7 @@ pub async fn call(
     let talk = history.clone().map(|secret| Talk { by: by(&secret), secret });
     // A read asks the shard and the conversation at once; what was read is dropped unless the call is admitted.
     let reading = talk.as_ref().filter(|_| action == Action::ReadHistory && matched.is_ok());
-    let (request_id, network) = (request.id.clone(), network.unwrap_or_default());
-    let caller = Caller { key: key.clone(), history, origin: origin.clone(), network, request_id };
+    let errand = errand(&matched);
     let (visited, read) = match reading {
         Some(talk) => {
             let read = read_history(talk, request, policy.page, world);
@@ -130,6 +142,7 @@ pub async fn call(
     matched?;
     let admitted = meter(authorize(principal, action, &config.policy)?)?;
     notes.quotas = admitted.quotas().to_vec();
+    arrival.belongs_to(Holder::Widget, &who);
     match (read, &talk) {
         (Some(read), Some(talk)) => {
             let (reply, is_first_use) = read?;
@@ -138,9 +151,43 @@ pub async fn call(
             }
             Ok(reply)
         }
-        _ => act(&admitted, talk.as_ref(), &key, body.unwrap_or(Err(Reason::NotFound))?, config, world).await,
+        _ => act(&admitted, talk.as_ref(), &key, body::read(arrival.take())?, config, world).await,
     }
 }
+
+/// The history secret beside the key, where one came; refused where the call needs one, or where it is anything else.
+async fn beside(
+    action: Action,
+    call: Call<'_>,
+    world: &impl World,
+    notes: &mut Notes,
+) -> Result<Option<HistorySecret>, Reason> {
+    let door = call.config.door();
+    let presented = door.in_headers(world)?;
+    super::refuse_credentials_in(call.request.query(), &door, presented.is_some())?;
+    match presented {
+        None if action == Action::OpenConversation => Ok(None),
+        None => Err(Reason::CredentialMissing),
+        Some(Verified::HistorySecret(secret)) if action.admits(CredentialKind::HistorySecret).is_ok() => {
+            Ok(Some(secret))
+        }
+        // A second widget key beside the one in the path, too.
+        Some(other) => Err(decline(other, call, world, notes).await),
+    }
+}
+
+/// The longest body of an action. Every character of a text may be escaped, which makes it six times as long.
+fn max_bytes(action: Action, policy: &WidgetPolicy) -> usize {
+    match action {
+        Action::Write => MAX_MESSAGE_BYTES.max(6 * policy.text_bytes + 4_096),
+        _ => MAX_OTHER_BYTES,
+    }
+}
+
+/// The longest body with a message: 100 KiB, unless the policy takes longer texts.
+const MAX_MESSAGE_BYTES: usize = 100 << 10;
+/// And any other: 16 KiB, in which an identity has room.
+const MAX_OTHER_BYTES: usize = 16 << 10;
 
 /// A genuine history secret, and who holds it, for the record.
 struct Talk {

@@ -28,6 +28,12 @@ impl fmt::Display for PolicyError {
     }
 }
 
+/// The longest path and query of a call to a route, where the policy does not say: 16 KiB.
+const MAX_URL_BYTES: usize = 16 * 1_024;
+
+/// What a policy may say of it. The bare runtime itself takes little more.
+const URL_BYTES: std::ops::RangeInclusive<u32> = 1_024..=65_536;
+
 /// Reads a policy file.
 pub fn parse(text: &str) -> Result<Policy, PolicyError> {
     let at = |start: usize, reason: String| PolicyError {
@@ -41,7 +47,8 @@ pub fn parse(text: &str) -> Result<Policy, PolicyError> {
 }
 
 fn policy(file: Table) -> Result<Policy, Fault> {
-    let file = file.only(&["brand", "operators", "scopes", "tiers", "widget", "routes", "schemes", "leaks"])?;
+    let file =
+        file.only(&["brand", "operators", "scopes", "tiers", "widget", "routes", "schemes", "leaks", "upstream"])?;
     let brand = file.required_text("brand")?;
     if !(2..=8).contains(&brand.text.len()) || !brand.text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
     {
@@ -62,6 +69,8 @@ fn policy(file: Table) -> Result<Policy, Fault> {
     let router = Router::new(&routes);
     let leaks = file.table("leaks")?.map(|leaks| leaks.only(&["overlap_minutes"])).transpose()?;
     let grace_minutes = leaks.map(|leaks| leaks.number("overlap_minutes", 1..=1_440)).transpose()?.flatten();
+    let upstream = file.table("upstream")?.map(|upstream| upstream.only(&["max_url_bytes"])).transpose()?;
+    let max_url_bytes = upstream.map(|upstream| upstream.number("max_url_bytes", URL_BYTES)).transpose()?.flatten();
     let deploy_schemes = file.table("schemes")?.map(schemes).transpose()?.flatten();
     Ok(Policy {
         brand: brand.text,
@@ -71,6 +80,7 @@ fn policy(file: Table) -> Result<Policy, Fault> {
         widget,
         routes,
         router,
+        max_url_bytes: max_url_bytes.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(MAX_URL_BYTES),
         leak_grace_seconds: grace_minutes.map(|minutes| u64::from(minutes) * 60),
         deploy_schemes: deploy_schemes.unwrap_or_else(|| vec!["Convex".to_owned(), "Deploy".to_owned()]),
     })

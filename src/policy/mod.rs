@@ -39,6 +39,8 @@ pub struct Policy {
     router: router::Router,
     /// `Authorization` schemes that carry deploy keys.
     pub deploy_schemes: Vec<String>,
+    /// The longest path and query of a call to one of the routes.
+    pub max_url_bytes: usize,
     /// Seconds that the owner of a leaked credential gets to act; none: it ends at once.
     pub leak_grace_seconds: Option<u64>,
 }

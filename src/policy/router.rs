@@ -1,6 +1,7 @@
 //! Which route of the policy a request means. Read by `Policy::route`; the table is made once, with the policy.
 
 use super::{Policy, Route, routes::is_ours};
+use crate::work;
 
 /// The patterns, the closest first.
 #[derive(Clone, Debug)]
@@ -32,6 +33,7 @@ impl Router {
 
     /// The first pattern that fits. `HEAD` is taken wherever `GET` is, and may have a route of its own.
     fn find(&self, method: &str, path: &str) -> Option<usize> {
+        work::charge(path.len());
         let segments: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
         let at = |method: &str| {
             let fits = |pattern: &&Pattern| pattern.method == method && pattern.fits(&segments);
@@ -54,6 +56,7 @@ impl Pattern {
     fn fits(&self, path: &[&str]) -> bool {
         let mut rest = path.iter();
         for segment in &self.segments {
+            work::charge(1);
             let Some(sent) = rest.next() else {
                 return false;
             };
@@ -85,6 +88,7 @@ impl Policy {
 
 /// The path with its percent-encoding undone; `None` where two servers might not agree on what it means.
 fn decode(path: &str) -> Option<String> {
+    work::charge(path.len());
     let mut decoded = Vec::with_capacity(path.len());
     let mut bytes = path.bytes();
     while let Some(byte) = bytes.next() {

@@ -11,6 +11,7 @@ use crate::{
 };
 
 /// A widget call as it asks to be believed.
+#[derive(Clone)]
 pub struct Caller {
     /// The key in the path.
     pub key: WidgetKey,
@@ -54,12 +55,40 @@ pub fn match_history(
     Ok(())
 }
 
+/// Whether a widget call would be believed and metered, asked before its body is read: nothing is counted but a refusal. And
+/// whether its origin is listed.
+pub async fn check_visit(
+    caller: Caller,
+    errand: Errand,
+    world: &impl World,
+) -> Result<(bool, Result<(), Reason>), Reason> {
+    let (shard, visit) = asked(&caller, Errand::Manage, Some(errand));
+    match world.ask::<Credential>(&shard, Command::Visit(visit)).await? {
+        Reply::Visited { listed, outcome } => Ok((listed, outcome.map(drop))),
+        _ => Err(Reason::Unavailable),
+    }
+}
+
+/// The shard that is asked, and what.
+fn asked(caller: &Caller, errand: Errand, ahead: Option<Errand>) -> (String, Visit) {
+    let Caller { key, origin, network, request_id, .. } = caller;
+    let visit = Visit {
+        id: key.id.clone(),
+        environment: key.environment,
+        serial: key.serial,
+        origin: origin.clone(),
+        network: network.clone(),
+        errand,
+        request_id: Some(request_id.clone()),
+        ahead,
+    };
+    (shard_for(&key.id, network), visit)
+}
+
 /// Believes a widget call, and meters it in the same hop.
 pub async fn visit(caller: Caller, errand: Errand, world: &impl World) -> Result<Visited, Reason> {
-    let Caller { key, history, origin, network, request_id } = caller;
-    let shard = shard_for(&key.id, &network);
-    let (id, request_id) = (key.id.clone(), Some(request_id));
-    let visit = Visit { id, environment: key.environment, serial: key.serial, origin, network, errand, request_id };
+    let (shard, visit) = asked(&caller, errand, None);
+    let Caller { key, history, .. } = caller;
     let Reply::Visited { listed, outcome } = world.ask::<Credential>(&shard, Command::Visit(visit)).await? else {
         return Err(Reason::Unavailable);
     };
@@ -84,6 +113,7 @@ pub async fn visit(caller: Caller, errand: Errand, world: &impl World) -> Result
         object: shard,
         text: None,
         metered,
+        is_ahead: false,
     };
     Ok(Visited { listed, outcome: Ok(principal) })
 }

@@ -47,7 +47,7 @@ codes! {
     InvalidRequest 400 "invalid_request" {
         means "The request makes no sense as it was sent. `error` names the field, where it is one."
         when "A member or a parameter is missing, unknown, doubled or out of its bounds, or the body is not the JSON \
-              of this call."
+              of this call, broke off, or did not arrive in time."
         fix "`fix` says what would be right. Change the request; sent again as it is, it gets the same answer."
     }
     AmbiguousCredential 400 "ambiguous_credential" {
@@ -182,9 +182,16 @@ codes! {
     }
     PayloadTooLarge 413 "payload_too_large" {
         means "The body, or a text in it, is too long, or the call may take more tokens than the tier ever has. `error` names the limit."
-        when "A body is over 1 MiB, or a message is over the policy's limit, 16 KiB unless that was changed; or \
-              `max_tokens` and the prompt are more than the tier's tokens."
+        when "A body is over 1 MiB, or one of the widget over 100 KiB (16 KiB where it is no message); a message is over \
+              the policy's limit, 16 KiB unless that was changed; or `max_tokens` and the prompt are more than the \
+              tier's tokens."
         fix "Send less at once: two messages, or smaller parts; ask for fewer tokens."
+    }
+    UriTooLong 414 "uri_too_long" {
+        means "The path and query of the URL are too long. Nothing else was looked at. `error` names the limit."
+        when "They are over 8 KiB on a call that Claviger answers itself, or on a route of the policy over its \
+              `max_url_bytes`, 16 KiB unless that was changed."
+        fix "Send less in the URL: a shorter query, or the data in the body of a call that has one."
     }
     UnsupportedMediaType 415 "unsupported_media_type" {
         means "The body is not said to be JSON."
@@ -209,9 +216,9 @@ codes! {
         fix "Wait for as many seconds as `Retry-After` says, or lower what the call may take at most, as in `max_tokens`."
     }
     HeaderTooLarge 431 "header_too_large" {
-        means "One of the request's headers is over 8 KiB."
+        means "One of the request's headers is over 8 KiB, or all of them together are over 64 KiB."
         when "Cookies have piled up, or a header holds what belongs into the body."
-        fix "Send shorter headers. Claviger needs no cookie."
+        fix "Send fewer or shorter headers. Claviger needs no cookie."
     }
     Internal 500 "internal" {
         means "We failed, and it is our fault."
@@ -237,7 +244,8 @@ codes! {
     Unavailable 503 "unavailable" {
         means "The answer is not to be had right now. With `pending: true`, the change is stored and not yet known \
                everywhere."
-        when "An object or its storage did not answer in time, or the worker was restarted in the middle."
+        when "An object or its storage did not answer in time, the worker was restarted in the middle, or it receives as many \
+              bodies of such callers at once as it has memory for."
         fix "Wait for `Retry-After`. Then read the state, if it was `pending`; else send the same request again, with \
              the same `Idempotency-Key`."
     }

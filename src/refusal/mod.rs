@@ -78,6 +78,24 @@ impl From<&Reason> for Refusal {
             ),
             Reason::Gone(what) => say(C::Gone, what, "Start a new one."),
             Reason::HeaderTooLarge => say(C::HeaderTooLarge, "A header is over 8 KiB.", "Send shorter headers."),
+            Reason::HeadersTooLarge => {
+                say(C::HeaderTooLarge, "All headers together are over 64 KiB.", "Send fewer or shorter headers.")
+            }
+            Reason::UriTooLong(limit) => say(
+                C::UriTooLong,
+                &format!("The path and query are over the limit of {limit} bytes."),
+                "Send less in the URL. What is long belongs in the body of a call that has one.",
+            ),
+            Reason::BodyTooSlow => say(
+                C::InvalidRequest,
+                "The body did not arrive in time.",
+                "Send all of it within 120 seconds, and never pause for 30.",
+            ),
+            Reason::MemoryFull => say(
+                C::Unavailable,
+                "Too many requests are being received at once.",
+                "Send the same request again shortly, with its Content-Length.",
+            ),
             Reason::IdempotencyInProgress => say(
                 C::IdempotencyInProgress,
                 "A request with this Idempotency-Key is still under way.",

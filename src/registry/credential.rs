@@ -105,9 +105,12 @@ pub struct Visit {
     pub errand: Errand,
     /// The request, for the record.
     pub request_id: Option<String>,
+    /// What is to be done once the body has come: whether that would be admitted. Then `errand` is `Manage`, and nothing is counted
+    /// but a refusal.
+    pub ahead: Option<Errand>,
 }
 
-wire!(Visit { id, environment, serial, origin, network, errand, request_id });
+wire!(Visit { id, environment, serial, origin, network, errand, request_id, ahead });
 
 /// What a widget call is about to do, with the limits that apply.
 pub enum Errand {
@@ -159,10 +162,20 @@ impl Machine for Credential {
     fn handle(&self, command: Command, turn: &mut Turn) -> Result<Step<Self>, Reason> {
         let reply = match command {
             Command::Store(record) => store(record, turn)?,
+            Command::UseDeployKey(Some(mut used)) if used.ahead.is_some() => {
+                used.text = used.ahead.take();
+                return ahead(turn, |turn| self.use_deploy_key(Some(used), turn));
+            }
             Command::UseDeployKey(used) => return self.use_deploy_key(used, turn),
             Command::RevokeDeployKey(used, why, found) => deploy_key::revoke(used, why, found.as_ref(), turn)?,
             Command::StoreDeployKey(state) => deploy_key::store(&state, turn)?,
-            Command::Present(present) => return self.present(*present, turn),
+            Command::Present(mut present) => match present.ahead.take() {
+                None => return self.present(*present, turn),
+                Some(cost) => {
+                    present.cost = cost;
+                    return ahead(turn, |turn| self.present(*present, turn));
+                }
+            },
             Command::Identify(digest) => Reply::Identified(key::identify(&digest, turn)?),
             Command::StoreKey(record) => key::store(*record, turn)?,
             Command::Once(command) => Reply::Once(once::handle(*command, turn)?),
@@ -180,10 +193,13 @@ impl Machine for Credential {
             Command::RefuseDeployKey(used, reason) => {
                 return self.refuse_deploy_key(used, &reason, Reply::Done, turn);
             }
-            Command::Visit(visit) => {
-                let step = self.visit(&visit, turn)?;
-                return self.witness(visit, step, turn);
-            }
+            Command::Visit(mut visit) => match visit.ahead.take() {
+                None => return self.admit_visit(visit, turn),
+                Some(errand) => {
+                    visit.errand = errand;
+                    return ahead(turn, |turn| self.admit_visit(visit, turn));
+                }
+            },
         };
         Ok(Step::reply(reply))
     }
@@ -203,6 +219,27 @@ impl Machine for Credential {
     }
 }
 
+/// Says beforehand what would be decided: the decision itself, of which nothing stays where it is yes. A refusal ends the call, so it
+/// is counted.
+fn ahead<'a>(
+    turn: &mut Turn<'a>,
+    decide: impl FnOnce(&mut Turn<'a>) -> Result<Step<Credential>, Reason>,
+) -> Result<Step<Credential>, Reason> {
+    let mut fork = turn.fork();
+    let step = decide(&mut fork)?;
+    let is_refused = match &step.reply {
+        Reply::Visited { outcome, .. } => outcome.is_err(),
+        Reply::Presented(presented) => presented.outcome.is_err(),
+        Reply::Judged(judged) => judged.is_err(),
+        _ => false,
+    };
+    if !is_refused {
+        return Ok(Step::reply(step.reply));
+    }
+    *turn = fork;
+    Ok(step)
+}
+
 /// Older versions are ignored, and `revoked` is for good: messages may come twice and late.
 fn store(record: ShardRecord, turn: &mut Turn) -> Result<Reply, Reason> {
     let known: Option<ShardRecord> = turn.get(RECORD)?;
@@ -213,6 +250,11 @@ fn store(record: ShardRecord, turn: &mut Turn) -> Result<Reply, Reason> {
 }
 
 impl Credential {
+    fn admit_visit(&self, visit: Visit, turn: &mut Turn) -> Result<Step<Self>, Reason> {
+        let step = self.visit(&visit, turn)?;
+        self.witness(visit, step, turn)
+    }
+
     fn visit(&self, visit: &Visit, turn: &mut Turn) -> Result<Step<Self>, Reason> {
         let Some(record) = turn.get::<ShardRecord>(RECORD)? else {
             return Ok(Step::reply(Reply::Visited { listed: false, outcome: Err(Reason::CredentialUnknown) }));

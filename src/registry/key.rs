@@ -112,9 +112,12 @@ pub struct Present {
     pub tokens: Option<u32>,
     /// Somebody only asks about it; none: it was presented here.
     pub asking: Option<Asking>,
+    /// Its body is still on its way: whether a call of this cost would be admitted. Then `cost` is 0, and nothing is counted but a
+    /// refusal.
+    pub ahead: Option<u32>,
 }
 
-wire!(Present { digest, needs, service, address, network, browser, cost, request_id, wish, tokens, asking });
+wire!(Present { digest, needs, service, address, network, browser, cost, request_id, wish, tokens, asking, ahead });
 
 impl Present {
     /// Whether it is presented only to be ended: that call is not metered.

@@ -29,9 +29,12 @@ pub struct Use {
     pub text: Option<DeployText>,
     /// From a browser, on a page of this origin; empty where that is no sound origin.
     pub browser: Option<String>,
+    /// The text that came with a call whose body is still on its way: whether it would be admitted. Then `text` is none, and
+    /// nothing is counted but a refusal.
+    pub ahead: Option<DeployText>,
 }
 
-wire!(Use { id, by, call, deployment, text, browser });
+wire!(Use { id, by, call, deployment, text, browser, ahead });
 
 impl Use {
     /// Where it is told.

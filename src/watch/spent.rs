@@ -77,6 +77,20 @@ impl Spent {
         }
     }
 
+    /// Bytes that are held so far.
+    pub fn held_bytes(&self) -> usize {
+        match &self.form {
+            Form::Json(kept) => kept.len(),
+            Form::Events(events) => events.held_bytes(),
+            Form::Unread => 0,
+        }
+    }
+
+    /// There is no room to hold more: it is not read, and all that is held for the call counts.
+    pub fn give_up(&mut self) {
+        (self.form, self.seen) = (Form::Unread, None);
+    }
+
     /// It is over, and the call is settled.
     pub async fn end(mut self, ending: Ending, world: &impl World) -> Result<(), Reason> {
         let used = self.used(ending);

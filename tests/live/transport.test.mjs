@@ -262,7 +262,7 @@ test("a27_a_body_over_the_limit_is_answered_and_not_waited_for", async () => {
 test("a27_a28_bodies_that_are_not_one_sound_json_object_are_refused", async () => {
   for (const body of [
     "{", "[]", "null", '"a"', "{}", '{"text":1}', '{"text":""}', '{"text":" "}', '{"text":"a","text":"b"}', '{"text":"a","x":1}', '\ufeff{"text":"a"}',
-    '{"text":"\\ud800"}', '{"text":"a"}{}', '{"text":NaN}', '{"text":1e400}', "[".repeat(100_000), '{"text":'.repeat(100_000), '{"__proto__":{"text":"a"}}',
+    '{"text":"\\ud800"}', '{"text":"a"}{}', '{"text":NaN}', '{"text":1e400}', "[".repeat(100_000), '{"text":'.repeat(10_000), '{"__proto__":{"text":"a"}}',
     Buffer.from('{"text":"\xff"}', "latin1"), gzipSync('{"text":"a"}'), `{${Array.from({ length: 65 }, (_, at) => `"m${at}":1`)}}`,
   ]) {
     assertRefused(await say(body), 400, "invalid_request", String(body).slice(0, 40));

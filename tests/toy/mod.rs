@@ -15,7 +15,7 @@ use claviger::{
     fetch::{Fetched, Wanted},
     host::{self, Decided, Delivery},
     isolate::Isolate,
-    machine::{Changes, Machine, World},
+    machine::{Changes, Machine, Reading, World},
     outbox,
     pipeline::{
         config::Config,
@@ -28,7 +28,7 @@ use claviger::{
     time::Timestamp,
     upstream::{Incoming, Outgoing},
     watch::{Ending, Watch},
-    wire,
+    wire, work,
 };
 use std::{
     any::Any,
@@ -93,6 +93,10 @@ pub struct Toy {
     loaded: Cell<Option<(usize, u128)>>,
     headers: RefCell<Vec<(String, String)>>,
     body: RefCell<Vec<u8>>,
+    /// Whether bodies come later than they are waited for at first.
+    pub slow_bodies: Cell<bool>,
+    /// The most bytes of a body that anybody asked for.
+    pub most_read: Cell<usize>,
     /// What happens while the next body is still on its way.
     meanwhile: RefCell<Option<Meanwhile>>,
     /// And before an object is asked, after so many that are asked first.
@@ -144,6 +148,8 @@ impl Toy {
             loaded: Cell::new(None),
             headers: RefCell::default(),
             body: RefCell::default(),
+            slow_bodies: Cell::new(false),
+            most_read: Cell::new(0),
             meanwhile: RefCell::default(),
             between: RefCell::default(),
         }
@@ -185,13 +191,20 @@ impl Toy {
         if !body.is_empty() && !sent.iter().any(|(name, _)| name == "content-type") {
             sent.push(("content-type".to_owned(), "application/json".to_owned()));
         }
+        // Clients say how long a body is, but for those that send it as they make it.
+        if !body.is_empty()
+            && !sent.iter().any(|(name, _)| matches!(name.as_str(), "content-length" | "transfer-encoding"))
+        {
+            sent.push(("content-length".to_owned(), body.len().to_string()));
+        }
         sent.retain(|(_, value)| !value.is_empty());
         let request = Request {
             id: self.request_id.borrow().clone(),
             method: method.to_owned(),
             url: format!("https://attacker.example{path}"),
             has_body: !body.is_empty(),
-            longest_header: sent.iter().map(|(_, value)| value.len()).max().unwrap_or_default(),
+            // As they cross into the core: each name and each value with its line end.
+            header_bytes: sent.iter().map(|(name, value)| name.len() + value.len() + 2).sum(),
         };
         *self.headers.borrow_mut() = sent;
         body.as_bytes().clone_into(&mut self.body.borrow_mut());
@@ -446,22 +459,38 @@ impl World for Toy {
 
     fn header(&self, name: &str) -> Option<String> {
         let headers = self.headers.borrow();
+        // The core looks through all of them, as the real world does.
+        work::charge(headers.iter().map(|(name, value)| name.len() + value.len()).sum());
         let values: Vec<&str> =
             headers.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str()).collect();
         (!values.is_empty()).then(|| values.join(", "))
     }
 
     fn headers(&self) -> Vec<(String, String)> {
-        self.headers.borrow().clone()
+        let headers = self.headers.borrow().clone();
+        work::charge(headers.iter().map(|(name, value)| name.len() + value.len()).sum());
+        headers
     }
 
-    async fn body(&self, limit: usize) -> Result<Vec<u8>, Reason> {
+    async fn body(&self, reading: Reading<'_>) -> Result<Option<Vec<u8>>, Reason> {
+        // A slow one lets nothing come before it is waited for.
+        if self.slow_bodies.get() && reading.soon_millis < Reading::WHOLE_MILLIS {
+            return Ok(None);
+        }
+        let came = self.body.borrow().len();
+        self.most_read.set(self.most_read.get().max(came.min(reading.enough).min(reading.limit)));
         let meanwhile = self.meanwhile.borrow_mut().take();
         if let Some(meanwhile) = meanwhile {
             self.interrupt(meanwhile);
         }
         let body = self.body.borrow();
-        if body.len() > limit { Err(Reason::BodyTooLarge(limit)) } else { Ok(body.clone()) }
+        if body.len() > reading.limit {
+            return Err(Reason::BodyTooLarge(reading.limit));
+        }
+        if body.len() > reading.enough {
+            return Ok(None);
+        }
+        if reading.share.come(body.len()) { Ok(Some(body.clone())) } else { Err(Reason::MemoryFull) }
     }
 
     async fn ask<M: Machine>(&self, name: &str, command: M::Command) -> Result<M::Reply, Reason> {

@@ -14,7 +14,7 @@ use claviger::{
     error::Reason,
     fetch::{Fetched, Wanted},
     isolate::Isolate,
-    machine::{Machine, World},
+    machine::{Machine, Reading, World},
     pipeline::original::Original,
     secret::Secret,
     time::Timestamp,
@@ -114,7 +114,7 @@ impl World for Head {
         self.0.clone()
     }
 
-    async fn body(&self, _: usize) -> Result<Vec<u8>, Reason> {
+    async fn body(&self, _: Reading<'_>) -> Result<Option<Vec<u8>>, Reason> {
         Err(Reason::Unavailable)
     }
 

@@ -14,7 +14,7 @@ pub fn check(bytes: &[u8]) {
     let mut lines = input.splitn(3, '\n');
     let mut line = || lines.next().unwrap_or_default().to_owned();
     let (method, url, name) = (line(), line(), line());
-    let request = Request { id: String::new(), method, url, longest_header: 0, has_body: false };
+    let request = Request { id: String::new(), method, url, header_bytes: 0, has_body: false };
     let (path, query) = (request.path(), request.query());
     assert!(path.starts_with('/') && !path.contains(['?', '#']), "{path}");
     assert!(request.url.contains(path) || path == "/");

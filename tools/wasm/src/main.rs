@@ -21,7 +21,8 @@ const USAGE: &str = "usage: claviger-wasm [--features NAMES] [--out FOLDER] [--q
 const QUICK_PROFILE: &str = "quick";
 const TARGET: &str = "wasm32-unknown-unknown";
 /// What stands beside the glue, as it is.
-const CARRIERS: [&str; 6] = ["entry.js", "object.js", "crypto.js", "passing.js", "upstream.js", "fetching.js"];
+const CARRIERS: [&str; 7] =
+    ["entry.js", "object.js", "crypto.js", "passing.js", "reading.js", "upstream.js", "fetching.js"];
 const CARRIERS_FOLDER: &str = "src/edge";
 /// Among the static files of a deployment.
 const SUFFIXES: &str = "www/public-suffixes.txt";

@@ -1,0 +1,177 @@
+//! Memory of this isolate that bodies and answers take, by the kind of caller that it is held for: what one kind takes is not
+//! missing to another, and no caller takes more than half of what its kind may have.
+
+use crate::isolate::Isolate;
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+
+const MEBIBYTE: usize = 1 << 20;
+
+/// For whom memory is held.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Holder {
+    /// Callers of whom nobody was asked yet: small bodies, for a moment.
+    Stranger,
+    /// Reports of leaks, which are believed by a signature over the whole body.
+    Report,
+    /// Callers of the widget who would be admitted.
+    Widget,
+    /// Servers that would be admitted, or were.
+    Server,
+    /// Answers of the upstream that are read as they pass.
+    Answer,
+}
+
+impl Holder {
+    /// All of this kind together. An isolate has 128 MiB.
+    pub fn most(self) -> usize {
+        match self {
+            Self::Stranger | Self::Widget => 16 * MEBIBYTE,
+            Self::Report => 8 * MEBIBYTE,
+            Self::Server | Self::Answer => 32 * MEBIBYTE,
+        }
+    }
+
+    /// One caller of this kind. Those whom nobody knows are all one.
+    pub fn most_of_one(self) -> usize {
+        match self {
+            Self::Stranger | Self::Report => self.most(),
+            Self::Widget | Self::Server | Self::Answer => self.most() / 2,
+        }
+    }
+}
+
+/// What is held, of each kind and by each caller.
+#[derive(Debug, Default)]
+struct Held {
+    all: BTreeMap<Holder, usize>,
+    own: BTreeMap<(Holder, String), usize>,
+}
+
+impl Held {
+    fn fits(&self, of: &(Holder, String), bytes: usize) -> bool {
+        let sum = |held: Option<&usize>| held.copied().unwrap_or_default().saturating_add(bytes);
+        sum(self.all.get(&of.0)) <= of.0.most() && sum(self.own.get(of)) <= of.0.most_of_one()
+    }
+
+    fn take(&mut self, of: &(Holder, String), bytes: usize) {
+        if bytes > 0 {
+            *self.all.entry(of.0).or_default() += bytes;
+            *self.own.entry(of.clone()).or_default() += bytes;
+        }
+    }
+
+    fn give_back(&mut self, of: &(Holder, String), bytes: usize) {
+        if let Some(all) = self.all.get_mut(&of.0) {
+            *all = all.saturating_sub(bytes);
+        }
+        if let Some(own) = self.own.get_mut(of) {
+            *own = own.saturating_sub(bytes);
+            if *own == 0 {
+                self.own.remove(of);
+            }
+        }
+    }
+}
+
+/// What one request or answer holds. It is given back with the last of its clones.
+#[derive(Clone, Debug)]
+pub struct Share(Rc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    held: Rc<RefCell<Held>>,
+    state: RefCell<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    of: (Holder, String),
+    /// What is counted.
+    bytes: usize,
+    /// What has come: more may be counted, where it was reserved before.
+    came: usize,
+}
+
+impl Share {
+    /// Nothing yet, for this caller.
+    pub fn new(isolate: &Isolate, holder: Holder, who: &str) -> Self {
+        let held = isolate.with(|held: &mut Rc<RefCell<Held>>| Rc::clone(held));
+        let state = RefCell::new(State { of: (holder, who.to_owned()), bytes: 0, came: 0 });
+        Self(Rc::new(Inner { held, state }))
+    }
+
+    /// Holds so many bytes from now on; false where there is no room for more than before, and then nothing changes.
+    #[must_use]
+    pub fn holds(&self, bytes: usize) -> bool {
+        let (mut held, mut state) = (self.0.held.borrow_mut(), self.0.state.borrow_mut());
+        let more = bytes.saturating_sub(state.bytes);
+        if more > 0 && !held.fits(&state.of, more) {
+            return false;
+        }
+        held.take(&state.of, more);
+        held.give_back(&state.of, state.bytes.saturating_sub(bytes));
+        state.bytes = bytes;
+        true
+    }
+
+    /// So many bytes more have come; false where there is no room for them.
+    #[must_use]
+    pub fn come(&self, bytes: usize) -> bool {
+        let wanted = {
+            let mut state = self.0.state.borrow_mut();
+            state.came = state.came.saturating_add(bytes);
+            state.came.max(state.bytes)
+        };
+        self.holds(wanted)
+    }
+
+    /// What has come is held for this caller from now on: also where that leaves no room, since it is here.
+    pub fn moves_to(&self, holder: Holder, who: &str) {
+        let (mut held, mut state) = (self.0.held.borrow_mut(), self.0.state.borrow_mut());
+        held.give_back(&state.of, state.bytes);
+        state.of = (holder, who.to_owned());
+        state.bytes = state.came;
+        held.take(&state.of, state.bytes);
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let state = self.state.get_mut();
+        self.held.borrow_mut().give_back(&state.of, state.bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Holder, MEBIBYTE, Share};
+    use crate::isolate::Isolate;
+
+    #[test]
+    fn each_kind_has_its_own_room_and_nobody_takes_more_than_half_of_it() {
+        let isolate = Isolate::default();
+        let [one, two, three] = ["a", "b", "c"].map(|who| Share::new(&isolate, Holder::Server, who));
+        assert!(one.holds(16 * MEBIBYTE) && !one.holds(16 * MEBIBYTE + 1));
+        assert!(!Share::new(&isolate, Holder::Server, "a").holds(1), "another call of the same caller");
+        assert!(two.holds(16 * MEBIBYTE) && !three.holds(1), "all of a kind together");
+        assert!(Share::new(&isolate, Holder::Widget, "a").holds(8 * MEBIBYTE), "another kind");
+        drop(one);
+        assert!(three.holds(MEBIBYTE) && two.holds(0) && three.holds(16 * MEBIBYTE));
+    }
+
+    #[test]
+    fn what_comes_is_counted_beyond_what_was_reserved_and_moves_with_its_caller() {
+        let isolate = Isolate::default();
+        let strangers = |bytes: usize| Share::new(&isolate, Holder::Stranger, "").holds(bytes);
+        let share = Share::new(&isolate, Holder::Stranger, "");
+        assert!(share.holds(16 * MEBIBYTE) && !strangers(1) && share.come(MEBIBYTE) && !strangers(1));
+        share.moves_to(Holder::Server, "a");
+        assert!(strangers(16 * MEBIBYTE));
+        assert!(share.come(15 * MEBIBYTE) && !share.come(1));
+        let clone = share.clone();
+        drop(share);
+        assert!(!Share::new(&isolate, Holder::Server, "a").holds(1), "a clone holds it");
+        drop(clone);
+        assert!(Share::new(&isolate, Holder::Server, "a").holds(16 * MEBIBYTE));
+    }
+}

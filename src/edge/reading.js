@@ -1,0 +1,60 @@
+// A request's body, read within the core's limits of bytes and of time. What it was left with, it goes on with; it decides nothing.
+
+// All of it; or a word for why not: "long", "slow", "full" (`holds` has no room for more), "broken", and "later" where only enough
+// has come, or it did not come soon.
+export async function reading(road, line, holds) {
+  const [limit, enough, soon, pause, whole] = line.split(" ").map(Number);
+  const body = (road.reading ??= { reader: road.body?.getReader(), bytes: new Uint8Array(), length: 0, began: Date.now(), last: Date.now() });
+  if (!body.reader) return body.bytes;
+  const clock = watching(body, Date.now() + soon, pause, whole);
+  const why = await read(body, limit, enough, holds, clock.over).catch(() => "broken");
+  clearTimeout(clock.timer);
+  if (why === "later") return why;
+  road.reading = {};
+  if (why === "") return body.bytes.subarray(0, body.length);
+  body.reader.cancel().catch(() => {});
+  return why;
+}
+
+// One timer for all of it: each part puts its end off.
+function watching(body, soon, pause, whole) {
+  const clock = {};
+  clock.over = new Promise((done) => {
+    const look = () => {
+      const [now, end] = [Date.now(), Math.min(body.last + pause, body.began + whole)];
+      if (now >= end) done("slow");
+      else if (now >= soon) done("later");
+      else clock.timer = setTimeout(look, Math.min(end, soon) - now);
+    };
+    look();
+  });
+  return clock;
+}
+
+async function read(body, limit, enough, holds, over) {
+  for (;;) {
+    const next = await Promise.race([(body.next ??= body.reader.read()), over]);
+    if (typeof next === "string") return next;
+    body.next = undefined;
+    if (next.done) return "";
+    const { length } = next.value;
+    if (body.length + length > limit) return "long";
+    const fits = holds(length);
+    put(body, next.value);
+    body.last = Date.now();
+    if (body.length > enough) return "later";
+    if (!fits) return "full";
+  }
+}
+
+// In one place, however small the parts are: each of them alone may hold much more than its bytes.
+function put(body, part) {
+  const length = body.length + part.length;
+  if (length > body.bytes.length) {
+    const room = new Uint8Array(body.length ? Math.max(length, 2 * body.length) : length);
+    room.set(body.bytes.subarray(0, body.length));
+    body.bytes = room;
+  }
+  body.bytes.set(part, body.length);
+  body.length = length;
+}
