@@ -1,8 +1,9 @@
 //! What watches the answer of the API behind while it passes, and acts once it has passed.
 
 mod spent;
+mod usage;
 
-pub use spent::{Held, MAX_JSON_BYTES, Spent};
+pub use spent::{Held, Spent};
 
 use crate::{error::Reason, keeping::Keeping, machine::World};
 use futures_util::future::join;
