@@ -249,7 +249,9 @@ fn f1_each_endpoint_holds_the_largest_bound_among_the_names_that_it_reads() {
         (RESPONSES, "{}", 500),
         (EMBEDDINGS, "{\"input\":\"Hello there\"}", 0),
         (EMBEDDINGS, "{\"input\":[\"a\",\"b\"],\"n\":5}", 0),
-        (ANYTHING, "{\"max_output_tokens\":50}", 50),
+        (ANYTHING, "{\"max_completion_tokens\":50}", 50),
+        (ANYTHING, "{\"max_output_tokens\":1}", 4_096),
+        (ANYTHING, "{\"max_output_tokens\":9000}", 9_000),
         (MESSAGES, "{\"max_tokens\":1024}", 1_024),
         (MESSAGES, "{\"max_tokens\":1024,\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":9000}}", 9_000),
         (MESSAGES, "{\"thinking\":{\"budget_tokens\":10}}", 4_096),
@@ -309,6 +311,16 @@ fn a5_what_multiplies_the_answer_multiplies_what_is_held() {
         let body = format!("{{\"max_tokens\":10,\"n\":{n}}}");
         assert_eq!(scene.bound(CHAT, &body), Err(400), "{body}");
         assert_eq!(scene.call(CHAT, &body).refused(400, "invalid_request").text_at("error"), "`n` is not valid.");
+    }
+}
+
+#[test]
+fn a5_a_question_that_is_sent_as_the_numbers_of_its_tokens_holds_one_for_each() {
+    let scene = Scene::new();
+    for path in [EMBEDDINGS, COMPLETIONS] {
+        let body = format!("{{\"max_tokens\":0,\"prompt\":[0{}]}}", ",0".repeat(9_999));
+        let estimate = body.len().div_ceil(4) as u64;
+        assert_eq!(scene.bound(path, &body), Ok(10_001 - estimate), "{path}: beside a token for four bytes");
     }
 }
 
@@ -385,6 +397,50 @@ fn a_bound_that_means_no_limit_elsewhere_is_refused_with_what_to_do() {
     }
     // The fix can be followed.
     assert_eq!(scene.bound(CHAT, "{}"), Ok(4_096));
+}
+
+#[test]
+fn a_body_that_is_no_object_is_refused_and_says_where_it_is_no_json() {
+    let scene = Scene::new();
+    for body in ["[]", "5", "\"a\"", "[{\"max_tokens\":5}]", "true"] {
+        let answer = scene.call(PLAIN, body);
+        assert_eq!(answer.refused(400, "invalid_request").text_at("error"), "`max_tokens` is not valid.", "{body}");
+    }
+    for body in ["{\"options\":5}", "{\"options\":[{\"num_predict\":5}]}", "{\"options\":\"x\"}"] {
+        let answer = scene.call(OLLAMA, body);
+        assert_eq!(answer.refused(400, "invalid_request").text_at("error"), "`options.num_predict` is not valid.");
+    }
+    for (body, place) in [
+        ("[1", "line 1, column 2"),
+        ("{}{}", "line 1, column 3"),
+        ("{\"a\":1,\n \"é\":x}", "line 2, column 6"),
+        (" ", "line 1, column 1"),
+        ("max_tokens=5", "line 1, column 1"),
+        ("{\"max_tokens\":5", "line 1, column 15"),
+    ] {
+        let answer = scene.call(PLAIN, body);
+        assert!(answer.refused(400, "invalid_request").text_at("fix").contains(place), "{}", answer.text);
+    }
+    assert_eq!(scene.bound(PLAIN, "null"), Ok(4_096));
+    assert_eq!(scene.bound(PLAIN, ""), Ok(4_096));
+    assert_eq!(scene.bound(PLAIN, " \r\n\t{ \"max_tokens\" : 7 } "), Ok(7));
+}
+
+#[test]
+fn f15_a_call_that_is_asked_about_takes_a_whole_number_of_tokens_however_it_is_spelled() {
+    let scene = Scene::new();
+    let deploy_key = scene.toy.deploy_key();
+    for (spelled, status, counted) in [("100.0", 200, 100), ("1e2", 200, 100), ("100.5", 400, 0), ("-1.0", 400, 0)] {
+        scene.toy.advance(62);
+        let body = format!("{{\"credential\":\"{}\",\"tokens\":{spelled}}}", scene.key);
+        let answer = scene.toy.exchange("POST", "/v1/verify", &[("authorization", &deploy_key)], &body);
+        assert_eq!((answer.status, LIMIT - scene.left()), (status, counted), "{spelled}");
+    }
+    // And so do all members that are whole numbers.
+    scene.toy.server_key("acme", "live", &json!({"expires_in": 60.0}));
+    let refused =
+        json!({"kind": "server_key", "workspace": "acme", "environment": "live", "name": "a", "expires_in": 60.5});
+    scene.toy.admin("POST", "/v1/credentials", &refused).refused(400, "invalid_request");
 }
 
 // What is counted.

@@ -72,6 +72,7 @@ pub struct Scanner {
     is_name: bool,
     has_begun: bool,
     read: usize,
+    numbers: usize,
 }
 
 /// A list whose items are counted.
@@ -120,6 +121,7 @@ impl Scanner {
             is_name: false,
             has_begun: false,
             read: 0,
+            numbers: 0,
         }
     }
 
@@ -163,6 +165,11 @@ impl Scanner {
     /// How many bytes were read, up to the one that cannot stand where it does.
     pub fn read_bytes(&self) -> usize {
         self.read
+    }
+
+    /// How many numbers there were, wherever they stand.
+    pub fn numbers(&self) -> usize {
+        self.numbers
     }
 
     /// One byte that is no part of a text.
@@ -234,6 +241,7 @@ impl Scanner {
     fn begin_value(&mut self, byte: u8, paths: &[Path], told: Told) {
         self.has_begun = true;
         let number = Progress::begin(byte);
+        self.numbers += usize::from(number.is_some());
         if let Some(counted) = &mut self.counted
             && counted.depth == self.open.len()
             && number.is_none()

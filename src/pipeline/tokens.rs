@@ -27,16 +27,18 @@ pub struct Reserve {
 /// The most that a call with this body may take: what it says itself, and an estimate of what it sends.
 pub fn reserve(rule: &TokenRule, body: &[u8]) -> Result<Reserve, Reason> {
     let mut bounds = Bounds::new(rule);
-    if !body.is_empty() {
-        read(&rule.asked, body, &mut |path, is_exact, value| bounds.hear(path, is_exact, value))?;
-    }
-    let sent = u32::try_from(body.len().div_ceil(BYTES_PER_TOKEN)).unwrap_or(u32::MAX);
+    let numbers = match body {
+        [] => 0,
+        body => read(&rule.asked, body, &mut |path, is_exact, value| bounds.hear(path, is_exact, value))?,
+    };
+    // A question may be sent as the numbers of its tokens: each is one, however short.
+    let sent = u32::try_from(numbers.max(body.len().div_ceil(BYTES_PER_TOKEN))).unwrap_or(u32::MAX);
     let answer = u32::try_from(bounds.answer()?).unwrap_or(u32::MAX);
     Ok(Reserve { amount: answer.saturating_add(sent).max(1), sent })
 }
 
-/// Reads a body that must be one JSON object: what stands at these paths is told.
-fn read(paths: &[Path], body: &[u8], told: &mut dyn FnMut(usize, bool, Value)) -> Result<(), Reason> {
+/// Reads a body that must be one JSON object: what stands at these paths is told. Answers how many numbers it has.
+fn read(paths: &[Path], body: &[u8], told: &mut dyn FnMut(usize, bool, Value)) -> Result<usize, Reason> {
     let text = std::str::from_utf8(body).map_err(|_| Reason::invalid("", "The body is not well-formed UTF-8."))?;
     let mut scanner = Scanner::new(Shape::One, paths.len());
     let mut hear = |event: Event| {
@@ -56,7 +58,7 @@ fn read(paths: &[Path], body: &[u8], told: &mut dyn FnMut(usize, bool, Value)) -
     if !begin.starts_with('{') && begin.trim_ascii_end() != "null" {
         told(0, true, Value::Unfit);
     }
-    Ok(())
+    Ok(scanner.numbers())
 }
 
 /// What the members of a request say of its answer.

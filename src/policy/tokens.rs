@@ -104,7 +104,7 @@ const EMBEDDINGS: Asked = &[("max_tokens", Raise), ("max_completion_tokens", Rai
 const ANY_ENDPOINT: Asked = &[
     ("max_tokens", Bound),
     ("max_completion_tokens", Bound),
-    ("max_output_tokens", Bound),
+    ("max_output_tokens", Raise),
     ("n", Times(0)),
     ("best_of", Times(0)),
     ("prompt", Items(1)),
