@@ -47,7 +47,7 @@ impl Watch {
 
     /// Whether the rest is read to its end though the caller has gone.
     pub fn goes_on(&self) -> bool {
-        self.keeping.as_ref().is_some_and(Keeping::goes_on)
+        self.keeping.as_ref().is_some_and(Keeping::goes_on) || self.spent.as_ref().is_some_and(Spent::goes_on)
     }
 
     /// It is over. The caller's last bytes wait for this.

@@ -757,6 +757,7 @@ fn an_upstream_that_is_overloaded_or_fails_and_says_so_in_its_dialect_locks_nobo
             [(503, 0), (529, 0), (500, sent), (502, sent), (504, held), (501, held), (520, held), (524, held)]
         {
             assert_eq!(scene.counted(path, body, status, JSON, error, Ending::Whole), counted, "{path} {status}");
+            assert_eq!(scene.counted(path, body, status, JSON, &error[..40], Ending::Cut), counted, "{path} {status}");
         }
         for status in [500, 502, 503, 529] {
             for (kind, text, ending) in [
@@ -765,8 +766,8 @@ fn an_upstream_that_is_overloaded_or_fails_and_says_so_in_its_dialect_locks_nobo
                 (JSON, "{}", Ending::Whole),
                 (JSON, "{\"error\":null}", Ending::Whole),
                 (JSON, "{\"choices\":[{\"error\":1}]}", Ending::Whole),
-                (JSON, error, Ending::Cut),
-                (JSON, &error[..30], Ending::Whole),
+                (JSON, &error[..14], Ending::Cut),
+                (JSON, &error[..14], Ending::Whole),
                 (EVENTS, &events(&[error]), Ending::Whole),
             ] {
                 assert_eq!(scene.counted(path, body, status, kind, text, ending), held, "{path} {status} {text}");
@@ -783,5 +784,29 @@ fn an_upstream_that_is_overloaded_or_fails_and_says_so_in_its_dialect_locks_nobo
     // Where the policy names paths, nobody knows what an error means; nor where the route says that refusals count.
     for path in [PLAIN, STRICT, ANYTHING] {
         assert_eq!(scene.counted(path, body, 503, JSON, error, Ending::Whole), held, "{path}");
+    }
+}
+
+#[test]
+fn an_error_is_read_to_its_end_though_its_caller_has_gone() {
+    let scene = Scene::new();
+    let part = vec![b' '; 1 << 15];
+    for (status, kind, expected) in [
+        (529, JSON, [true, true, false]),
+        (400, JSON, [true, true, false]),
+        (529, EVENTS, [false; 3]),
+        (529, "text/html", [false; 3]),
+        (200, JSON, [false; 3]),
+        (200, EVENTS, [false; 3]),
+    ] {
+        scene.says(status, kind, &[], Ending::Whole);
+        scene.toy.holds_answers.set(true);
+        scene.call(CHAT, "{}");
+        let mut watch = scene.toy.under_way.borrow_mut().remove(0);
+        for expected in expected {
+            assert_eq!(watch.goes_on(), expected, "{status} {kind}");
+            watch.feed(&part);
+        }
+        scene.toy.pass(watch, &[], Ending::Cut).unwrap();
     }
 }

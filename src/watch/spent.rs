@@ -50,7 +50,12 @@ pub struct Spent {
     status: u16,
     /// None: it is in no form that is read.
     reader: Option<Reader>,
+    /// Bytes that have come.
+    came: usize,
 }
+
+/// So much of an error is read though its caller has gone.
+const MAX_ERROR_BYTES: usize = 64 << 10;
 
 impl Spent {
     /// Reads an answer of this status, with these headers.
@@ -59,14 +64,22 @@ impl Spent {
         let is_packed = header("content-encoding").is_some_and(|coding| !coding.eq_ignore_ascii_case("identity"));
         let is_stream = header("content-type").and_then(form).filter(|_| !is_packed);
         let reader = is_stream.map(|is_stream| Reader::new(&held.rule, is_stream));
-        Self { held, status, reader }
+        Self { held, status, reader, came: 0 }
     }
 
     /// A part of the answer has come.
     pub fn feed(&mut self, part: &[u8]) {
+        self.came = self.came.saturating_add(part.len());
         if let Some(reader) = &mut self.reader {
             reader.feed(&self.held.rule, part);
         }
+    }
+
+    /// Whether the rest is read to its end though the caller has gone: clients that try again do not wait for the end of an error,
+    /// and what it says decides what counts.
+    pub fn goes_on(&self) -> bool {
+        let is_document = self.reader.as_ref().is_some_and(|reader| !reader.is_stream());
+        self.status >= 400 && is_document && self.came < MAX_ERROR_BYTES
     }
 
     /// It is over, and the call is settled.
@@ -86,20 +99,20 @@ impl Spent {
                 // What the caller, or whoever else, has cut off may have said more.
                 Some(if is_read && has_answer { tokens } else { tokens.max(held.amount) })
             }
-            None => self.refused(is_read),
+            None => self.refused(),
         }
     }
 
     /// What counts for an answer that does not say what was used: nothing, where it says that nothing was generated.
-    fn refused(&self, is_read: bool) -> Option<u32> {
-        let Self { held: Held { rule, sent, .. }, status, reader } = self;
+    fn refused(&self) -> Option<u32> {
+        let Self { held: Held { rule, sent, .. }, status, reader, .. } = self;
         if rule.refused_counts || reader.as_ref().is_some_and(Reader::has_streamed) {
             return None;
         }
         if (400..500).contains(status) {
             return (!AMBIGUOUS.contains(status)).then_some(0);
         }
-        let is_said = is_read && rule.dialect.is_some() && reader.as_ref().is_some_and(Reader::is_error);
+        let is_said = rule.dialect.is_some() && reader.as_ref().is_some_and(Reader::is_error);
         match status {
             status if is_said && OVERLOADED.contains(status) => Some(0),
             status if is_said && FAILED.contains(status) => Some(*sent),

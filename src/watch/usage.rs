@@ -120,9 +120,14 @@ impl Reader {
         self.usage.used()
     }
 
+    /// Whether it is read event by event.
+    pub fn is_stream(&self) -> bool {
+        self.stream.is_some()
+    }
+
     /// Whether the answer is a document that tells of an error, and not a stream.
     pub fn is_error(&self) -> bool {
-        self.stream.is_none() && self.usage.facts.has_error
+        !self.is_stream() && self.usage.facts.has_error
     }
 
     /// Whether it is a stream of which an event has come.
