@@ -1,8 +1,13 @@
 //! JSON objects whose members are asked for by name: each name once, and nothing chosen silently.
 
-mod path;
+mod number;
+mod scan;
+#[cfg(test)]
+mod tests;
+mod text;
+mod trail;
 
-pub use path::{Found, find};
+pub use scan::{Event, MAX_DEPTH, Path, Scanner, Shape, Value};
 
 use crate::work;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
@@ -10,6 +15,9 @@ use std::fmt;
 
 /// More members than this has no object here; it bounds the search for doubled names.
 const MAX_MEMBERS: usize = 64;
+
+/// 2 to the power of 53: the largest whole number up to which a number with a point or an exponent is exact.
+const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// The members of a JSON object; each name once.
 #[derive(Default)]
@@ -21,7 +29,7 @@ pub enum Member {
     Null,
     /// `true` or `false`.
     Flag(bool),
-    /// A whole number, not negative, and written as one.
+    /// A whole number, not negative, however it is spelled.
     Number(u64),
     /// A text.
     Text(String),
@@ -115,8 +123,15 @@ impl<'de> Deserialize<'de> for Member {
                 Ok(Member::Number(number))
             }
 
-            fn visit_f64<E>(self, _: f64) -> Result<Member, E> {
-                Ok(Member::Unfit)
+            fn visit_f64<E>(self, number: f64) -> Result<Member, E> {
+                // Up to here every whole number is one of these, and is what was written.
+                let is_whole = (0.0..=MAX_EXACT).contains(&number) && number.fract() == 0.0;
+                #[allow(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "it is whole and within bounds"
+                )]
+                Ok(if is_whole { Member::Number(number as u64) } else { Member::Unfit })
             }
 
             fn visit_str<E>(self, text: &str) -> Result<Member, E> {

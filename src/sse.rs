@@ -1,104 +1,113 @@
-//! Server-sent events (WHATWG HTML §9.2.6), as far as their data matters: one event after the other, however their bytes arrive.
+//! Server-sent events (WHATWG HTML §9.2.6), as far as their data matters: it is handed on as it comes, and nothing of it is kept.
 
-/// The data of one event; a longer one is skipped. Nothing that tells how much was used comes near it.
-pub const MAX_EVENT_BYTES: usize = 256 << 10;
-
-/// A line of which no more is kept: then a field called `data` is longer than an event may be.
-const MAX_LINE_BYTES: usize = MAX_EVENT_BYTES + "data: ".len();
-
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+/// What comes out of a stream.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Piece<'a> {
+    /// The next bytes of an event's data.
+    Data(&'a [u8]),
+    /// The event is complete.
+    End,
+}
 
 /// A stream of events that is being read.
 #[derive(Debug, Default)]
 pub struct Events {
-    /// The line that has begun.
-    line: Vec<u8>,
-    is_long: bool,
-    /// The lines of data of the event that has begun.
-    data: Option<Vec<u8>>,
-    is_skipped: bool,
+    place: Place,
+    /// Whether the event that has begun has data.
+    has_data: bool,
     /// A line feed that comes now belongs to the line end before it.
     is_after_return: bool,
-    has_begun: bool,
+}
+
+/// Where in a line the stream is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Place {
+    /// At the beginning of the stream, so far into the byte order mark.
+    Mark(usize),
+    /// So far into the name of a field that is called `data`.
+    Name(usize),
+    /// After its colon, where one space says nothing.
+    Colon,
+    Data,
+    /// In a line that is no data.
+    Other,
+}
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+const DATA: &[u8] = b"data";
+
+impl Default for Place {
+    fn default() -> Self {
+        Self::Mark(0)
+    }
 }
 
 impl Events {
-    /// Takes in the next bytes: `event` gets the data of every event that is complete with them.
-    pub fn feed(&mut self, part: &[u8], event: &mut impl FnMut(&[u8])) {
+    /// Takes in the next bytes.
+    pub fn feed(&mut self, part: &[u8], out: &mut dyn FnMut(Piece)) {
         let mut rest = part;
-        if let Some((first, after)) = part.split_first()
-            && std::mem::take(&mut self.is_after_return)
-            && *first == b'\n'
-        {
-            rest = after;
-        }
-        while let Some(end) = rest.iter().position(|byte| matches!(byte, b'\r' | b'\n')) {
-            let (line, ended) = rest.split_at(end);
-            self.extend(line);
-            self.end_line(event);
-            rest = match ended {
-                [b'\r', b'\n', rest @ ..] => rest,
-                [b'\r'] => {
-                    self.is_after_return = true;
-                    &[]
+        while let Some((byte, after)) = rest.split_first() {
+            let is_line_feed_after_return = std::mem::take(&mut self.is_after_return) && *byte == b'\n';
+            if is_line_feed_after_return {
+                rest = after;
+            } else if matches!(byte, b'\r' | b'\n') {
+                self.end_line(out);
+                self.is_after_return = *byte == b'\r';
+                rest = after;
+            } else if matches!(self.place, Place::Data | Place::Other) {
+                let end = rest.iter().position(|byte| matches!(byte, b'\r' | b'\n')).unwrap_or(rest.len());
+                let (line, more) = rest.split_at(end);
+                if self.place == Place::Data {
+                    out(Piece::Data(line));
                 }
-                [_, rest @ ..] => rest,
-                [] => &[],
-            };
+                rest = more;
+            } else {
+                let is_taken = self.begin_line(*byte, out);
+                rest = if is_taken { after } else { rest };
+            }
         }
-        self.extend(rest);
-    }
-
-    /// Bytes that are held of what has not ended yet.
-    pub fn held_bytes(&self) -> usize {
-        self.line.len() + self.data.as_ref().map_or(0, Vec::len)
     }
 
     /// The stream is whole: an event that nothing follows is complete too, though a browser would drop it.
-    pub fn end(&mut self, event: &mut impl FnMut(&[u8])) {
-        if !self.line.is_empty() {
-            self.end_line(event);
+    pub fn end(&mut self, out: &mut dyn FnMut(Piece)) {
+        if !matches!(self.place, Place::Mark(0) | Place::Name(0)) {
+            self.end_line(out);
         }
-        self.end_line(event);
+        self.end_line(out);
     }
 
-    fn extend(&mut self, bytes: &[u8]) {
-        let room = MAX_LINE_BYTES.saturating_sub(self.line.len());
-        self.is_long |= bytes.len() > room;
-        self.line.extend(bytes.iter().take(room));
-    }
-
-    fn end_line(&mut self, event: &mut impl FnMut(&[u8])) {
-        let mut line = self.line.as_slice();
-        if !std::mem::replace(&mut self.has_begun, true) {
-            line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
-        }
-        if line.is_empty() {
-            let data = self.data.take();
-            if let Some(data) = data.filter(|_| !std::mem::take(&mut self.is_skipped)) {
-                event(&data);
+    /// A byte before it is known what the line is. Answers whether it is taken, or belongs to what follows.
+    fn begin_line(&mut self, byte: u8, out: &mut dyn FnMut(Piece)) -> bool {
+        let (place, is_taken) = match self.place {
+            Place::Mark(at) if BYTE_ORDER_MARK.get(at) == Some(&byte) => {
+                let is_over = at + 1 == BYTE_ORDER_MARK.len();
+                (if is_over { Place::Name(0) } else { Place::Mark(at + 1) }, true)
             }
-        } else if let Some(value) = data_of(line) {
-            let data = match &mut self.data {
-                None => self.data.insert(Vec::new()),
-                Some(data) => {
-                    data.push(b'\n');
-                    data
-                }
-            };
-            self.is_skipped |= self.is_long || data.len() + value.len() > MAX_EVENT_BYTES;
-            if self.is_skipped { data.clear() } else { data.extend_from_slice(value) }
-        }
-        self.line.clear();
-        self.is_long = false;
+            Place::Mark(0) => (Place::Name(0), false),
+            Place::Name(at) if DATA.get(at) == Some(&byte) => (Place::Name(at + 1), true),
+            Place::Name(at) if at == DATA.len() && byte == b':' => {
+                self.begin_data(out);
+                (Place::Colon, true)
+            }
+            Place::Colon => (Place::Data, byte == b' '),
+            _ => (Place::Other, true),
+        };
+        self.place = place;
+        is_taken
     }
-}
 
-/// The value of a line that is a field of data.
-fn data_of(line: &[u8]) -> Option<&[u8]> {
-    match line.strip_prefix(b"data")? {
-        [] => Some(&[]),
-        [b':', b' ', value @ ..] | [b':', value @ ..] => Some(value),
-        _ => None,
+    fn begin_data(&mut self, out: &mut dyn FnMut(Piece)) {
+        if std::mem::replace(&mut self.has_data, true) {
+            out(Piece::Data(b"\n"));
+        }
+    }
+
+    fn end_line(&mut self, out: &mut dyn FnMut(Piece)) {
+        match std::mem::replace(&mut self.place, Place::Name(0)) {
+            // An empty line.
+            Place::Mark(0) | Place::Name(0) if std::mem::take(&mut self.has_data) => out(Piece::End),
+            Place::Name(at) if at == DATA.len() => self.begin_data(out),
+            _ => {}
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! What watches the answer of the API behind while it passes, and acts once it has passed.
 
 mod spent;
+mod usage;
 
-pub use spent::{Held, MAX_JSON_BYTES, Spent};
+pub use spent::{Held, Spent};
 
 use crate::{budget::Share, error::Reason, keeping::Keeping, machine::World};
 use futures_util::future::join;
@@ -50,9 +51,6 @@ impl Watch {
         }
         // Where there is no room for it, the answer passes all the same.
         if self.share.as_ref().is_some_and(|share| !share.holds(self.held_bytes())) {
-            if let Some(spent) = &mut self.spent {
-                spent.give_up();
-            }
             if let Some(keeping) = &mut self.keeping {
                 keeping.give_up();
             }
@@ -60,13 +58,14 @@ impl Watch {
         }
     }
 
+    /// What an answer has used is read without keeping any of it.
     fn held_bytes(&self) -> usize {
-        self.spent.as_ref().map_or(0, Spent::held_bytes) + self.keeping.as_ref().map_or(0, Keeping::held_bytes)
+        self.keeping.as_ref().map_or(0, Keeping::held_bytes)
     }
 
     /// Whether the rest is read to its end though the caller has gone.
     pub fn goes_on(&self) -> bool {
-        self.keeping.as_ref().is_some_and(Keeping::goes_on)
+        self.keeping.as_ref().is_some_and(Keeping::goes_on) || self.spent.as_ref().is_some_and(Spent::goes_on)
     }
 
     /// It is over. The caller's last bytes wait for this.

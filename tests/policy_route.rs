@@ -8,7 +8,7 @@
     reason = "tests"
 )]
 
-use claviger::policy::{self, Destination, Idempotency, Policy, Route};
+use claviger::policy::{self, Destination, Dialect, Idempotency, Policy, Route};
 
 const ROUTE: &str = "match = \"POST /things\"\naccept = [\"server_key\"]\nto = \"upstream\"\n";
 
@@ -55,14 +55,26 @@ fn a_route_is_what_it_says() {
         (Destination::Upstream, true, Idempotency::Required, None)
     );
     let rule = |text: &str| {
-        route(&format!("{ROUTE}tokens = {{ {text} }}")).tokens.map(|rule| (rule.reserve, rule.settle, rule.default))
+        let rule = route(&format!("{ROUTE}tokens = {{ {text} }}")).tokens.unwrap();
+        (rule.asked.clone(), rule.told.clone(), rule.default)
     };
-    let expected = |default| Some(("max".to_owned(), "used".to_owned(), default));
-    assert_eq!(write.tokens.map(|rule| (rule.reserve, rule.settle, rule.default)), expected(4_096));
+    let expected = |default| (vec!["max".into()], vec!["used".into()], default);
+    assert!(write.tokens.is_some_and(|rule| rule.default == 4_096 && rule.dialect.is_none() && !rule.refused_counts));
+    assert_eq!(rule("reserve = \"max\", settle = \"used\""), expected(4_096));
     for default in [0, 1, u32::MAX] {
         assert_eq!(rule(&format!("reserve = \"max\", settle = \"used\", default = {default}")), expected(default));
     }
-    assert_eq!(rule("reserve = \"a.b\", settle = \"usage.total tokens.é\"").unwrap().1, "usage.total tokens.é");
+    assert_eq!(rule("reserve = \"a.b\", settle = \"usage.total tokens.é\"").1, ["usage.total tokens.é"]);
+    let lists = "reserve = [\"a\", \"b.c\"], settle = [\"d\", \"e\"], multiply = [\"n\", \"m\"], refused = \"held\"";
+    assert_eq!(rule(lists), (["a", "b.c", "n", "m"].map(Into::into).into(), ["d", "e"].map(Into::into).into(), 4_096));
+    assert_eq!(rule("reserve = \"a\", settle = [\"d\"], multiply = \"n\"").0, ["a", "n"]);
+    for (dialect, expected) in
+        [("openai", Dialect::OpenAi), ("anthropic", Dialect::Anthropic), ("gemini", Dialect::Gemini)]
+    {
+        let rule = route(&format!("{ROUTE}tokens = {{ dialect = \"{dialect}\", default = 7, refused = \"free\" }}"));
+        let rule = rule.tokens.unwrap();
+        assert_eq!((rule.dialect, rule.default, rule.refused_counts), (Some(expected), 7, false));
+    }
     assert_eq!(route(&format!("{ROUTE}idempotency = \"accepted\"")).idempotency, Idempotency::Accepted);
     for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] {
         assert_eq!(route(&ROUTE.replace("POST", method)).method, method);
@@ -93,6 +105,21 @@ fn a_route_that_makes_no_sense_is_refused_where_it_does_not() {
             4,
             "`reserve` is the names of members, with dots between",
         ),
+        (with("tokens = { settle = \"a\", reserve = [] }"), 4, "`reserve` is a member, or a list of 1 to 8"),
+        (
+            with("tokens = { settle = [\"a\",\"b\",\"c\",\"d\",\"e\",\"f\",\"g\",\"h\",\"i\"], reserve = \"a\" }"),
+            4,
+            "`settle` is a member, or a list of 1 to 8",
+        ),
+        (with("tokens = { settle = [\"a\", 5], reserve = \"a\" }"), 4, "`settle` is a text"),
+        (with("tokens = { settle = 5, reserve = \"a\" }"), 4, "`settle` is a text"),
+        (with("tokens = { settle = [\"a\", \"a\"], reserve = \"a\" }"), 4, "`settle` has this member twice"),
+        (with("tokens = { settle = \"a\", reserve = \"a\", multiply = \"n.\" }"), 4, "`multiply` is the names"),
+        (with("tokens = { settle = \"a\", reserve = \"a\", refused = \"no\" }"), 4, "`refused` is \"free\" or"),
+        (with("tokens = { dialect = \"cohere\" }"), 4, "`dialect` is \"openai\", \"anthropic\" or \"gemini\""),
+        (with("tokens = { dialect = \"openai\", multiply = \"n\" }"), 4, "leave out `multiply`"),
+        (with("tokens = { dialect = \"openai\", reserve = \"n\" }"), 4, "leave out `reserve`"),
+        (with("tokens = {}"), 4, "`reserve` is missing"),
         (with("tokens = { settle = \"a..b\", reserve = \"a\" }"), 4, "`settle` is the names of members"),
         (with("tokens = { settle = \".a\", reserve = \"a\" }"), 4, "`settle` is the names of members"),
         (with("tokens = { settle = \"a\", reserve = \"a\", default = -1 }"), 4, "`default` is a whole number from 0"),

@@ -203,7 +203,7 @@ fn a_stream_is_settled_by_the_last_number_that_it_tells() {
 #[test]
 fn where_nobody_knows_what_was_used_all_that_was_held_counts() {
     let whole = |text: &str| (200, "application/json", text.to_owned(), Ending::Whole);
-    let wrong = ["-5", "\"5\"", "5.0", "null", "4294967296", "1e999", "[5]", "{}", "true", "5,\"total_tokens\":6"];
+    let wrong = ["-5", "\"5\"", "5.5", "null", "4294967296", "1e999", "[5]", "{}", "true", "5,\"total_tokens\":6"];
     let mut cases: Vec<_> =
         wrong.iter().map(|value| whole(&format!("{{\"usage\":{{\"total_tokens\":{value}}}}}"))).collect();
     cases.extend(
@@ -420,7 +420,7 @@ fn a_body_that_bounds_nothing_is_refused_before_anybody_is_asked() {
     let (toy, _, key) = world("free");
     let bearer = format!("Bearer {key}");
     let auth = ("authorization", bearer.as_str());
-    for value in ["-1", "1.5", "1e3", "\"7\"", "true", "[]", "{}", "4294967296", "1,\"max_tokens\":2"] {
+    for value in ["-1", "1.5", "1e-3", "\"7\"", "true", "[]", "{}", "4294967296", "1,\"max_tokens\":2"] {
         let answer = toy.send("POST", CHAT, &[auth], &format!("{{\"max_tokens\":{value}}}"));
         idle(&answer, 400, "invalid_request");
         assert_eq!(answer.text_at("error"), "`max_tokens` is not valid.", "{value}");

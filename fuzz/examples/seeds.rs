@@ -180,6 +180,18 @@ const TEXTS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "scan",
+        &[
+            "\u{3}{\"max_tokens\":7,\"n\":2,\"usage\":{\"total\":1e2,\"parts\":{\"n\":3}}}",
+            "\u{1}[{\"usage\":{\"total\":7}},\n{\"usage\":{\"total\":-7.5e-3}}]",
+            "\u{5}{\"n\":[\"a\",[1],2,{}],\"usage\":null}\n{\"Max_Tokens\":1}\n",
+            "\u{2}{\"us\\u0061ge\":{\"total\":18446744073709551615},\"\\ud83d\\ude00\":\"\\ud83d\"}",
+            "\u{7}{\"max_tokens\":1,\"max_tokens\":2,\"usage\":{},\"usage\":{\"total\":\"x\"}}",
+            "\u{4}\u{1e}{\"a\":[true,false,null,0.10]}\u{1e}",
+            "\u{9}{\"max_to\u{212a}ens\":01}",
+        ],
+    ),
+    (
         "sse",
         &[
             "\u{3}data: {\"choices\":[]}\n\ndata: {\"usage\":{\"total\":7}}\n\ndata: [DONE]\n\n",

@@ -46,10 +46,11 @@ pub async fn call(request: &Request, config: &Config, world: &impl World, notes:
     let body = if reads_body { Some(arrival.take()?) } else { None };
     let tokens = rule.map(|rule| tokens::reserve(rule, body.as_deref().unwrap_or_default())).transpose()?;
     // What is read here is kept, counted or decided upon here: that asks the credential's object.
-    let (admitted, by) = case.admit(found, Taking { tokens, may_ride: !reads_body }, world, notes).await?;
+    let taking = Taking { tokens: tokens.map(|reserve| reserve.amount), may_ride: !reads_body };
+    let (admitted, by) = case.admit(found, taking, world, notes).await?;
     arrival.belongs_to(Holder::Server, whose(admitted.principal()));
     let answered = act(&admitted, by, body, request, config, world, notes).await;
-    let reply = match tokens::held(rule, &admitted, request) {
+    let reply = match tokens::held(rule, tokens, &admitted, request) {
         Some(held) => tokens::settle(held, answered, world).await?,
         None => answered?,
     };

@@ -10,6 +10,7 @@ mod router;
 mod routes;
 mod scopes;
 mod table;
+mod tokens;
 
 pub use crate::tier::Tier;
 pub use action::{ADMIN, Action};
@@ -17,8 +18,10 @@ pub use built_in::{BUILT_IN, DEFAULT, built_in};
 pub use file::{MAX_WINDOW_SECONDS, PolicyError, parse};
 pub use gate::authorize_route;
 pub use identity::IdentityRule;
+pub use tokens::{Asks, Dialect, MAX_PARTS, Tells, TokenRule};
 
 use crate::{error::Reason, id::Environment, limit::Limit, principal::Principal, scope::Scope};
+use std::sync::Arc;
 
 /// A policy file, parsed and found sound.
 #[derive(Clone, Debug)]
@@ -102,7 +105,7 @@ pub struct Route {
     /// `Idempotency-Key`.
     pub idempotency: Idempotency,
     /// How a request's cost in tokens is estimated and settled.
-    pub tokens: Option<TokenRule>,
+    pub tokens: Option<Arc<TokenRule>>,
     /// How long the API behind may take to begin its answer.
     pub timeout_seconds: u32,
 }
@@ -125,17 +128,6 @@ pub enum Idempotency {
     Ignored,
     /// Refused where it is missing.
     Required,
-}
-
-/// How a request's cost in tokens is estimated and settled.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct TokenRule {
-    /// The member of the request that bounds the cost.
-    pub reserve: String,
-    /// The member of the answer that tells it.
-    pub settle: String,
-    /// The bound of a request that has no such member.
-    pub default: u32,
 }
 
 /// Proof that the policy was asked and said yes. There is no other way to get one.

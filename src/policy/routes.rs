@@ -5,6 +5,7 @@ use super::{
     table::{Fault, Table, Text},
 };
 use crate::scope::Scope;
+use std::sync::Arc;
 
 /// Kinds that a route may accept: those that can reach an API at all.
 const ACCEPTABLE: &[&str] =
@@ -16,9 +17,6 @@ const BROWSER_SAFE: &[&str] = &["widget_key", "history_secret"];
 /// More would be one too many for the audit, which counts the uses of a minute by route and tells of them at once; and each
 /// is tried in turn.
 const MAX_ROUTES: usize = 100;
-
-/// What is held for the answer to a request that does not bound it: as long as the answers of many models become.
-const DEFAULT_RESERVE: u32 = 4_096;
 
 /// It is part of a row's key in the audit, which may have 2 KiB.
 const MAX_PATH_BYTES: usize = 512;
@@ -91,12 +89,7 @@ fn route(table: Table, scopes: &[(Scope, ScopeRule)]) -> Result<Route, Fault> {
         Some(tokens) if to == Destination::Records || is_read => {
             return Err((tokens.span, "tokens are settled from an upstream's answer to a write".to_owned()));
         }
-        Some(tokens) => {
-            let tokens = tokens.only(&["reserve", "settle", "default"])?;
-            let (reserve, settle) = (member(&tokens, "reserve")?, member(&tokens, "settle")?);
-            let default = tokens.number("default", 0..=u32::MAX)?.unwrap_or(DEFAULT_RESERVE);
-            Some(TokenRule { reserve, settle, default })
-        }
+        Some(tokens) => Some(Arc::new(TokenRule::read(tokens, &path)?)),
     };
     let timeout_seconds = table.number("timeout_seconds", 1..=600)?;
     if timeout_seconds.is_some() && to == Destination::Records {
@@ -104,17 +97,6 @@ fn route(table: Table, scopes: &[(Scope, ScopeRule)]) -> Result<Route, Fault> {
     }
     let timeout_seconds = timeout_seconds.unwrap_or(TIMEOUT_SECONDS);
     Ok(Route { method, path, scope, accept, to, review, idempotency, tokens, timeout_seconds })
-}
-
-/// The path of a member: its names, with dots between them.
-fn member(tokens: &Table, name: &str) -> Result<String, Fault> {
-    let path = tokens.required_text(name)?;
-    let is_sound = path.text.split('.').all(|name| !name.is_empty());
-    if is_sound {
-        Ok(path.text)
-    } else {
-        Err((path.span, format!("`{name}` is the names of members, with dots between")))
-    }
 }
 
 fn accept(table: &Table, line: &Text) -> Result<Vec<String>, Fault> {

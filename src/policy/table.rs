@@ -56,6 +56,12 @@ impl<'a> Table<'a> {
         items.iter().map(|item| text(name, item)).collect::<Result<_, _>>().map(Some)
     }
 
+    /// One text or a list of them that may be missing.
+    pub fn one_or_more_texts(&self, name: &str) -> Result<Option<Vec<Text>>, Fault> {
+        let is_one = self.get(name).is_some_and(|value| value.get_ref().as_array().is_none());
+        if is_one { Ok(self.text(name)?.map(|text| vec![text])) } else { self.texts(name) }
+    }
+
     /// A whole number within bounds that may be missing.
     pub fn number(&self, name: &str, bounds: std::ops::RangeInclusive<u32>) -> Result<Option<u32>, Fault> {
         let Some(value) = self.get(name) else {

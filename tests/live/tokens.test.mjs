@@ -115,8 +115,8 @@ test("a stream passes as it comes, cut anywhere, and its last event settles it",
   }
 });
 
-test("a caller who goes away ends the call behind, and what was held counts unless the usage had come", async () => {
-  for (const [first, counted] of [[": hello\n\n", held(500)], [`data: ${usage(9)}\n\n`, 9]]) {
+test("a5 a caller who goes away ends the call behind, and what was held counts, or what was told where that is more", async () => {
+  for (const [first, counted] of [[": hello\n\n", held(500)], [`data: ${usage(9)}\n\n`, held(500)], [`data: ${usage(900)}\n\n`, 900]]) {
     const { secret } = await key();
     let gone = false;
     answers = (request, response) => {

@@ -18,6 +18,7 @@ pub mod policy;
 pub mod road;
 pub mod root_secrets;
 pub mod row;
+pub mod scan;
 pub mod scene;
 pub mod sse;
 pub mod time;
@@ -30,7 +31,7 @@ use std::borrow::Cow;
 pub type Check = fn(&[u8]);
 
 /// Every check, by the name of its target and of its folder in `fuzz/corpus/`.
-pub const ALL: [(&str, Check); 22] = [
+pub const ALL: [(&str, Check); 23] = [
     ("arguments", arguments::check),
     ("body", body::check),
     ("chain", chain::check),
@@ -49,6 +50,7 @@ pub const ALL: [(&str, Check); 22] = [
     ("road", road::check),
     ("root_secrets", root_secrets::check),
     ("row", row::check),
+    ("scan", scan::check),
     ("sse", sse::check),
     ("time", time::check),
     ("url", url::check),
