@@ -1,7 +1,7 @@
 //! The gateway's routes in a policy file: each must make sense, and each must be reachable.
 
 use super::{
-    Destination, Idempotency, Route, ScopeRule, TokenRule, records,
+    Destination, Idempotency, Route, ScopeRule, TokenRule, answers, records,
     table::{Fault, Table, Text},
 };
 use crate::scope::Scope;
@@ -58,7 +58,7 @@ pub fn read(tables: Vec<Table>, scopes: &[(Scope, ScopeRule)]) -> Result<Vec<Rou
 
 fn route(table: Table, scopes: &[(Scope, ScopeRule)]) -> Result<Route, Fault> {
     let table =
-        table.only(&["match", "scope", "accept", "to", "review", "idempotency", "tokens", "timeout_seconds"])?;
+        table.only(&["match", "scope", "accept", "to", "review", "idempotency", "idempotency_frees", "errors", "tokens", "timeout_seconds"])?;
     let line = table.required_text("match")?;
     let (method, path) = pattern(&line)?;
     let is_read = matches!(method.as_str(), "GET" | "HEAD");
@@ -86,6 +86,8 @@ fn route(table: Table, scopes: &[(Scope, ScopeRule)]) -> Result<Route, Fault> {
         return Err((span, "review on a read: there is nothing to approve".to_owned()));
     }
     let idempotency = idempotency(table.text("idempotency")?, is_read)?;
+    let idempotency_frees = answers::frees(&table, idempotency, to)?;
+    let errors = answers::errors(table.text("errors")?)?;
     let tokens = match table.table("tokens")? {
         None => None,
         Some(tokens) if to == Destination::Records || is_read => {
@@ -103,7 +105,19 @@ fn route(table: Table, scopes: &[(Scope, ScopeRule)]) -> Result<Route, Fault> {
         return Err((line.span, "timeout_seconds: nobody behind is waited for where `to` is \"records\"".to_owned()));
     }
     let timeout_seconds = timeout_seconds.unwrap_or(TIMEOUT_SECONDS);
-    Ok(Route { method, path, scope, accept, to, review, idempotency, tokens, timeout_seconds })
+    Ok(Route {
+        method,
+        path,
+        scope,
+        accept,
+        to,
+        review,
+        idempotency,
+        idempotency_frees,
+        errors,
+        tokens,
+        timeout_seconds,
+    })
 }
 
 /// The path of a member: its names, with dots between them.
