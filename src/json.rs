@@ -10,6 +10,15 @@ use std::fmt;
 /// More members than this has no object here; it bounds the search for doubled names.
 const MAX_MEMBERS: usize = 64;
 
+/// Up to here a double tells whole numbers apart (RFC 8259 §6): 2^53.
+const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// The whole number that a double is, if it is one and not negative.
+pub fn whole(number: f64) -> Option<u64> {
+    let is_whole = number.is_sign_positive() && number <= MAX_EXACT && number.fract() == 0.0;
+    is_whole.then_some(number as u64)
+}
+
 /// The members of a JSON object; each name once.
 #[derive(Default)]
 pub struct Members(Vec<(String, Member)>);
@@ -20,8 +29,10 @@ pub enum Member {
     Null,
     /// `true` or `false`.
     Flag(bool),
-    /// A whole number, not negative, and written as one.
+    /// A whole number that is not negative, however it is written: `60`, `60.0` and `6e1` are one.
     Number(u64),
+    /// Any other number.
+    Decimal(f64),
     /// A text.
     Text(String),
     /// A list of texts; also an empty one.
@@ -30,8 +41,6 @@ pub enum Member {
     List(Vec<Member>),
     /// An object; each name once.
     Object(Members),
-    /// Anything else: nobody takes it.
-    Unfit,
 }
 
 impl Members {
@@ -104,16 +113,16 @@ impl<'de> Deserialize<'de> for Member {
                 Ok(Member::Flag(flag))
             }
 
-            fn visit_i64<E>(self, _: i64) -> Result<Member, E> {
-                Ok(Member::Unfit)
+            fn visit_i64<E>(self, number: i64) -> Result<Member, E> {
+                Ok(Member::Decimal(number as f64))
             }
 
             fn visit_u64<E>(self, number: u64) -> Result<Member, E> {
                 Ok(Member::Number(number))
             }
 
-            fn visit_f64<E>(self, _: f64) -> Result<Member, E> {
-                Ok(Member::Unfit)
+            fn visit_f64<E>(self, number: f64) -> Result<Member, E> {
+                Ok(whole(number).map_or(Member::Decimal(number), Member::Number))
             }
 
             fn visit_str<E>(self, text: &str) -> Result<Member, E> {
