@@ -195,7 +195,8 @@ fn f3_a_freed_key_stands_for_its_request_alone_until_its_day_is_over() {
     assert!(is_replay(&toy.once(&key, PLAIN, "k2", "{}").ok(200)));
     toy.advance(3 * DAY);
     let left = toy.objects.borrow();
-    let left: Vec<_> = left.values().flat_map(|object| object.rows.keys()).filter(|name| name.starts_with("once")).collect();
+    let left: Vec<_> =
+        left.values().flat_map(|object| object.rows.keys()).filter(|name| name.starts_with("once")).collect();
     assert_eq!(left, ["once-use"], "nothing stays for ever");
 }
 
@@ -229,7 +230,9 @@ fn f3_a_crash_before_a_refusal_is_stored_leaves_the_write_unknown_and_so_does_on
         let object = objects.keys().find(|(_, name)| name.starts_with("sk_live_")).unwrap().clone();
         drop(objects);
         // The upstream refuses, and then the process dies.
-        toy.after_hops(2, move |toy| drop(toy.faults.borrow_mut().insert(object, Fault::Dead)));
+        toy.after_hops(2, move |toy| {
+            toy.faults.borrow_mut().insert(object, Fault::Dead);
+        });
         toy.once(&key, PLAIN, "k1", "{}").ok(429);
         toy.faults.borrow_mut().clear();
         toy.forget();
@@ -299,4 +302,242 @@ fn f3_a_refusal_is_told_at_its_head_so_nobody_must_read_its_body_for_the_key_to_
     assert!(toy.under_way.borrow().is_empty(), "nothing of it is kept");
     toy.answers(200, &[], "done");
     assert!(!is_replay(&toy.once(&key, PLAIN, "k1", "{}").ok(200)));
+}
+
+const DIALECTS: &str = r#"
+brand = "gs"
+[scopes]
+chat = "Chat"
+[tiers.free]
+requests = { limit = 3, window_seconds = 60 }
+tokens = { limit = 1_000, window_seconds = 60 }
+[tiers.wide]
+requests = { limit = 100, window_seconds = 60 }
+tokens = { limit = 1_000, window_seconds = 60 }
+[[routes]]
+match = "POST /v1/openai"
+accept = ["server_key"]
+scope = "chat"
+to = "upstream"
+tokens = { reserve = "max_tokens", settle = "usage.total_tokens" }
+errors = "openai"
+[[routes]]
+match = "POST /v1/anthropic"
+accept = ["server_key"]
+scope = "chat"
+to = "upstream"
+tokens = { reserve = "max_tokens", settle = "usage.total_tokens" }
+errors = "anthropic"
+[[routes]]
+match = "POST /v1/gemini"
+accept = ["server_key"]
+scope = "chat"
+to = "upstream"
+tokens = { reserve = "max_tokens", settle = "usage.total_tokens" }
+errors = "gemini"
+[[routes]]
+match = "POST /v1/ours"
+accept = ["server_key"]
+scope = "chat"
+to = "upstream"
+tokens = { reserve = "max_tokens", settle = "usage.total_tokens" }
+errors = "claviger"
+"#;
+
+/// Refusals of every sort, on a route of this name: status, our code, and the answer.
+fn refusals(route: &str, accept: &str) -> Vec<(u16, &'static str, Answer)> {
+    let toy = Toy::changed(&[("POLICY_TOML", DIALECTS), ("UPSTREAM", "http://api.internal")]);
+    toy.workspace("acme");
+    let key = |members: Value| format!("Bearer {}", toy.server_key("acme", "live", &members).1);
+    let (good, plain) = (key(json!({"scopes": ["chat"]})), key(json!({"tier": "wide"})));
+    let wide = key(json!({"scopes": ["chat"], "tier": "wide"}));
+    let path = format!("/v1/{route}");
+    let send = |authorization: &str, body: &Value| {
+        let headers = [("authorization", authorization), ("accept", accept)];
+        toy.send("POST", &path, &headers, &body.to_string())
+    };
+    toy.answers(200, &[("content-type", "application/json")], "{\"usage\":{\"total_tokens\":900}}");
+    let mut found = vec![
+        (401, "missing_credential", send("", &json!({}))),
+        (401, "invalid_credential", send("Bearer sk-wrong", &json!({}))),
+        (403, "insufficient_scope", send(&plain, &json!({"max_tokens": 1}))),
+        (400, "invalid_request", send(&wide, &json!({"max_tokens": "many"}))),
+        (413, "payload_too_large", send(&wide, &json!({"max_tokens": 5_000}))),
+    ];
+    send(&wide, &json!({"max_tokens": 900})).ok(200);
+    found.push((429, "token_rate_limited", send(&wide, &json!({"max_tokens": 900}))));
+    toy.answers(200, &[("content-type", "application/json")], "{\"usage\":{\"total_tokens\":1}}");
+    for _ in 0..3 {
+        send(&good, &json!({"max_tokens": 1}));
+    }
+    found.push((429, "rate_limited", send(&good, &json!({"max_tokens": 1}))));
+    *toy.upstream.borrow_mut() = Err(Reason::UpstreamTimedOut);
+    let (_, other) = toy.server_key("acme", "live", &json!({"scopes": ["chat"]}));
+    found.push((504, "upstream_timeout", send(&format!("Bearer {other}"), &json!({"max_tokens": 1}))));
+    found
+}
+
+#[test]
+fn f11_a_route_has_its_refusals_written_in_its_dialect_with_our_code_fix_and_request_id() {
+    let ours = refusals("ours", "application/json");
+    for (dialect, types) in [
+        (
+            "openai",
+            [
+                "authentication_error",
+                "authentication_error",
+                "permission_error",
+                "invalid_request_error",
+                "invalid_request_error",
+                "tokens",
+                "requests",
+                "server_error",
+            ],
+        ),
+        (
+            "anthropic",
+            [
+                "authentication_error",
+                "authentication_error",
+                "permission_error",
+                "invalid_request_error",
+                "request_too_large",
+                "rate_limit_error",
+                "rate_limit_error",
+                "timeout_error",
+            ],
+        ),
+        (
+            "gemini",
+            [
+                "UNAUTHENTICATED",
+                "UNAUTHENTICATED",
+                "PERMISSION_DENIED",
+                "INVALID_ARGUMENT",
+                "INVALID_ARGUMENT",
+                "RESOURCE_EXHAUSTED",
+                "RESOURCE_EXHAUSTED",
+                "DEADLINE_EXCEEDED",
+            ],
+        ),
+    ] {
+        let theirs = refusals(dialect, "application/json");
+        for (((status, code, answer), (_, _, plain)), kind) in theirs.iter().zip(&ours).zip(types) {
+            plain.refused(*status, code);
+            assert_eq!(answer.status, *status, "{}", answer.text);
+            let (fix, error) = (plain.text_at("fix"), plain.text_at("error"));
+            let message = format!("{error} {fix}");
+            let body = &answer.json;
+            match dialect {
+                "openai" => {
+                    let param = if *code == "invalid_request" { json!("max_tokens") } else { Value::Null };
+                    let mut expected = json!({
+                        "message": message, "type": kind, "param": param, "code": code, "fix": fix, "request_id": "req_toy",
+                    });
+                    if *code == "insufficient_scope" {
+                        expected["required"] = json!(["chat"]);
+                    }
+                    assert_eq!(*body, json!({"error": expected}));
+                }
+                "anthropic" => {
+                    let mut expected = json!({"type": kind, "message": message, "code": code, "fix": fix});
+                    if *code == "insufficient_scope" {
+                        expected["required"] = json!(["chat"]);
+                    }
+                    assert_eq!(*body, json!({"type": "error", "error": expected, "request_id": "req_toy"}));
+                }
+                _ => {
+                    let info = json!({
+                        "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+                        "reason": code.to_ascii_uppercase(),
+                        "domain": "claviger",
+                        "metadata": {"code": code, "fix": fix, "request_id": "req_toy"},
+                    });
+                    let error = json!({"code": status, "message": message, "status": kind, "details": [info]});
+                    assert_eq!(*body, json!({"error": error}));
+                }
+            }
+            // Status and headers are the same: what clients decide by.
+            assert_eq!(answer.headers, plain.headers);
+            assert_eq!(answer.log["reason"], plain.log["reason"]);
+        }
+        // Whoever prefers problem details gets them.
+        for (status, code, answer) in refusals(dialect, "application/problem+json") {
+            answer.refused(status, code);
+            assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+        }
+    }
+}
+
+#[test]
+fn f11_what_is_refused_before_a_route_is_known_is_ours_and_a_dialect_is_one_of_four() {
+    let toy = Toy::changed(&[("POLICY_TOML", DIALECTS), ("UPSTREAM", "http://api.internal")]);
+    toy.send("POST", "/v1/openai/x", &[], "").refused(404, "not_found");
+    toy.send("GET", "/v1/openai", &[], "").refused(404, "not_found");
+    toy.send("GET", "/v1/whoami", &[], "").refused(401, "missing_credential");
+    // A proxy that asks about a call of the route passes the answer on.
+    let asked = [("x-forwarded-method", "POST"), ("x-forwarded-uri", "/v1/anthropic")];
+    let answer = toy.send("GET", "/v1/forward-auth", &asked, "").ok(401);
+    assert_eq!(answer.json["error"]["code"], "missing_credential");
+    let route = "brand = \"gs\"\n[[routes]]\nmatch = \"POST /a\"\naccept = [\"server_key\"]\nto = \"upstream\"\n";
+    for dialect in ["claviger", "openai", "anthropic", "gemini"] {
+        assert!(policy::parse(&format!("{route}errors = \"{dialect}\"")).is_ok());
+    }
+    for wrong in ["\"OpenAI\"", "\"google\"", "\"\"", "true"] {
+        let error = policy::parse(&format!("{route}errors = {wrong}")).unwrap_err();
+        assert!(error.line == 6 && error.reason.contains("`errors` is"), "{error}");
+    }
+}
+
+#[test]
+fn f19_accept_is_read_by_its_grammar_and_every_error_varies_by_it() {
+    let toy = Toy::new("default");
+    for (accept, is_problem) in [
+        ("application/problem+json", true),
+        ("APPLICATION/PROBLEM+JSON", true),
+        ("application/problem+json;q=0", false),
+        ("application/problem+json;Q=0.0, */*", false),
+        ("application/json, application/problem+json;q=0.5", false),
+        ("application/json;q=0.5, application/problem+json", true),
+        ("text/html;level=\"application/problem+json\"", false),
+        ("*/*", false),
+        ("", false),
+    ] {
+        let answer = toy.send("GET", "/v1/whoami", &[("accept", accept)], "");
+        answer.refused(401, "missing_credential");
+        let expected = if is_problem { "application/problem+json" } else { "application/json" };
+        assert_eq!(answer.header("content-type"), Some(expected), "{accept}");
+        assert_eq!(answer.header("vary"), Some("Accept"));
+    }
+    // Two lines are one list.
+    let lines = [("accept", "application/json;q=0.1"), ("accept", "application/problem+json")];
+    let answer = toy.send("GET", "/v1/whoami", &lines, "");
+    assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+    // The same care for a body's type and coding.
+    let send = |name: &str, value: &str| {
+        let key = toy.deploy_key();
+        let headers = [("authorization", key.as_str()), (name, value)];
+        toy.send("POST", "/v1/workspaces", &headers, "{\"name\":\"n\"}").status
+    };
+    for sound in [
+        "application/json",
+        "Application/JSON;",
+        "application/json ; charset=\"UTF-8\"",
+        "application/json;a=\"x;charset=latin1\"",
+        "application/json; a=\"\\\"; charset=latin1\"",
+    ] {
+        assert_eq!(send("content-type", sound), 201, "{sound}");
+    }
+    for other in [
+        "application/json;charset=latin1",
+        "application/json, application/json",
+        "text/plain;a=\"application/json\"",
+        "application/jsonx",
+        "application/json; charset=\"latin1\"",
+    ] {
+        assert_eq!(send("content-type", other), 415, "{other}");
+    }
+    for (coding, status) in [("identity", 201), ("Identity, ", 201), (",", 201), ("gzip", 415), ("identity, br", 415)] {
+        assert_eq!(send("content-encoding", coding), status, "{coding}");
+    }
 }

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     audit::By,
     credential::CredentialKind,
-    error::Reason,
+    error::{Part, Reason},
     id::{CredentialId, Environment, WorkspaceId},
     limit::Quota,
     machine::World,
@@ -25,6 +25,9 @@ use crate::{
 };
 use serde::Serialize;
 use std::cell::Cell;
+
+/// The environments that there are, for people.
+pub const ENVIRONMENTS: &str = "Either live or test.";
 
 /// A call that was admitted, and what it asks for.
 pub struct Asked<'a> {
@@ -57,22 +60,32 @@ pub async fn call(
     let verified = presented.ok_or(Reason::CredentialMissing)?;
     notes.kind = Some(verified.kind().as_str());
     let needs = action.needs(verified.kind(), &config.policy);
+    let closed = needs.as_ref().filter(|needs| needs.enough.is_empty()).map(|needs| needs.scope.clone());
     // Whoever finds a leaked key can always kill it.
     let cost = u32::from(action != Action::RevokeSelf);
     let may_ride = action.may_ride();
     let call = Call { name: route::name(action).to_owned(), needs, cost, tokens: None, may_ride, request, config };
     if action.admits(verified.kind()).is_err() {
-        return Err(decline(verified, call, world, notes).await);
+        let taken = action.accepts().iter().map(|kind| kind.as_str());
+        return Err(decline(verified, call, world, notes).await.among(taken));
     }
     // The whole body first, and then who sends it: else whoever holds back its end acts with a credential that has ended since.
     let mut body = if matches!(request.method.as_str(), "GET" | "HEAD") { None } else { Some(body::read(world).await) };
     // The one call that is not metered is sound before anybody is asked: so it comes once, and ends what it came with.
     if let Some(body) = body.take_if(|_| action == Action::RevokeSelf) {
+        request.only(action.parameters())?;
         body?.1.finish()?;
     }
-    let (principal, by) = believe(verified, call, world, notes).await?;
-    let admitted = meter(authorize(principal, action, &config.policy)?)?;
+    let believed = believe(verified, call, world, notes).await;
+    let authorized = believed.and_then(|(principal, by)| Ok((authorize(principal, action, &config.policy)?, by)));
+    // Of a scope that the policy does not have, no credential can be made.
+    let (permit, by) = authorized.map_err(|reason| match (reason, closed) {
+        (Reason::InsufficientScope(_), Some(scope)) => Reason::NoScopeOpens(scope),
+        (reason, _) => reason,
+    })?;
+    let admitted = meter(permit)?;
     admitted.quotas().clone_into(&mut notes.quotas);
+    request.only(action.parameters())?;
     let asked = Asked { admitted: &admitted, id, request, config, by, body: Cell::new(body) };
     let reply = act(&asked, world, notes).await?;
     Ok(reply.with_quotas(admitted.quotas(), world.now()))
@@ -141,7 +154,10 @@ impl Asked<'_> {
             (Some(bound), Some(given)) if *bound != given => Err(Reason::WrongWorkspace),
             (Some(bound), _) => Ok(bound.clone()),
             (None, Some(given)) => Ok(given),
-            (None, None) => Err(Reason::invalid("workspace", "A deploy key must say which workspace is meant.")),
+            (None, None) => {
+                let part = if self.request.method == "GET" { Part::Parameter } else { Part::Member };
+                Err(Reason::missing(part, "workspace", "A deploy key must say which workspace is meant."))
+            }
         }
     }
 
@@ -161,10 +177,14 @@ impl Asked<'_> {
 
     /// The environment that is meant: a bound credential's own, which `given` must match; else what is given, or both.
     pub fn environment(&self, given: Option<String>) -> Result<Option<Environment>, Reason> {
-        let given = given.map(|text| {
-            Environment::parse(&text).ok_or_else(|| Reason::invalid("environment", "Either live or test."))
-        });
-        match (self.admitted.principal().environment(), given.transpose()?) {
+        let given =
+            given.map(|text| Environment::parse(&text).ok_or_else(|| Reason::invalid("environment", ENVIRONMENTS)));
+        self.own_environment(given.transpose()?)
+    }
+
+    /// The same of one that was read already.
+    pub fn own_environment(&self, given: Option<Environment>) -> Result<Option<Environment>, Reason> {
+        match (self.admitted.principal().environment(), given) {
             (Some(bound), Some(given)) if bound != given => Err(Reason::EnvironmentMismatch),
             (Some(bound), _) => Ok(Some(bound)),
             (None, given) => Ok(given),

@@ -28,13 +28,16 @@ use crate::{
 };
 use futures_util::future::join;
 
+/// The kind of credential that stands in the path.
+const IN_PATH: &str = "widget_key";
+
 /// The browser asks whether it may ask: any genuine key, any origin, no state. The real call decides.
 pub fn preflight(key: &str, config: &Config, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
     config.widget()?;
     notes.is_widget = true;
     match config.door().in_path(key)? {
         Verified::WidgetKey(_) => {}
-        other => return Err(Reason::KindNotAllowed(other.kind().as_str().to_owned())),
+        other => return Err(Reason::KindNotAllowed(other.kind().as_str().to_owned()).among([IN_PATH])),
     }
     notes.readable_by = world.header("origin");
     Ok(Reply::empty(204)
@@ -60,7 +63,7 @@ pub async fn call(
     let call = Call { name, needs: None, cost: 0, tokens: None, may_ride: false, request, config };
     let key = match door.in_path(key)? {
         Verified::WidgetKey(key) => key,
-        other => return Err(decline(other, call, world, notes).await),
+        other => return Err(decline(other, call, world, notes).await.among([IN_PATH])),
     };
     notes.kind = Some(CredentialKind::WidgetKey.as_str());
     notes.credential = Some(key.id.as_str().to_owned());
@@ -72,7 +75,10 @@ pub async fn call(
         None => return Err(Reason::CredentialMissing),
         Some(Verified::HistorySecret(secret)) if action.admits(CredentialKind::HistorySecret).is_ok() => Some(secret),
         // A second widget key beside the one in the path, too.
-        Some(other) => return Err(decline(other, call, world, notes).await),
+        Some(other) => {
+            let taken = action.accepts().iter().map(|kind| kind.as_str());
+            return Err(decline(other, call, world, notes).await.among(taken));
+        }
     };
 
     // The whole body first, and then whether the key lives: else whoever holds back its end acts with one that has ended since.

@@ -57,8 +57,18 @@ pub fn read(tables: Vec<Table>, scopes: &[(Scope, ScopeRule)]) -> Result<Vec<Rou
 }
 
 fn route(table: Table, scopes: &[(Scope, ScopeRule)]) -> Result<Route, Fault> {
-    let table =
-        table.only(&["match", "scope", "accept", "to", "review", "idempotency", "idempotency_frees", "errors", "tokens", "timeout_seconds"])?;
+    let table = table.only(&[
+        "match",
+        "scope",
+        "accept",
+        "to",
+        "review",
+        "idempotency",
+        "idempotency_frees",
+        "errors",
+        "tokens",
+        "timeout_seconds",
+    ])?;
     let line = table.required_text("match")?;
     let (method, path) = pattern(&line)?;
     let is_read = matches!(method.as_str(), "GET" | "HEAD");
@@ -67,7 +77,8 @@ fn route(table: Table, scopes: &[(Scope, ScopeRule)]) -> Result<Route, Fault> {
         None => None,
         Some(name) => {
             let known = scopes.iter().map(|(scope, _)| scope).find(|scope| scope.as_str() == name.text).cloned();
-            Some(known.ok_or_else(|| (name.span, format!("unknown scope `{}`", name.text)))?)
+            let names: Vec<&str> = scopes.iter().map(|(scope, _)| scope.as_str()).collect();
+            Some(known.ok_or_else(|| (name.span, unknown_scope(&name.text, &names)))?)
         }
     };
     let to = table.required_text("to")?;
@@ -132,7 +143,8 @@ fn member(tokens: &Table, name: &str) -> Result<String, Fault> {
 }
 
 fn accept(table: &Table, line: &Text) -> Result<Vec<String>, Fault> {
-    let kinds = table.texts("accept")?.unwrap_or_default();
+    let missing = || (line.span.clone(), "`accept` is missing: nobody could use this route".to_owned());
+    let kinds = table.texts("accept")?.ok_or_else(missing)?;
     for kind in &kinds {
         let name = kind.text.as_str();
         if BROWSER_SAFE.contains(&name) {
@@ -163,6 +175,14 @@ fn idempotency(rule: Option<Text>, is_read: bool) -> Result<Idempotency, Fault> 
             "required" => Ok(Idempotency::Required),
             _ => Err((rule.span, "`idempotency` is \"accepted\" or \"required\"".to_owned())),
         },
+    }
+}
+
+/// That there is no such scope, and which there are.
+pub(super) fn unknown_scope(name: &str, known: &[&str]) -> String {
+    match known {
+        [] => format!("unknown scope `{name}`: the file has none"),
+        known => format!("unknown scope `{name}`, expected one of {}", known.join(", ")),
     }
 }
 

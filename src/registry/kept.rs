@@ -177,13 +177,7 @@ pub(super) fn free(key: &[u8; 32], row: Row, status: u16, turn: &mut Turn) {
 }
 
 /// Another attempt of a request whose key is free. Its day begins anew: what comes of it is remembered for a day.
-pub(super) fn again(
-    key: &[u8; 32],
-    row: Row,
-    attempt: String,
-    state: State,
-    turn: &mut Turn,
-) -> Result<(), Reason> {
+pub(super) fn again(key: &[u8; 32], row: Row, attempt: String, state: State, turn: &mut Turn) -> Result<(), Reason> {
     if used(row.owner.as_deref(), turn)?.1 >= MAX_BYTES {
         return Err(Reason::IdempotencyKeysFull(wait(turn)?));
     }

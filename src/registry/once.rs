@@ -125,13 +125,7 @@ fn begin(begin: Begin, turn: &mut Turn) -> Result<Reply, Reason> {
 }
 
 /// What became of an attempt. It may be told twice, or after it was given up: an answer that comes late is still the answer.
-fn end(
-    key: &[u8; 32],
-    attempt: &str,
-    outcome: Outcome,
-    refused: Option<u16>,
-    turn: &mut Turn,
-) -> Result<(), Reason> {
+fn end(key: &[u8; 32], attempt: &str, outcome: Outcome, refused: Option<u16>, turn: &mut Turn) -> Result<(), Reason> {
     let Some(row) = kept::get(key, turn)?.filter(|row| row.attempt == attempt) else { return Ok(()) };
     let is_running = match &row.state {
         State::Running(errand) => {
