@@ -1,6 +1,11 @@
 //! Why we said no, in our own words: precise, for the log and the audit. What callers learn is a [`Refusal`].
 
-use crate::{limit::Quota, refusal::Refusal, time::Timestamp, wire};
+use crate::{
+    limit::Quota,
+    refusal::{Refusal, instead, plain},
+    time::Timestamp,
+    wire,
+};
 use std::fmt;
 
 /// Why we said no: for the log and the audit, never for the wire.
@@ -60,10 +65,16 @@ pub enum Reason {
     KindNotAllowed(String),
     /// The isolate holds as much for callers of this kind, or for this caller, as it may.
     MemoryFull,
+    /// The same, and the kinds that it takes.
+    KindNotTaken(String, Vec<String>),
+    /// Something that must be there is not: what sort of thing, its name, and what it should be.
+    Missing(Part, String, String),
     /// The path exists, the method does not; the methods that do.
     MethodNotAllowed(String),
     /// A variable is missing or malformed; for the operator: which, and why.
     NotConfigured(String),
+    /// No scope of the policy opens this call: the scope that would.
+    NoScopeOpens(String),
     /// Nothing there, or nothing the caller may know of.
     NotFound,
     /// The `Origin` is not on the widget key's list.
@@ -100,6 +111,8 @@ pub enum Reason {
     Unavailable,
     /// A stored row that cannot be read: that record is closed, nothing else.
     Unreadable(String),
+    /// Something that is not known here: what sort of thing, its name where that can be shown, and what there is.
+    Unknown(Part, String, String),
     /// A body that is not JSON by its `Content-Type`.
     UnsupportedMediaType,
     /// A report in GitHub's name without a signature of GitHub's.
@@ -137,7 +150,32 @@ wire!(enum Reason {
     40 TokensLimited { retry_after_millis, quotas, tokens }, 41 TokensTooMany(a, b),
     42 UpstreamDown(a), 43 UpstreamLost, 44 UpstreamTimedOut, 45 SignatureInvalid,
     46 IdempotencyKeysFull(a), 47 UriTooLong(a), 48 HeadersTooLarge, 49 BodyTooSlow, 50 MemoryFull,
+    55 NoScopeOpens(a), 56 KindNotTaken(a, b), 57 Missing(a, b, c), 58 Unknown(a, b, c),
 });
+
+/// A part of a request that has a name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Part {
+    /// A header.
+    Header,
+    /// A member of the body.
+    Member,
+    /// A parameter of the query.
+    Parameter,
+}
+
+wire!(enum Part { 0 Header, 1 Member, 2 Parameter });
+
+impl Part {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Header => "header",
+            Self::Member => "member",
+            Self::Parameter => "parameter",
+        }
+    }
+}
 
 /// Why a visitor's identity proves nothing. One that is genuine and unsound is an invalid request instead.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -184,15 +222,15 @@ impl Reason {
             Self::IdempotencyKeyMissing => "idempotency_key_missing",
             Self::IdempotencyKeyReused => "idempotency_key_reused",
             Self::IdempotencyKeysFull(..) => "idempotency_keys_full",
-            Self::InsufficientScope(..) => "insufficient_scope",
+            Self::InsufficientScope(..) | Self::NoScopeOpens(..) => "insufficient_scope",
             Self::Identity(IdentityFault::Elsewhere) => "identity_elsewhere",
             Self::Identity(IdentityFault::Expired) => "identity_expired",
             Self::Identity(IdentityFault::Forged) => "identity_forged",
             Self::Identity(IdentityFault::Malformed) => "identity_malformed",
             Self::Identity(IdentityFault::Missing) => "identity_missing",
             Self::Identity(IdentityFault::SecretUnknown) => "identity_secret_unknown",
-            Self::InvalidRequest(..) => "invalid_request",
-            Self::KindNotAllowed(..) => "kind_not_allowed",
+            Self::InvalidRequest(..) | Self::Missing(..) | Self::Unknown(..) => "invalid_request",
+            Self::KindNotAllowed(..) | Self::KindNotTaken(..) => "kind_not_allowed",
             Self::MemoryFull => "memory_full",
             Self::MethodNotAllowed(..) => "method_not_allowed",
             Self::NotConfigured(..) => "not_configured",
@@ -229,6 +267,15 @@ impl Reason {
         }
     }
 
+    /// This reason where a call takes these kinds of credentials.
+    #[must_use]
+    pub fn among<'a>(self, taken: impl IntoIterator<Item = &'a str>) -> Self {
+        match self {
+            Self::KindNotAllowed(kind) => Self::KindNotTaken(kind, taken.into_iter().map(str::to_owned).collect()),
+            reason => reason,
+        }
+    }
+
     /// This reason against a call that other limits had admitted: all of them are told, and it comes back when all admit it.
     pub fn after(self, admitted: &[Quota], at: Timestamp) -> Self {
         match self {
@@ -238,6 +285,25 @@ impl Reason {
                 let retry_after_millis = waits.fold(retry_after_millis, u64::max);
                 Self::RateLimited { retry_after_millis, quotas: [admitted, &quotas].concat() }
             }
+            reason => reason,
+        }
+    }
+
+    /// Something that must be there is not: its name, and what it should be.
+    pub fn missing(part: Part, name: &str, wanted: &str) -> Self {
+        Self::Missing(part, name.to_owned(), wanted.to_owned())
+    }
+
+    /// Something that is not known here, and all that is. Its name is shown only where it can be no secret.
+    pub fn unknown(part: Part, name: &str, known: &[&str]) -> Self {
+        Self::Unknown(part, plain(name).unwrap_or_default().to_owned(), instead(part.as_str(), name, known))
+    }
+
+    /// This reason against one item of the list that it names.
+    #[must_use]
+    pub fn at(self, place: usize) -> Self {
+        match self {
+            Self::InvalidRequest(field, why) => Self::InvalidRequest(format!("{field}[{place}]"), why),
             reason => reason,
         }
     }

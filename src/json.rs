@@ -16,8 +16,15 @@ use std::fmt;
 /// More members than this has no object here; it bounds the search for doubled names.
 const MAX_MEMBERS: usize = 64;
 
-/// 2 to the power of 53: the largest whole number up to which a number with a point or an exponent is exact.
+/// Up to here a double tells whole numbers apart (RFC 8259 §6): 2^53.
 const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// The whole number that a double is, if it is one and not negative.
+pub fn whole(number: f64) -> Option<u64> {
+    let is_whole = number.is_sign_positive() && number <= MAX_EXACT && number.fract() == 0.0;
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is whole and within bounds")]
+    is_whole.then_some(number as u64)
+}
 
 /// The members of a JSON object; each name once.
 #[derive(Default)]
@@ -29,8 +36,10 @@ pub enum Member {
     Null,
     /// `true` or `false`.
     Flag(bool),
-    /// A whole number, not negative, however it is spelled.
+    /// A whole number that is not negative, however it is written: `60`, `60.0` and `6e1` are one.
     Number(u64),
+    /// Any other number.
+    Decimal(f64),
     /// A text.
     Text(String),
     /// A list of texts; also an empty one.
@@ -39,8 +48,6 @@ pub enum Member {
     List(Vec<Member>),
     /// An object; each name once.
     Object(Members),
-    /// Anything else: nobody takes it.
-    Unfit,
 }
 
 impl Members {
@@ -115,8 +122,8 @@ impl<'de> Deserialize<'de> for Member {
                 Ok(Member::Flag(flag))
             }
 
-            fn visit_i64<E>(self, _: i64) -> Result<Member, E> {
-                Ok(Member::Unfit)
+            fn visit_i64<E>(self, number: i64) -> Result<Member, E> {
+                Ok(Member::Decimal(number as f64))
             }
 
             fn visit_u64<E>(self, number: u64) -> Result<Member, E> {
@@ -124,14 +131,7 @@ impl<'de> Deserialize<'de> for Member {
             }
 
             fn visit_f64<E>(self, number: f64) -> Result<Member, E> {
-                // Up to here every whole number is one of these, and is what was written.
-                let is_whole = (0.0..=MAX_EXACT).contains(&number) && number.fract() == 0.0;
-                #[allow(
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    reason = "it is whole and within bounds"
-                )]
-                Ok(if is_whole { Member::Number(number as u64) } else { Member::Unfit })
+                Ok(whole(number).map_or(Member::Decimal(number), Member::Number))
             }
 
             fn visit_str<E>(self, text: &str) -> Result<Member, E> {

@@ -2,7 +2,9 @@
 
 use crate::{
     error::Reason,
+    json::{Member, Members},
     machine::World,
+    policy::Route,
     registry::{
         credential::{self, Credential},
         kept::{Answer, Cause},
@@ -13,9 +15,15 @@ use crate::{
 
 /// The longest body that is kept: 1 MiB.
 pub const MAX_BYTES: usize = 1 << 20;
-/// Statuses of somebody in between who gave up waiting for the API (RFC 9110 §15.6.5, and those of a well-known edge): nobody knows
-/// whether it has done what was asked.
-const GAVE_UP: [std::ops::RangeInclusive<u16>; 2] = [504..=504, 520..=527];
+
+/// Statuses with which every upstream says that it did nothing: not authenticated, not allowed, too many requests.
+const REFUSED: [u16; 3] = [401, 403, 429];
+
+/// The state of the resource is in the way; or an earlier request with the same key is still under way.
+const CONFLICT: u16 = 409;
+
+/// Frees a key, where the route says so, only with a `Retry-After`: without one it may be a proxy that lost the upstream halfway.
+const UNAVAILABLE: u16 = 503;
 
 /// The longest headers.
 const MAX_HEADER_BYTES: usize = 64 << 10;
@@ -36,14 +44,19 @@ impl Attempt {
     pub async fn failed(&self, reason: &Reason, world: &impl World) {
         // Whatever else is refused is refused before anything goes out.
         let is_lost = matches!(reason, Reason::UpstreamFailed | Reason::UpstreamTimedOut);
-        drop(self.end(if is_lost { Outcome::Lost } else { Outcome::Nothing }, world).await);
+        drop(self.end(if is_lost { Outcome::Lost } else { Outcome::Nothing }, None, world).await);
+    }
+
+    /// It was answered with this status, which proves that nothing was done: the key is free for the same request.
+    pub async fn refused(&self, status: u16, world: &impl World) {
+        drop(self.end(Outcome::Nothing, Some(status), world).await);
     }
 
     /// Tells the object how it ended; once more where that did not arrive.
-    async fn end(&self, outcome: Outcome, world: &impl World) -> Result<(), Reason> {
+    async fn end(&self, outcome: Outcome, refused: Option<u16>, world: &impl World) -> Result<(), Reason> {
         let mut is_again = false;
         loop {
-            let command = Command::End(self.key, self.id.clone(), outcome.clone());
+            let command = Command::End(self.key, self.id.clone(), outcome.clone(), refused);
             match world.ask::<Credential>(&self.object, credential::Command::Once(Box::new(command))).await {
                 Err(Reason::Unavailable | Reason::ObjectFailed) if !is_again => is_again = true,
                 told => return told.map(drop),
@@ -103,13 +116,87 @@ impl Keeping {
     /// It is over: kept, or known to be answered.
     pub async fn end(self, is_whole: bool, world: &impl World) -> Result<(), Reason> {
         let Self { attempt, answer, is_too_long, has_no_room } = self;
+        let is_refused = answer.status == CONFLICT && !is_too_long && is_whole && says_in_progress(&answer.body.0);
+        let refused = is_refused.then_some(answer.status);
         let outcome = match (is_too_long, is_whole) {
-            _ if GAVE_UP.iter().any(|statuses| statuses.contains(&answer.status)) => Outcome::Lost,
+            _ if Route::is_unknown(answer.status) => Outcome::Lost,
+            _ if is_refused => Outcome::Nothing,
             (true, _) => Outcome::NotKept(answer.status, Cause::TooLong),
             _ if has_no_room => Outcome::NotKept(answer.status, Cause::NoRoom),
             (false, false) => Outcome::NotKept(answer.status, Cause::BrokeOff),
             (false, true) => Outcome::Answered(answer),
         };
-        attempt.end(outcome, world).await
+        attempt.end(outcome, refused, world).await
+    }
+}
+
+/// Whether the head of an answer proves that the upstream did nothing.
+pub fn is_refusal(status: u16, headers: &[(String, String)], route: &Route) -> bool {
+    let says_when = || headers.iter().any(|(name, value)| name == "retry-after" && !value.trim().is_empty());
+    match status {
+        _ if Route::is_unknown(status) => false,
+        status if REFUSED.contains(&status) => true,
+        // Whoever says when the same request will do says that it was not done now.
+        CONFLICT => says_when() || route.idempotency_frees.contains(&status),
+        UNAVAILABLE => says_when() && route.idempotency_frees.contains(&status),
+        status => route.idempotency_frees.contains(&status),
+    }
+}
+
+/// Whether an error says, by a code or type that names the idempotency key, that an earlier request with it is under way: as in
+/// `idempotency_key_in_use`, `IDEMPOTENCY_CONCURRENT_REQUEST` or "A request is outstanding for this Idempotency-Key".
+fn says_in_progress(body: &[u8]) -> bool {
+    const NAMES: [&str; 5] = ["code", "type", "name", "title", "error"];
+    let members = std::str::from_utf8(body).ok().and_then(|text| Members::parse(text).ok());
+    let Some(members) = members else { return false };
+    let inner = match members.get("error") {
+        Some(Member::Object(inner)) => Some(inner),
+        _ => None,
+    };
+    let texts = [Some(&members), inner].into_iter().flatten().flat_map(|members| {
+        NAMES.into_iter().filter_map(|name| match members.get(name) {
+            Some(Member::Text(text)) => Some(text),
+            _ => None,
+        })
+    });
+    texts.into_iter().any(|text| {
+        let text = text.to_ascii_lowercase();
+        let words: Vec<&str> = text.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+        let is_about_key = words.iter().any(|word| word.starts_with("idempoten"));
+        let is_pair = words.windows(2).any(|pair| matches!(pair, ["in", "progress" | "use"]));
+        is_about_key && (is_pair || words.iter().any(|word| matches!(*word, "concurrent" | "outstanding")))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::says_in_progress;
+
+    #[test]
+    fn f3_a_conflict_is_in_progress_only_by_a_code_that_names_the_key_and_says_so() {
+        for body in [
+            r#"{"error":{"type":"idempotency_error","code":"idempotency_key_in_use"}}"#,
+            r#"{"success":false,"code":"idempotency_in_progress"}"#,
+            r#"{"name":"concurrent_idempotent_requests"}"#,
+            r#"{"error":{"code":"IDEMPOTENCY_CONCURRENT_REQUEST"}}"#,
+            r#"{"type":"https://api.example/idempotency","title":"A request is outstanding for this Idempotency-Key"}"#,
+            r#"{"error":"idempotency-key-in-use"}"#,
+        ] {
+            assert!(says_in_progress(body.as_bytes()), "{body}");
+        }
+        for body in [
+            "",
+            "idempotency_key_in_use",
+            r#"["idempotency_key_in_use"]"#,
+            r#"{"code":"conflict"}"#,
+            r#"{"code":"in_progress"}"#,
+            r#"{"code":"invalid_idempotent_request"}"#,
+            r#"{"code":"idempotency_key_reused"}"#,
+            r#"{"message":"idempotency_key_in_use"}"#,
+            r#"{"order":{"code":"idempotency_key_in_use"}}"#,
+            r#"{"code":"idempotency_key_in_use","code":"x"}"#,
+        ] {
+            assert!(!says_in_progress(body.as_bytes()), "{body}");
+        }
     }
 }

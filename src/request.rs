@@ -1,7 +1,12 @@
 //! A request as it arrived: believed by nobody yet. Headers and body are asked of the world, only where they are needed.
 
-use crate::{error::Reason, work};
+use crate::{
+    error::{Part, Reason},
+    work,
+};
 use std::borrow::Cow;
+
+const TWICE: &str = "This parameter stands in the query twice: once is enough.";
 
 /// What exists before any header or body is read.
 pub struct Request {
@@ -33,8 +38,23 @@ impl Request {
         let mut values = pairs(self.query()).filter(|(key, _)| key == name).map(|(_, value)| value.into_owned());
         match (values.next(), values.next()) {
             (value, None) => Ok(value),
-            (_, Some(_)) => Err(Reason::invalid(name, "This parameter stands in the query twice.")),
+            (_, Some(_)) => Err(Reason::invalid(name, TWICE)),
         }
+    }
+
+    /// Refuses a query that has any other parameter than these, or one of them twice.
+    pub fn only(&self, known: &[&str]) -> Result<(), Reason> {
+        let mut seen: Vec<Cow<'_, str>> = Vec::new();
+        for (name, _) in pairs(self.query()) {
+            if !known.contains(&name.as_ref()) {
+                return Err(Reason::unknown(Part::Parameter, &name, known));
+            }
+            if seen.contains(&name) {
+                return Err(Reason::invalid(&name, TWICE));
+            }
+            seen.push(name);
+        }
+        Ok(())
     }
 
     /// The parameter `limit` of the query: 1 to 100, 50 where it is missing.
@@ -42,7 +62,8 @@ impl Request {
         let Some(text) = self.parameter("limit")? else {
             return Ok(50);
         };
-        let limit = text.parse().ok().filter(|limit| (1..=100).contains(limit));
+        let digits = Some(&text).filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
+        let limit = digits.and_then(|text| text.parse().ok()).filter(|limit| (1..=100).contains(limit));
         limit.ok_or_else(|| Reason::invalid("limit", "A whole number from 1 to 100."))
     }
 

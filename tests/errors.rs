@@ -13,7 +13,7 @@ mod toy;
 
 use base64ct::{Base64, Encoding};
 use claviger::{
-    error::{IdentityFault, Reason},
+    error::{IdentityFault, Part, Reason},
     refusal::{Code, Explanation, Refusal},
 };
 use pages::{Block, html, markdown, phrase, style};
@@ -76,6 +76,10 @@ fn reasons() -> Vec<Reason> {
         Reason::Identity(IdentityFault::SecretUnknown),
         Reason::invalid("environment", "Either live or test."),
         Reason::KindNotAllowed(text("widget_key")),
+        Reason::KindNotTaken(text("service_token"), vec![text("deploy_key"), text("server_key")]),
+        Reason::Missing(Part::Member, text("name"), text("A text of 1 to 100 characters without control characters.")),
+        Reason::NoScopeOpens(text("admin")),
+        Reason::unknown(Part::Parameter, "workspce", &["workspace", "limit"]),
         Reason::MethodNotAllowed(text("GET, HEAD")),
         Reason::NotConfigured(text("The variable ORIGIN is not set.")),
         Reason::NotFound,

@@ -169,6 +169,19 @@ fn table() -> String {
         headers.extend(place(head));
         scene.call(call, "", headers)
     });
+    text += &parameters();
+    text
+}
+
+/// The parameters of each call, as the one table of the policy has them.
+fn parameters() -> String {
+    let title = "The parameters that a query may have";
+    let mut text = format!("\n{title}\n{}\n\n", "-".repeat(title.len()));
+    text += "Any other one is refused, and one that comes twice.\n\n";
+    for action in Action::ALL.into_iter().filter(|action| !name(*action).contains(" /w/")) {
+        text += format!("{:<58}{}\n", name(action), action.parameters().join(", ")).trim_end();
+        text += "\n";
+    }
     text
 }
 

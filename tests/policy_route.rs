@@ -137,7 +137,7 @@ fn a_route_that_makes_no_sense_is_refused_where_it_does_not() {
     ] {
         refused_route(&text, line, reason);
     }
-    refused_route("match = \"POST /a\"\nto = \"upstream\"", 1, "`accept` names no kind");
+    refused_route("match = \"POST /a\"\nto = \"upstream\"", 1, "`accept` is missing");
     refused_route("accept = [\"session\"]", 0, "`match` is missing");
     refused_route("match = \"POST /a\"\naccept = [\"session\"]", 0, "`to` is missing");
     // Two patterns of one shape: nobody would reach the second one.

@@ -35,7 +35,7 @@ fn owned(names: &[&str]) -> Vec<String> {
 /// What a request is told whose list of scopes is not taken.
 fn told(refused: Result<Vec<Scope>, Reason>) -> String {
     match refused {
-        Err(Reason::InvalidRequest(field, why)) if field == "scopes" => why,
+        Err(Reason::InvalidRequest(field, why)) if field.starts_with("scopes") => format!("{field}: {why}"),
         other => panic!("{other:?}"),
     }
 }
@@ -194,24 +194,31 @@ fn names_become_scopes_in_the_policys_order() {
     let policy = policy::parse(CHAIN).unwrap();
     assert_eq!(policy.resolve(&owned(&["c", "a", "b"])).unwrap(), [scope("a"), scope("b"), scope("c")]);
     assert_eq!(policy.resolve(&[]).unwrap(), []);
-    assert!(told(policy.resolve(&owned(&["a", "b", "a"]))).starts_with("a stands in the list twice"));
+    assert!(told(policy.resolve(&owned(&["a", "b", "a"]))).starts_with("scopes[2]: a stands in the list twice"));
     let long = vec!["a".to_owned(); 101];
     assert!(told(policy.resolve(&long)).contains("at most 100"));
-    assert!(told(policy.resolve(&long[..100])).starts_with("a stands in the list twice"));
+    assert!(told(policy.resolve(&long[..100])).starts_with("scopes[1]: a stands in the list twice"));
     let many: String = (0..100).map(|number| format!("s{number} = \"S\"\n")).collect();
     let many = policy::parse(&format!("brand = \"gs\"\n[scopes]\n{many}")).unwrap();
     assert_eq!(many.resolve(&owned(&names(&many))).unwrap().len(), 100);
 }
 
 #[test]
-fn what_the_policy_does_not_know_is_never_repeated() {
+fn n6_what_the_policy_does_not_know_is_repeated_only_where_it_can_be_no_secret() {
     let policy = policy::parse(CHAIN).unwrap();
-    for unknown in ["gs_live_abcdefghijklmnop", "A", "", " a", "a ", "*", "a b", "ä", "\u{0}", "\"a\""] {
+    let known = names(&policy).join(", ");
+    for unknown in ["gs_live_abcdefghijklmnop", "", " a", "a ", "*", "a b", "ä", "\u{0}", "\"a\"", &"x".repeat(40)] {
         let why = told(policy.resolve(&owned(&["a", unknown])));
-        assert_eq!(why, "The policy has no scope like number 2 of the list: take one that it has.");
+        assert_eq!(why, format!("scopes[1]: There is no such scope. This policy has: {known}."));
         let why = told(policy.resolve(&owned(&[unknown, unknown])));
-        assert!(why.contains("number 1 "), "{why}");
+        assert!(why.starts_with("scopes[0]: "), "{why}");
     }
+    let why = told(policy.resolve(&owned(&["a", "orders:write"])));
+    assert_eq!(why, format!("scopes[1]: There is no scope `orders:write`. This policy has: {known}."));
+    let why = told(policy.resolve(&owned(&["A"])));
+    assert_eq!(why, format!("scopes[0]: There is no scope `A`. Did you mean `a`? This policy has: {known}."));
+    let none = policy::parse("brand = \"gs\"").unwrap();
+    assert_eq!(told(none.resolve(&owned(&["a"]))), "scopes[0]: There is no scope `a`: this policy has none.");
 }
 
 /// Any policy of up to eight scopes, each with what it implies.

@@ -44,7 +44,7 @@ fn an_expired_key_gets_a_new_end_before_it_gets_a_new_secret() {
 }
 
 #[test]
-fn a_scope_that_the_policy_does_not_name_is_for_whoever_holds_everything_and_the_fix_can_be_followed() {
+fn n2_a_scope_that_the_policy_does_not_name_is_for_whoever_holds_everything_and_the_fix_can_be_followed() {
     let toy = Toy::new("llm");
     toy.workspace("acme");
     let (_, admin) = toy.server_key("acme", "live", &json!({"scopes": ["admin"]}));
@@ -53,11 +53,24 @@ fn a_scope_that_the_policy_does_not_name_is_for_whoever_holds_everything_and_the
     let refused = toy.server(&plain, "GET", "/v1/conversations", &Value::Null);
     refused.refused(403, "insufficient_scope");
     assert_eq!(refused.json["required"], json!(["admin"]));
-    // Where nothing implies everything, nobody has it.
+    let advice = "Use a credential with the scope admin: a deploy key, or an administrator's key, makes one";
+    assert!(refused.text_at("fix").starts_with(advice), "{}", refused.text);
+    let made =
+        json!({"kind": "server_key", "workspace": "acme", "environment": "live", "name": "n", "scopes": ["admin"]});
+    for answer in [toy.admin("POST", "/v1/credentials", &made), toy.server(&admin, "POST", "/v1/credentials", &made)] {
+        let followed = answer.ok(201).text_at("secret");
+        toy.server(&followed, "GET", "/v1/conversations", &Value::Null).ok(200);
+    }
+    // Where nothing implies everything, no workspace's key has it; and the answer does not say otherwise.
     let toy = Toy::new("memory");
     toy.workspace("acme");
     let scopes = json!({"scopes": ["memory.read", "memory.context", "memory.candidates", "continuations.log"]});
     let (_, all) = toy.server_key("acme", "live", &scopes);
-    toy.server(&all, "GET", "/v1/conversations", &Value::Null).refused(403, "insufficient_scope");
-    toy.server(&all, "GET", "/v1/audit", &Value::Null).refused(403, "insufficient_scope");
+    for path in ["/v1/conversations", "/v1/audit"] {
+        let refused = toy.server(&all, "GET", path, &Value::Null);
+        refused.refused(403, "insufficient_scope");
+        assert_eq!(refused.json.get("required"), None);
+        assert!(refused.text_at("fix").contains("Call with a deploy key"), "{}", refused.text);
+        toy.admin("GET", &format!("{path}?workspace=acme"), &Value::Null).ok(200);
+    }
 }

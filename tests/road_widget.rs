@@ -213,7 +213,7 @@ fn b19_b20_b21_only_a_listed_origin_gets_in_and_only_it_may_read_the_answer() {
         let refused = toy.send("POST", &path, &[("origin", origin)], "{}");
         refused.refused(403, "origin_not_allowed");
         assert_eq!(refused.header("access-control-allow-origin"), None, "{origin}");
-        assert_eq!(refused.header("vary"), Some("Origin"));
+        assert_eq!(refused.header("vary"), Some("Origin, Accept"));
         assert_eq!((refused.hops, refused.made), (1, 0));
     }
     let twice = toy.send("POST", &path, &[("origin", ORIGIN), ("origin", ORIGIN)], "{}");

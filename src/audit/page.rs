@@ -9,6 +9,7 @@ use super::{
 use crate::{
     error::Reason,
     machine::{Range, Turn},
+    time::Timestamp,
     wire,
 };
 
@@ -31,9 +32,25 @@ pub struct Ask {
     /// With the checkpoints that lie among them, or on the one that the page begins after; and on the last page with those
     /// that lie beyond, where there should be none.
     pub checkpoints: bool,
+    /// Only from this moment on.
+    pub since: Option<Timestamp>,
+    /// Only until this moment, which is one of them.
+    pub until: Option<Timestamp>,
 }
 
-wire!(Ask { from, newest_first, action, actor, limit, checkpoints });
+wire!(Ask { from, newest_first, action, actor, limit, checkpoints, since, until });
+
+impl Ask {
+    /// Whether an event happened when it must have. Events of one minute are told of together, so that a chain is not in the order
+    /// of these moments: each is looked at.
+    pub fn is_in_time(&self, event: &Event) -> bool {
+        if self.since.is_none() && self.until.is_none() {
+            return true;
+        }
+        let at = Timestamp::parse_rfc3339(&event.at);
+        at.is_some_and(|at| self.since.is_none_or(|since| since <= at) && self.until.is_none_or(|until| at <= until))
+    }
+}
 
 /// What was found.
 #[derive(Clone, Debug, Default)]
@@ -53,7 +70,7 @@ wire!(Page { items, head, next, checkpoints });
 /// A page of this object's chain.
 pub fn read(ask: &Ask, turn: &Turn) -> Result<Page, Reason> {
     let head: Option<Head> = turn.get(HEAD)?;
-    let is_filtered = ask.action.is_some() || ask.actor.is_some();
+    let is_filtered = ask.action.is_some() || ask.actor.is_some() || ask.since.is_some() || ask.until.is_some();
     let from = ask.from.map(event_key);
     let limit = if is_filtered { LOOK } else { ask.limit };
     let range = Range { prefix: EVENTS, after: from.as_deref(), reverse: ask.newest_first, limit };
@@ -62,7 +79,8 @@ pub fn read(ask: &Ask, turn: &Turn) -> Result<Page, Reason> {
     for (_, event) in turn.list_readable::<Event>(&range)? {
         looked_to = Some(event.seq);
         let wanted = ask.action.as_ref().is_none_or(|action| event.action == *action)
-            && ask.actor.as_ref().is_none_or(|actor| event.actor == *actor);
+            && ask.actor.as_ref().is_none_or(|actor| event.actor == *actor)
+            && ask.is_in_time(&event);
         if wanted {
             items.push(event);
         }

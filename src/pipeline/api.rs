@@ -16,7 +16,7 @@ use crate::{
     audit::By,
     budget::Holder,
     credential::CredentialKind,
-    error::Reason,
+    error::{Part, Reason},
     id::{CredentialId, Environment, WorkspaceId},
     limit::Quota,
     machine::World,
@@ -28,6 +28,9 @@ use crate::{
 };
 use serde::Serialize;
 use std::cell::Cell;
+
+/// The environments that there are, for people.
+pub const ENVIRONMENTS: &str = "Either live or test.";
 
 /// A call that was admitted, and what it asks for.
 pub struct Asked<'a> {
@@ -60,12 +63,14 @@ pub async fn call(
     let verified = presented.ok_or(Reason::CredentialMissing)?;
     notes.kind = Some(verified.kind().as_str());
     let needs = action.needs(verified.kind(), &config.policy);
+    let closed = needs.as_ref().filter(|needs| needs.enough.is_empty()).map(|needs| needs.scope.clone());
     // Whoever finds a leaked key can always kill it.
     let cost = u32::from(action != Action::RevokeSelf);
     let may_ride = action.may_ride();
     let call = Call { name: route::name(action).to_owned(), needs, cost, tokens: None, may_ride, request, config };
     if action.admits(verified.kind()).is_err() {
-        return Err(decline(verified, call, world, notes).await);
+        let taken = action.accepts().iter().map(|kind| kind.as_str());
+        return Err(decline(verified, call, world, notes).await.among(taken));
     }
     let is_read = matches!(request.method.as_str(), "GET" | "HEAD");
     let mut arrival = if is_read { Arrival::none() } else { Arrival::json(MAX_BYTES, request, world) };
@@ -79,11 +84,19 @@ pub async fn call(
     let mut body = (!is_read).then(|| body::read(arrival.take()));
     // The one call that is not metered is sound before anybody is asked: so it comes once, and ends what it came with.
     if let Some(body) = body.take_if(|_| action == Action::RevokeSelf) {
+        request.only(action.parameters())?;
         body?.1.finish()?;
     }
-    let (principal, by) = believe(verified, call, world, notes).await?;
-    let admitted = meter(authorize(principal, action, &config.policy)?)?;
+    let believed = believe(verified, call, world, notes).await;
+    let authorized = believed.and_then(|(principal, by)| Ok((authorize(principal, action, &config.policy)?, by)));
+    // Of a scope that the policy does not have, no credential can be made.
+    let (permit, by) = authorized.map_err(|reason| match (reason, closed) {
+        (Reason::InsufficientScope(_), Some(scope)) => Reason::NoScopeOpens(scope),
+        (reason, _) => reason,
+    })?;
+    let admitted = meter(permit)?;
     admitted.quotas().clone_into(&mut notes.quotas);
+    request.only(action.parameters())?;
     arrival.belongs_to(Holder::Server, whose(admitted.principal()));
     let asked = Asked { admitted: &admitted, id, request, config, by, body: Cell::new(body) };
     let reply = act(&asked, world, notes).await?;
@@ -153,7 +166,10 @@ impl Asked<'_> {
             (Some(bound), Some(given)) if *bound != given => Err(Reason::WrongWorkspace),
             (Some(bound), _) => Ok(bound.clone()),
             (None, Some(given)) => Ok(given),
-            (None, None) => Err(Reason::invalid("workspace", "A deploy key must say which workspace is meant.")),
+            (None, None) => {
+                let part = if self.request.method == "GET" { Part::Parameter } else { Part::Member };
+                Err(Reason::missing(part, "workspace", "A deploy key must say which workspace is meant."))
+            }
         }
     }
 
@@ -173,10 +189,14 @@ impl Asked<'_> {
 
     /// The environment that is meant: a bound credential's own, which `given` must match; else what is given, or both.
     pub fn environment(&self, given: Option<String>) -> Result<Option<Environment>, Reason> {
-        let given = given.map(|text| {
-            Environment::parse(&text).ok_or_else(|| Reason::invalid("environment", "Either live or test."))
-        });
-        match (self.admitted.principal().environment(), given.transpose()?) {
+        let given =
+            given.map(|text| Environment::parse(&text).ok_or_else(|| Reason::invalid("environment", ENVIRONMENTS)));
+        self.own_environment(given.transpose()?)
+    }
+
+    /// The same of one that was read already.
+    pub fn own_environment(&self, given: Option<Environment>) -> Result<Option<Environment>, Reason> {
+        match (self.admitted.principal().environment(), given) {
             (Some(bound), Some(given)) if bound != given => Err(Reason::EnvironmentMismatch),
             (Some(bound), _) => Ok(Some(bound)),
             (None, given) => Ok(given),

@@ -3,6 +3,7 @@
 use super::{
     Notes,
     api::Asked,
+    body,
     reply::{Body, Reply},
 };
 use crate::{
@@ -131,7 +132,15 @@ pub async fn list(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> R
     }
     let action = asked.query("action")?;
     if action.as_deref().is_some_and(|name| Act::ALL.iter().all(|act| act.as_str() != name)) {
-        return Err(Reason::invalid("action", "There is no such action in a chain."));
+        let known: Vec<&str> = Act::ALL.iter().map(|act| act.as_str()).collect();
+        return Err(Reason::invalid(
+            "action",
+            &format!("There is no such action in a chain: take one of {}.", known.join(", ")),
+        ));
+    }
+    let (since, until) = (body::moment("since", asked.query("since")?)?, body::moment("until", asked.query("until")?)?);
+    if since.zip(until).is_some_and(|(since, until)| since > until) {
+        return Err(Reason::invalid("since", "A moment that is not later than `until`."));
     }
     let ask = Ask {
         from: after.or(place(asked, "before")?),
@@ -140,8 +149,12 @@ pub async fn list(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> R
         actor: asked.query("actor")?,
         limit: asked.limit()?,
         checkpoints: false,
+        since,
+        until,
     };
-    let Page { items, head, next, .. } = chain.read(ask, world, notes).await?;
+    let Page { mut items, head, next, .. } = chain.read(ask.clone(), world, notes).await?;
+    // An object of the previous build does not know these two.
+    items.retain(|event| ask.is_in_time(event));
     let (next_after, next_before) = if before.is_some() { (None, next) } else { (next, None) };
     Reply::json(200, &Shown { items, head, next_after, next_before })
 }

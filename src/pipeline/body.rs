@@ -1,8 +1,9 @@
 //! Bodies: JSON objects whose members are asked for by name. What nobody asked for is refused.
 
+use super::media;
 use crate::{
     credential::Door,
-    error::Reason,
+    error::{Part, Reason},
     json::{Member, Members},
     machine::World,
     secret::Secret,
@@ -12,12 +13,13 @@ use crate::{
 /// The longest body that is read: 1 MiB.
 pub const MAX_BYTES: usize = 1 << 20;
 
-/// What is shorter is none of our credentials.
-const MIN_CREDENTIAL_CHARACTERS: usize = 40;
-
 /// The members of a JSON object; each name once.
 #[derive(Default)]
-pub struct Fields(Members);
+pub struct Fields {
+    members: Members,
+    /// The names that were asked for: all that this call takes.
+    known: Vec<String>,
+}
 
 /// The bytes of a body, and its members; or why there are none.
 pub type Read = Result<(Vec<u8>, Fields), Reason>;
@@ -47,27 +49,24 @@ pub fn require_json(world: &impl World) -> Result<(), Reason> {
     if says_json(world) && !is_coded(world) { Ok(()) } else { Err(Reason::UnsupportedMediaType) }
 }
 
-/// RFC 9110 §8.4: a coding that is not undone must not be ignored either.
+/// RFC 9110 §8.4: a coding that is not undone must not be ignored either. An empty list names none.
 fn is_coded(world: &impl World) -> bool {
-    world.header("content-encoding").is_some_and(|coding| !coding.eq_ignore_ascii_case("identity"))
+    let coding = world.header("content-encoding").unwrap_or_default();
+    media::items(&coding).into_iter().any(|coding| !coding.eq_ignore_ascii_case("identity"))
 }
 
 /// `application/json`, with UTF-8 or no `charset` (RFC 8259 §8.1).
 fn is_json(content_type: &str) -> bool {
-    let mut parts = content_type.split(';').map(str::trim);
-    let media_type = parts.next().is_some_and(|text| text.eq_ignore_ascii_case("application/json"));
-    media_type
-        && parts.all(|parameter| {
-            let charset = parameter.to_ascii_lowercase();
-            !charset.starts_with("charset=") || matches!(charset.as_str(), "charset=utf-8" | "charset=\"utf-8\"")
-        })
+    let (media_type, parameters) = media::media_type(content_type);
+    let is_unfit = |(name, value): &(String, String)| name == "charset" && !value.eq_ignore_ascii_case("utf-8");
+    media_type == "application/json" && !parameters.iter().any(is_unfit)
 }
 
 impl Fields {
     /// Parses a body. The reasons never repeat what was sent.
     pub fn parse(bytes: &[u8]) -> Result<Self, Reason> {
         let text = std::str::from_utf8(bytes).map_err(|_| Reason::invalid("", "The body is not well-formed UTF-8."))?;
-        Members::parse(text).map(Self).map_err(|error| {
+        Members::parse(text).map(|members| Self { members, known: Vec::new() }).map_err(|error| {
             let place = format!("line {}, column {}", error.line(), error.column());
             let why = if error.is_data() {
                 "The body must be a JSON object that has each member once, and at most 64.".to_owned()
@@ -80,12 +79,12 @@ impl Fields {
 
     /// A text that must be there, of 1 to `max` characters without control characters.
     pub fn text(&mut self, name: &str, max: usize) -> Result<String, Reason> {
-        required(name, self.optional_text(name, max)?)
+        required(name, self.optional_text(name, max)?, &texts_rule(max))
     }
 
     /// A text that may be missing or `null`.
     pub fn optional_text(&mut self, name: &str, max: usize) -> Result<Option<String>, Reason> {
-        let why = format!("A text of 1 to {max} characters without control characters.");
+        let why = texts_rule(max);
         match self.take(name) {
             None => Ok(None),
             Some(Member::Text(text)) => {
@@ -94,6 +93,21 @@ impl Fields {
             }
             Some(_) => Err(Reason::invalid(name, &why)),
         }
+    }
+
+    /// One of a few words; may be missing or `null`. Anything else is told which there are.
+    pub fn one_of<T>(
+        &mut self,
+        name: &str,
+        rule: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, Reason> {
+        let value = match self.take(name) {
+            None => return Ok(None),
+            Some(Member::Text(text)) => parse(&text),
+            Some(_) => None,
+        };
+        value.map(Some).ok_or_else(|| Reason::invalid(name, rule))
     }
 
     /// What people call a thing, or say of it; may be missing. It is kept and shown, so nothing like a secret.
@@ -108,12 +122,19 @@ impl Fields {
         Ok(text)
     }
 
+    /// The same, which must be there.
+    pub fn required_label(&mut self, name: &str, max: usize, door: &Door) -> Result<String, Reason> {
+        required(name, self.label(name, max, door)?, &texts_rule(max))
+    }
+
     /// A text of any characters that must be there; empty ones are not.
     pub fn prose(&mut self, name: &str, max_bytes: usize) -> Result<String, Reason> {
+        const RULE: &str = "A text that is not empty.";
         match self.take(name) {
+            None => Err(Reason::missing(Part::Member, name, RULE)),
             Some(Member::Text(text)) if text.len() > max_bytes => Err(Reason::BodyTooLarge(max_bytes)),
             Some(Member::Text(text)) if !text.trim().is_empty() => Ok(text),
-            _ => Err(Reason::invalid(name, "A text that is not empty is required.")),
+            Some(_) => Err(Reason::invalid(name, RULE)),
         }
     }
 
@@ -122,7 +143,7 @@ impl Fields {
         match self.take(name) {
             None => Ok(None),
             Some(Member::Text(text)) => Ok(Some(Secret::new(text))),
-            Some(_) => Err(Reason::invalid(name, "A text is required.")),
+            Some(_) => Err(Reason::invalid(name, "A text.")),
         }
     }
 
@@ -162,36 +183,49 @@ impl Fields {
 
     /// Whether the member is there and `null`; takes it then.
     pub fn take_null(&mut self, name: &str) -> bool {
-        matches!(self.0.get(name), Some(Member::Null)) && self.0.take(name).is_some()
+        self.knows(name);
+        matches!(self.members.get(name), Some(Member::Null)) && self.members.take(name).is_some()
     }
 
-    /// Nothing may be left.
+    /// These are not for this call: they were looked for only to say so.
+    pub fn forget(&mut self, names: &[&str]) {
+        self.known.retain(|known| !names.contains(&known.as_str()));
+    }
+
+    /// Nothing may be left: what nobody asked for is refused, with all that was.
     pub fn finish(self) -> Result<(), Reason> {
-        match self.0.names().next() {
+        let known: Vec<&str> = self.known.iter().map(String::as_str).collect();
+        match self.members.names().next() {
             None => Ok(()),
-            // A name that no member has anywhere may be anything, a secret too.
-            Some(name) => {
-                let is_name = name.len() < MIN_CREDENTIAL_CHARACTERS && name.bytes().all(|b| b.is_ascii_graphic());
-                let shown = if is_name { name } else { "" };
-                Err(Reason::invalid(shown, "A member is not known here: leave it out."))
-            }
+            Some(name) => Err(Reason::unknown(Part::Member, name, &known)),
         }
     }
 
     fn take(&mut self, name: &str) -> Option<Member> {
-        self.0.take(name).filter(|value| !matches!(value, Member::Null))
+        self.knows(name);
+        self.members.take(name).filter(|value| !matches!(value, Member::Null))
     }
+
+    fn knows(&mut self, name: &str) {
+        if !self.known.iter().any(|known| known == name) {
+            self.known.push(name.to_owned());
+        }
+    }
+}
+
+fn texts_rule(max: usize) -> String {
+    format!("A text of 1 to {max} characters without control characters.")
 }
 
 /// Reads a moment.
 pub fn moment(name: &str, text: Option<String>) -> Result<Option<Timestamp>, Reason> {
-    let unfit = || Reason::invalid(name, "A moment as RFC 3339 writes it.");
+    let unfit = || Reason::invalid(name, "A moment as RFC 3339 writes it, like 2026-01-31T12:00:00Z.");
     text.map(|text| Timestamp::parse_rfc3339(&text).ok_or_else(unfit)).transpose()
 }
 
-/// The member, which must be there.
-pub fn required<T>(name: &str, member: Option<T>) -> Result<T, Reason> {
-    member.ok_or_else(|| Reason::invalid(name, "This member is required."))
+/// The member, which must be there; else the answer says what it should be.
+pub fn required<T>(name: &str, member: Option<T>, wanted: &str) -> Result<T, Reason> {
+    member.ok_or_else(|| Reason::missing(Part::Member, name, wanted))
 }
 
 #[cfg(test)]

@@ -1,9 +1,14 @@
 //! `/v1/workspaces/{id}/credentials/revoke`: when much has leaked, much ends with one call.
 
-use super::{Notes, api::Asked, body, reply::Reply};
+use super::{
+    Notes,
+    api::{Asked, ENVIRONMENTS},
+    body,
+    reply::Reply,
+};
 use crate::{
     error::Reason,
-    id::WorkspaceId,
+    id::{Environment, WorkspaceId},
     machine::World,
     registry::{
         bulk::Which,
@@ -29,7 +34,7 @@ pub async fn revoke(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
     if created_by.as_deref().is_some_and(|actor| asked.config.door().is_like_credential(actor)) {
         return Err(Reason::invalid("created_by", "Whoever made them, as `<kind>:<id>`: never a credential itself."));
     }
-    let environment = asked.environment(fields.optional_text("environment", 8)?)?;
+    let environment = asked.own_environment(fields.one_of("environment", ENVIRONMENTS, Environment::parse)?)?;
     let which = Which {
         environment,
         created_by,

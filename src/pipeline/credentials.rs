@@ -75,9 +75,12 @@ pub fn cursor(asked: &Asked<'_>) -> Result<Option<CredentialId>, Reason> {
     after.map_err(|_| Reason::invalid("cursor", "Use next_cursor of the page before."))
 }
 
+/// Those that are made and listed here, for people.
+pub const KINDS_RULE: &str = "One of server_key, service_token, widget_key and deploy_key.";
+
 /// A kind that nobody makes or lists here.
-pub fn unknown_kind() -> Reason {
-    Reason::invalid("kind", "One of server_key, service_token, widget_key and deploy_key.")
+fn unknown_kind() -> Reason {
+    Reason::invalid("kind", KINDS_RULE)
 }
 
 /// `GET /v1/credentials/{id}`.

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     audit::By,
-    credential::{Door, Verified},
+    credential::{CredentialKind, Door, Verified},
     error::Reason,
     machine::World,
     meter::{Admitted, meter, would_admit},
@@ -71,6 +71,7 @@ impl<'a> Case<'a> {
             Some(asked) => format!("{asked} for {}", route.name()).into(),
             None => route.name().into(),
         });
+        notes.dialect = route.errors;
         let door = self.config.door();
         let presented = present(&door)?;
         super::refuse_credentials_in(self.query, &door, presented.is_some())?;
@@ -79,7 +80,10 @@ impl<'a> Case<'a> {
         let found = Found { route, number, verified };
         if route.admits(found.verified.kind()).is_err() {
             let call = self.call(&found, Taking::default());
-            return Err(decline_from(self.whence.clone(), found.verified, call, world, notes).await);
+            let declined = decline_from(self.whence.clone(), found.verified, call, world, notes).await;
+            // Kinds of later versions are read in a policy, and made by nobody yet.
+            let taken = route.accept.iter().map(String::as_str).filter(|name| CredentialKind::parse(name).is_some());
+            return Err(declined.among(taken));
         }
         Ok(found)
     }

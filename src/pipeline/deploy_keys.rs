@@ -37,6 +37,9 @@ const DEFAULT_LIFE_SECONDS: u64 = 90 * 86_400;
 /// Rotations of one key at one moment are put one after the other; more of them in a row are no chance.
 const TRIES: usize = 3;
 
+/// The stages that there are.
+const STAGES: &str = "One of dev, staging and prod.";
+
 /// What a credential of a workspace has, and a deploy key has not.
 const FOREIGN: [&str; 8] =
     ["workspace", "environment", "scopes", "tier", "limits", "origins", "allowed_addresses", "service"];
@@ -115,12 +118,14 @@ pub async fn create(
 ) -> Result<Reply, Reason> {
     let kind = asked.admitted.principal().kind();
     if kind != CredentialKind::DeployKey {
-        return Err(Reason::KindNotAllowed(kind.as_str().to_owned()));
+        return Err(Reason::KindNotTaken(
+            kind.as_str().to_owned(),
+            vec![CredentialKind::DeployKey.as_str().to_owned()],
+        ));
     }
     refuse_foreign_members(&mut fields)?;
-    let stage = Stage::parse(&fields.text("stage", 8)?);
-    let stage = stage.ok_or_else(|| Reason::invalid("stage", "One of dev, staging and prod."))?;
-    let name = required("name", fields.label("name", 100, &asked.config.door())?)?;
+    let stage = required("stage", fields.one_of("stage", STAGES, Stage::parse)?, STAGES)?;
+    let name = fields.required_label("name", 100, &asked.config.door())?;
     let expires_in = fields.optional_number("expires_in", 1, MAX_LIFE_SECONDS)?.unwrap_or(DEFAULT_LIFE_SECONDS);
     fields.finish()?;
     if stage != asked.config.stage {
@@ -150,7 +155,10 @@ pub async fn create(
 pub async fn list(asked: &Asked<'_>, world: &impl World) -> Result<Reply, Reason> {
     let kind = asked.admitted.principal().kind();
     if kind != CredentialKind::DeployKey {
-        return Err(Reason::KindNotAllowed(kind.as_str().to_owned()));
+        return Err(Reason::KindNotTaken(
+            kind.as_str().to_owned(),
+            vec![CredentialKind::DeployKey.as_str().to_owned()],
+        ));
     }
     for name in ["workspace", "environment"] {
         if asked.query(name)?.is_some() {
@@ -224,6 +232,7 @@ fn refuse_foreign_members(fields: &mut Fields) -> Result<(), Reason> {
             return Err(Reason::invalid(name, "A deploy key administers a whole deployment, and has no such member."));
         }
     }
+    fields.forget(&FOREIGN);
     Ok(())
 }
 

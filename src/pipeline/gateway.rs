@@ -16,7 +16,7 @@ use crate::{
     audit::By,
     budget::{Holder, Share},
     error::Reason,
-    keeping::Keeping,
+    keeping::{Keeping, is_refusal},
     machine::World,
     meter::Admitted,
     policy::{Action, Destination, Idempotency, Route},
@@ -100,6 +100,14 @@ async fn act(
             attempt.failed(&reason, world).await;
             return Err(reason);
         }
+    };
+    let attempt = match attempt {
+        // Told before the caller learns of it: whoever repeats the request at once finds the key free.
+        Some(attempt) if is_refusal(answer.status, &answer.headers, route) => {
+            attempt.refused(answer.status, world).await;
+            None
+        }
+        attempt => attempt,
     };
     let headers = returned(answer.headers);
     let headers = if answer.status == SWITCHING_PROTOCOLS { websocket::passing(headers) } else { headers };

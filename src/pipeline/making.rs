@@ -2,9 +2,9 @@
 
 use super::{
     Notes,
-    api::Asked,
+    api::{Asked, ENVIRONMENTS},
     body::{Fields, required},
-    credentials::{KINDS, MAX_LIFE_SECONDS, one, unknown_kind},
+    credentials::{KINDS, KINDS_RULE, MAX_LIFE_SECONDS, one},
     deploy_keys, mint, order,
     reply::Reply,
     retry,
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     error::Reason,
-    id::{CredentialId, Locator, WorkspaceId},
+    id::{CredentialId, Environment, Locator, WorkspaceId},
     kind::CredentialKind,
     machine::World,
     origin::Origin,
@@ -28,21 +28,25 @@ use crate::{
 /// `POST /v1/credentials`.
 pub async fn create(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
     let (bytes, mut fields) = asked.body()?;
-    let kind = CredentialKind::parse(&fields.text("kind", 40)?);
-    if kind == Some(CredentialKind::DeployKey) {
+    let known = |text: &str| {
+        CredentialKind::parse(text).filter(|kind| KINDS.contains(kind) || *kind == CredentialKind::DeployKey)
+    };
+    let kind = required("kind", fields.one_of("kind", KINDS_RULE, known)?, KINDS_RULE)?;
+    if kind == CredentialKind::DeployKey {
         return deploy_keys::create(&bytes, fields, asked, world, notes).await;
     }
-    let kind = kind.filter(|kind| KINDS.contains(kind)).ok_or_else(unknown_kind)?;
     let workspace = asked.workspace(fields.optional_text("workspace", 64)?)?;
-    let environment = asked.environment(Some(fields.text("environment", 8)?))?;
-    let environment = required("environment", environment)?;
-    let name = required("name", fields.label("name", 100, &asked.config.door())?)?;
+    let environment = fields.one_of("environment", ENVIRONMENTS, Environment::parse)?;
+    let environment = asked.own_environment(Some(required("environment", environment, ENVIRONMENTS)?))?;
+    let environment = required("environment", environment, ENVIRONMENTS)?;
+    let name = fields.required_label("name", 100, &asked.config.door())?;
     let expires_in = fields.optional_number("expires_in", 1, MAX_LIFE_SECONDS)?;
     let retry = retry::parse(world, &["credentials", &asked.actor()], &bytes)?;
     let ordered = match kind {
         CredentialKind::WidgetKey => {
             order::refuse_key_members(&mut fields)?;
-            Ordered::Widget(required("origins", order::origins(&mut fields, environment, asked)?)?)
+            let origins = order::origins(&mut fields, environment, asked)?;
+            Ordered::Widget(required("origins", origins, "A list of at least one origin, like https://shop.example.")?)
         }
         _ => Ordered::Key(Box::new(key_part(kind, &mut fields, asked)?)),
     };
@@ -120,6 +124,7 @@ fn key_part(kind: CredentialKind, fields: &mut Fields, asked: &Asked<'_>) -> Res
             "Only a widget key is held to origins: this kind is never in a browser.",
         ));
     }
+    fields.forget(&["origins"]);
     let service = match kind {
         CredentialKind::ServiceToken => Some(order::service(fields, asked)?),
         _ => None,

@@ -20,6 +20,7 @@ mod credentials;
 mod decision;
 mod deploy_keys;
 mod deploy_shown;
+mod dialect;
 mod forward_auth;
 mod forwarding;
 mod gateway;
@@ -29,6 +30,7 @@ mod identity;
 mod identity_secrets;
 mod leaks;
 mod making;
+mod media;
 mod mint;
 mod network;
 mod once;
@@ -52,6 +54,7 @@ use crate::{
     id::CredentialId,
     limit::Quota,
     machine::World,
+    policy::ErrorDialect,
     principal::Facts,
     request::{Request, pairs},
 };
@@ -85,6 +88,8 @@ struct Notes {
     quotas: Vec<Quota>,
     /// What is known of a genuine credential that was refused, for whoever asks about it.
     facts: Option<Facts>,
+    /// How the route of the call has refusals written.
+    dialect: ErrorDialect,
     /// The origin that may read the answer: only ever one that the key lists.
     readable_by: Option<String>,
 }
@@ -129,7 +134,7 @@ pub async fn serve(request: &Request, config: Result<&Config, &Reason>, world: &
         Ok(reply) => (None, reply),
         Err(reason) => {
             let reason = reason.after(&notes.quotas, world.now());
-            let mut reply = refuse(&reason, &request.id, config.ok(), world);
+            let mut reply = refuse(&reason, &request.id, notes.dialect, config.ok(), world);
             if !matches!(reason, Reason::RateLimited { .. } | Reason::TokensLimited { .. }) {
                 reply = reply.with_quotas(&notes.quotas, world.now());
             }
@@ -245,7 +250,10 @@ fn dress(mut reply: Reply, request: &Request, notes: &Notes) -> Reply {
         );
     }
     if notes.is_widget {
-        reply = reply.with("vary", "Origin");
+        match reply.headers.iter_mut().find(|(name, _)| *name == "vary") {
+            Some((_, varies)) => varies.insert_str(0, "Origin, "),
+            None => reply.headers.push(("vary", "Origin".to_owned())),
+        }
     }
     match &mut reply.body {
         // What we say of an answer, the API behind does not say again.

@@ -6,13 +6,14 @@ use super::{
 };
 use crate::{
     address::AddressRange,
-    error::Reason,
+    error::{Part, Reason},
     id::Environment,
     json::Member,
     kind::CredentialKind,
     limit::Limit,
     origin::Origin,
     policy::{ADMIN, MAX_WINDOW_SECONDS, Tier},
+    refusal::{instead, plain},
     registry::command::Plan,
     scope::Scope,
     tier::Numbers,
@@ -49,13 +50,20 @@ pub fn plan(fields: &mut Fields, asked: &Asked<'_>, known: Option<&str>) -> Resu
         return Ok(None);
     }
     let name = tier.or(known.map(str::to_owned));
-    let name = required("tier", name)?;
     let tiers = &asked.config.policy.tiers;
-    let names = || tiers.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
+    let known: Vec<&str> = tiers.iter().map(|(name, _)| name.as_str()).collect();
+    let rule = match known.as_slice() {
+        [] => "The policy has no tiers: leave it out.".to_owned(),
+        known => format!("The policy has these tiers: {}.", known.join(", ")),
+    };
+    let name = required("tier", name, &rule)?;
     let tier = tiers.iter().find(|(known, _)| *known == name).map(|(_, tier)| tier);
-    let tier = tier.ok_or_else(|| Reason::invalid("tier", &format!("The policy has these tiers: {}.", names())))?;
+    let tier = tier.ok_or_else(|| Reason::invalid("tier", &rule))?;
     match (tier.custom, &numbers) {
-        (true, None) => Err(Reason::invalid("limits", "A custom tier takes its numbers from each credential.")),
+        (true, None) => {
+            let wanted = "A custom tier takes its numbers from each credential.";
+            Err(Reason::missing(Part::Member, "limits", &format!("{wanted} {NUMBERS}")))
+        }
         (false, Some(_)) => Err(Reason::invalid("limits", "The numbers of this tier are the policy's.")),
         _ => Ok(Some(Plan { tier: Some(name), numbers })),
     }
@@ -68,53 +76,85 @@ pub fn plan_otherwise(asked: &Asked<'_>, default_tier: Option<String>) -> Result
     let is_ready = |name: &str| tiers.iter().any(|(known, Tier { custom, .. })| known == name && !custom);
     let tier = default_tier.filter(|name| is_ready(name)).or_else(|| is_ready("free").then(|| "free".to_owned()));
     match tier {
-        None if !tiers.is_empty() => Err(Reason::invalid("tier", "Say which tier: the policy has no `free` one.")),
+        None if !tiers.is_empty() => {
+            let known: Vec<&str> = tiers.iter().map(|(name, _)| name.as_str()).collect();
+            let wanted = format!("Say which tier, since the policy has no `free` one: {}.", known.join(", "));
+            Err(Reason::missing(Part::Member, "tier", &wanted))
+        }
         tier => Ok(Plan { tier, numbers: None }),
     }
 }
 
+/// What numbers look like, for people.
+const NUMBERS: &str =
+    "An object with `requests`, and `tokens` if wanted: lists of 1 to 8 windows of `limit` and `window_seconds`.";
+
 /// `{"requests": [{"limit": 1000, "window_seconds": 60}], "tokens": [ … ]}`.
 fn numbers(member: Member) -> Result<Numbers, Reason> {
-    let unfit = || {
-        Reason::invalid(
-            "limits",
-            "An object with `requests`, and `tokens` if wanted: lists of 1 to 8 windows of `limit` and `window_seconds`.",
-        )
-    };
-    let Member::Object(mut members) = member else { return Err(unfit()) };
-    let mut windows = |name: &str| match members.take(name) {
-        None | Some(Member::Null) => Ok(Vec::new()),
-        // An empty list, as a credential without such windows is shown.
-        Some(Member::Texts(items)) if items.is_empty() => Ok(Vec::new()),
-        Some(Member::List(items)) => items.into_iter().map(|item| window(name, item).ok_or_else(unfit)).collect(),
-        Some(_) => Err(unfit()),
+    let Member::Object(mut members) = member else { return Err(Reason::invalid("limits", NUMBERS)) };
+    let mut windows = |name: &str| {
+        let path = format!("limits.{name}");
+        match members.take(name) {
+            None | Some(Member::Null) => Ok(Vec::new()),
+            // An empty list, as a credential without such windows is shown.
+            Some(Member::Texts(items)) if items.is_empty() => Ok(Vec::new()),
+            Some(Member::List(items)) if items.len() <= MAX_WINDOWS => self::windows(name, &path, items),
+            Some(_) => Err(Reason::invalid(&path, NUMBERS)),
+        }
     };
     let mut numbers = Numbers { requests: windows("requests")?, tokens: windows("tokens")? };
-    let is_fit = |windows: &[Limit]| {
-        let twice = |(at, window): (usize, &Limit)| {
-            windows.iter().take(at).any(|other| other.window_seconds == window.window_seconds)
-        };
-        windows.len() <= MAX_WINDOWS && !windows.iter().enumerate().any(twice)
-    };
-    if numbers.requests.is_empty() || !is_fit(&numbers.requests) || !is_fit(&numbers.tokens) {
-        return Err(unfit());
+    if let Some(name) = members.names().next() {
+        return Err(unknown_in("limits", name, &["requests", "tokens"]));
     }
-    if members.names().next().is_some() {
-        return Err(unfit());
+    if numbers.requests.is_empty() {
+        return Err(Reason::missing(Part::Member, "limits.requests", NUMBERS));
     }
     Limit::tell_apart(&mut numbers.requests);
     Limit::tell_apart(&mut numbers.tokens);
     Ok(numbers)
 }
 
-fn window(name: &str, item: Member) -> Option<Limit> {
-    let Member::Object(mut members) = item else { return None };
-    let mut number = |name, max: u32| match members.take(name) {
-        Some(Member::Number(number)) => u32::try_from(number).ok().filter(|number| (1..=max).contains(number)),
-        _ => None,
+/// The windows of one list, each of another length.
+fn windows(name: &str, path: &str, items: Vec<Member>) -> Result<Vec<Limit>, Reason> {
+    let mut windows: Vec<Limit> = Vec::new();
+    for (place, item) in items.into_iter().enumerate() {
+        let path = format!("{path}[{place}]");
+        let window = window(name, &path, item)?;
+        if windows.iter().any(|other| other.window_seconds == window.window_seconds) {
+            return Err(Reason::invalid(&path, "Another window of the list is as long: each has a length of its own."));
+        }
+        windows.push(window);
+    }
+    Ok(windows)
+}
+
+fn window(name: &str, path: &str, item: Member) -> Result<Limit, Reason> {
+    let Member::Object(mut members) = item else { return Err(Reason::invalid(path, NUMBERS)) };
+    let mut number = |name: &str, max: u32| {
+        let (path, rule) = (format!("{path}.{name}"), format!("A whole number from 1 to {max}."));
+        match members.take(name) {
+            None | Some(Member::Null) => Err(Reason::missing(Part::Member, &path, &rule)),
+            Some(Member::Number(number)) if (1..=u64::from(max)).contains(&number) => {
+                u32::try_from(number).map_err(|_| Reason::invalid(&path, &rule))
+            }
+            Some(_) => Err(Reason::invalid(&path, &rule)),
+        }
     };
     let (limit, window_seconds) = (number("limit", u32::MAX)?, number("window_seconds", MAX_WINDOW_SECONDS)?);
-    members.names().next().is_none().then(|| Limit { name: name.to_owned(), limit, window_seconds })
+    match members.names().next() {
+        Some(unknown) => Err(unknown_in(path, unknown, &["limit", "window_seconds"])),
+        None => Ok(Limit { name: name.to_owned(), limit, window_seconds }),
+    }
+}
+
+/// A member of an object within the body that is not known there.
+fn unknown_in(path: &str, name: &str, known: &[&str]) -> Reason {
+    let shown = plain(name).map(|name| format!("{path}.{name}")).unwrap_or_default();
+    Reason::Unknown(
+        Part::Member,
+        shown,
+        instead("member", name, known).replace("This call takes", &format!("`{path}` takes")),
+    )
 }
 
 /// The ranges of addresses that are asked for.
@@ -128,8 +168,8 @@ pub fn addresses(fields: &mut Fields, asked: &Asked<'_>) -> Result<Option<Vec<Ad
         ));
     }
     let mut ranges = Vec::new();
-    for text in &texts {
-        let range = AddressRange::parse(text)?;
+    for (place, text) in texts.iter().enumerate() {
+        let range = AddressRange::parse(text).map_err(|reason| reason.at(place))?;
         if !ranges.contains(&range) {
             ranges.push(range);
         }
@@ -157,8 +197,8 @@ pub fn origins(
         ));
     }
     let mut origins = Vec::new();
-    for text in &texts {
-        let origin = Origin::parse(text, environment)?;
+    for (place, text) in texts.iter().enumerate() {
+        let origin = Origin::parse(text, environment).map_err(|reason| reason.at(place))?;
         if !origins.contains(&origin) {
             origins.push(origin);
         }
@@ -177,17 +217,15 @@ pub fn refuse_key_members(fields: &mut Fields) -> Result<(), Reason> {
     if fields.optional_texts("allowed_addresses", MAX_LISTED)?.is_some_and(|addresses| !addresses.is_empty()) {
         return Err(Reason::invalid("allowed_addresses", "A widget key is held to origins, not to addresses."));
     }
+    fields.forget(&["scopes", "tier", "limits", "allowed_addresses"]);
     Ok(())
 }
 
 /// The name of the service that a token is for: it stands in a header.
 pub fn service(fields: &mut Fields, asked: &Asked<'_>) -> Result<String, Reason> {
-    let name = required("service", fields.label("service", 64, &asked.config.door())?)?;
+    const RULE: &str = "1 to 64 of a-z, A-Z, 0-9, `-`, `_` and `.`, starting with a letter or digit.";
+    let name = required("service", fields.label("service", 64, &asked.config.door())?, RULE)?;
     let is_sound = name.starts_with(|first: char| first.is_ascii_alphanumeric())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
-    if is_sound {
-        Ok(name)
-    } else {
-        Err(Reason::invalid("service", "1 to 64 of a-z, A-Z, 0-9, `-`, `_` and `.`, starting with a letter or digit."))
-    }
+    if is_sound { Ok(name) } else { Err(Reason::invalid("service", RULE)) }
 }

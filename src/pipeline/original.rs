@@ -1,6 +1,6 @@
 //! The call that a proxy holds while it asks about it: in the `X-Forwarded-*` headers, which the proxy sets and no caller.
 
-use crate::error::Reason;
+use crate::error::{Part, Reason};
 
 /// The call that the proxy holds.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ impl Original {
     /// Reads what the proxy says; each once. What was sent twice arrives joined by `, `, which no method and no target holds.
     pub fn read(header: impl Fn(&str) -> Option<String>) -> Result<Self, Reason> {
         let required =
-            |name: &str| header(name).ok_or_else(|| Reason::invalid(name, "The proxy must send this header."));
+            |name: &str| header(name).ok_or_else(|| Reason::missing(Part::Header, name, "The proxy must send it."));
         let method = required("x-forwarded-method")?;
         let is_token = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
         if !(1..=40).contains(&method.len()) || !is_token(&method) {

@@ -1,11 +1,16 @@
 //! What goes out: every answer and every refusal, from one place.
 
-use super::config::Config;
+use super::{
+    config::Config,
+    dialect,
+    media::{self, PROBLEM},
+};
 use crate::{
     budget::Share,
     error::Reason,
     limit::Quota,
     machine::World,
+    policy::ErrorDialect,
     refusal::{Code, Refusal},
     time::Timestamp,
     watch::Watch,
@@ -138,16 +143,22 @@ const TOKENS: [&str; 3] = ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-to
 
 /// The body of a refusal (`docs/errors.md`).
 #[derive(Serialize)]
-struct ErrorBody<'a> {
+pub struct ErrorBody<'a> {
     success: bool,
-    code: &'static str,
-    error: &'a str,
-    fix: &'a str,
+    /// The stable name.
+    pub code: &'static str,
+    /// What happened, for people.
+    pub error: &'a str,
+    /// What to do about it, for people, with the link to the code's entry.
+    pub fix: &'a str,
+    /// Scopes that would have been enough.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    required: &'a [String],
+    pub required: &'a [String],
+    /// Whether the change is stored, and not yet known everywhere.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pending: bool,
-    request_id: &'a str,
+    pub pending: bool,
+    /// The request.
+    pub request_id: &'a str,
 }
 
 /// The same facts as RFC 9457 problem details.
@@ -161,8 +172,15 @@ struct Problem<'a> {
     body: ErrorBody<'a>,
 }
 
-/// Tells the caller no, and as much of the reason as they may learn.
-pub fn refuse(reason: &Reason, request_id: &str, config: Option<&Config>, world: &impl World) -> Reply {
+/// Tells the caller no, and as much of the reason as they may learn: as problem details where the caller prefers them, else in the
+/// dialect of the route, where it has one.
+pub fn refuse(
+    reason: &Reason,
+    request_id: &str,
+    dialect: ErrorDialect,
+    config: Option<&Config>,
+    world: &impl World,
+) -> Reply {
     let refusal = Refusal::from(reason);
     let (status, code) = (refusal.code.status(), refusal.code.as_str());
     // Callers reach this deployment and not our sources: it serves the page itself, where it knows its own name.
@@ -177,15 +195,16 @@ pub fn refuse(reason: &Reason, request_id: &str, config: Option<&Config>, world:
         pending: *reason == Reason::DeliveryPending,
         request_id,
     };
-    let wants_problem = world.header("accept").is_some_and(|accept| accept.contains("application/problem+json"));
+    let wants_problem = world.header("accept").is_some_and(|accept| media::prefers_problem(&accept));
     let (content_type, text) = if wants_problem {
         let r#type = page.unwrap_or_else(|| format!("urn:claviger:error:{code}"));
         let problem = Problem { r#type, title: &refusal.error, status, detail: &refusal.fix, body };
-        ("application/problem+json", serde_json::to_string(&problem))
+        (PROBLEM, serde_json::to_string(&problem).ok())
     } else {
-        ("application/json", serde_json::to_string(&body))
+        let text = dialect::body(dialect, &refusal, &body).or_else(|| serde_json::to_string(&body).ok());
+        ("application/json", text)
     };
-    let mut reply = Reply::empty(status).with("content-type", content_type);
+    let mut reply = Reply::empty(status).with("content-type", content_type).with("vary", "Accept");
     reply.body = text.map_or(Body::Empty, Body::Json);
     if let (401 | 403, Some(config)) = (status, config)
         && let Some(challenge) = challenge(&refusal, config)
@@ -223,7 +242,11 @@ fn challenge(refusal: &Refusal, config: &Config) -> Option<String> {
             Some(format!("{metadata}, error=\"invalid_token\""))
         }
         Code::InsufficientScope => {
-            Some(format!("{metadata}, error=\"insufficient_scope\", scope=\"{}\"", refusal.required.join(" ")))
+            let scope = match refusal.required.as_slice() {
+                [] => String::new(),
+                required => format!(", scope=\"{}\"", required.join(" ")),
+            };
+            Some(format!("{metadata}, error=\"insufficient_scope\"{scope}"))
         }
         _ => None,
     }

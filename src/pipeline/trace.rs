@@ -141,11 +141,16 @@ enum Step {
 /// The step that said no.
 fn refusing(reason: &Reason) -> Step {
     match reason {
-        Reason::NotFound | Reason::InvalidRequest(..) | Reason::AmbiguousCredential | Reason::HeaderTooLarge => {
-            Step::Parse
-        }
+        Reason::NotFound
+        | Reason::InvalidRequest(..)
+        | Reason::Missing(..)
+        | Reason::Unknown(..)
+        | Reason::AmbiguousCredential
+        | Reason::HeaderTooLarge => Step::Parse,
         Reason::KindNotAllowed(_)
+        | Reason::KindNotTaken(..)
         | Reason::InsufficientScope(_)
+        | Reason::NoScopeOpens(_)
         | Reason::ReviewRequired
         | Reason::RouteNotServed(_)
         | Reason::NotConfigured(_) => Step::Authorize,
@@ -224,7 +229,8 @@ impl Verdict<'_> {
         let refusing = self.reason.as_ref().map(refusing);
         let is_after_all = matches!(self.reason, Some(Reason::ReviewRequired | Reason::RouteNotServed(_)));
         // A kind that the route does not take is refused before anybody is asked about it.
-        let is_unasked = matches!(self.reason, Some(Reason::KindNotAllowed(_))) && self.noted.credential.is_none();
+        let is_unasked = matches!(self.reason, Some(Reason::KindNotAllowed(_) | Reason::KindNotTaken(..)))
+            && self.noted.credential.is_none();
         let outcome = match refusing {
             Some(refusing) if refusing == step => "refused",
             Some(_) if is_unasked && step == Step::Authenticate => "skipped",

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     credential::{Door, Verified, WidgetKey},
-    error::Reason,
+    error::{Part, Reason},
     kind::CredentialKind,
     machine::World,
     policy::Route,
@@ -46,13 +46,14 @@ struct Question {
 
 impl Question {
     fn read(mut fields: Fields, config: &Config) -> Result<Self, Reason> {
-        let credential = required("credential", fields.optional_token("credential")?)?;
+        let credential =
+            required("credential", fields.optional_token("credential")?, "The text of the credential, as it came.")?;
         let service = fields.optional_text("service", 200)?;
         let call = match (fields.optional_text("method", 40)?, fields.optional_text("path", super::MAX_HEADER_BYTES)?) {
             (None, None) => None,
             (Some(method), Some(path)) if path.starts_with('/') => Some((method, path)),
-            (Some(_), None) => return Err(Reason::invalid("path", "It goes with `method`.")),
-            (None, Some(_)) => return Err(Reason::invalid("method", "It goes with `path`.")),
+            (Some(_), None) => return Err(Reason::missing(Part::Member, "path", "It goes with `method`.")),
+            (None, Some(_)) => return Err(Reason::missing(Part::Member, "method", "It goes with `path`.")),
             _ => return Err(Reason::invalid("path", "A path from its first slash on, with its query.")),
         };
         let scope = match fields.optional_text("scope", 64)? {
@@ -60,7 +61,7 @@ impl Question {
             Some(scope) => {
                 let enough = config.policy.satisfying(&scope);
                 if enough.is_empty() {
-                    return Err(Reason::invalid("scope", "The policy has no such scope: take one that it has."));
+                    return Err(Reason::invalid("scope", &config.policy.no_such_scope(&scope)));
                 }
                 Some(Needs { scope, enough })
             }
@@ -77,7 +78,8 @@ impl Question {
         let question = Self { credential, service, call, scope, tokens, origin, address };
         match question.route(config) {
             Some(route) if route.tokens.is_some() && question.tokens.is_none() => {
-                Err(Reason::invalid("tokens", "This route is counted in tokens: say how many the call takes."))
+                let wanted = "This route is counted in tokens: say how many the call takes.";
+                Err(Reason::missing(Part::Member, "tokens", wanted))
             }
             _ => Ok(question),
         }

@@ -30,6 +30,9 @@ use crate::{
 };
 use futures_util::future::join;
 
+/// The kind of credential that stands in the path.
+const IN_PATH: &str = "widget_key";
+
 /// The browser asks whether it may ask: any genuine key, any origin, no state. The real call decides.
 pub fn preflight(key: &str, config: &Config, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
     config.widget()?;
@@ -37,7 +40,7 @@ pub fn preflight(key: &str, config: &Config, world: &impl World, notes: &mut Not
     let door = config.door();
     match door.in_path(key)? {
         Verified::WidgetKey(_) => {}
-        other => return Err(Reason::KindNotAllowed(other.kind().as_str().to_owned())),
+        other => return Err(Reason::KindNotAllowed(other.kind().as_str().to_owned()).among([IN_PATH])),
     }
     notes.readable_by = world.header("origin");
     let asked = world.header("access-control-request-headers");
@@ -64,7 +67,7 @@ pub async fn call(
     let call = Call { name, needs: None, cost: 0, tokens: None, may_ride: false, request, config };
     let key = match door.in_path(key)? {
         Verified::WidgetKey(key) => key,
-        other => return Err(decline(other, call, world, notes).await),
+        other => return Err(decline(other, call, world, notes).await.among([IN_PATH])),
     };
     notes.kind = Some(CredentialKind::WidgetKey.as_str());
     notes.credential = Some(key.id.as_str().to_owned());
@@ -172,7 +175,10 @@ async fn beside(
             Ok(Some(secret))
         }
         // A second widget key beside the one in the path, too.
-        Some(other) => Err(decline(other, call, world, notes).await),
+        Some(other) => {
+            let taken = action.accepts().iter().map(|kind| kind.as_str());
+            Err(decline(other, call, world, notes).await.among(taken))
+        }
     }
 }
 

@@ -1,12 +1,6 @@
 //! `/v1/workspaces`.
 
-use super::{
-    Notes,
-    api::Asked,
-    body::{Fields, required},
-    identity_secrets,
-    reply::Reply,
-};
+use super::{Notes, api::Asked, body::Fields, identity_secrets, reply::Reply};
 use crate::{
     error::Reason,
     id::WorkspaceId,
@@ -48,7 +42,7 @@ impl From<WorkspaceRecord> for Shown {
 /// `POST /v1/workspaces`.
 pub async fn create(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
     let (_, mut fields) = asked.body()?;
-    let name = required("name", fields.label("name", 100, &asked.config.door())?)?;
+    let name = fields.required_label("name", 100, &asked.config.door())?;
     let id = match fields.optional_text("id", 64)? {
         Some(id) if asked.config.door().is_like_secret(&id) => {
             return Err(Reason::invalid(

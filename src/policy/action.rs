@@ -148,6 +148,46 @@ impl Action {
         }
     }
 
+    /// The parameters that its query may have. On `/v1` any other one is refused: a misspelled filter would answer more than was
+    /// asked for.
+    pub fn parameters(self) -> &'static [&'static str] {
+        match self {
+            Self::Whoami
+            | Self::RevokeSelf
+            | Self::CreateWorkspace
+            | Self::RotateAssertionKey
+            | Self::CreateCredential
+            | Self::Verify
+            | Self::OpenConversation
+            | Self::Write
+            | Self::RotateHistorySecret
+            | Self::CloseConversation
+            // Whatever the upstream makes of it.
+            | Self::Forward(_) => &[],
+            Self::ListWorkspaces => &["limit", "cursor"],
+            // The id names the workspace; said once more, it must be the same.
+            Self::ReadWorkspace
+            | Self::ChangeWorkspace
+            | Self::CreateIdentitySecret
+            | Self::ListIdentitySecrets
+            | Self::RevokeCredentials
+            | Self::RevokeIdentitySecret
+            | Self::ReadCredential
+            | Self::ChangeCredential
+            | Self::RotateCredential
+            | Self::FinishRotation
+            | Self::RevokeCredential
+            | Self::Reply => &["workspace"],
+            Self::ListCredentials => &["workspace", "kind", "status", "environment", "limit", "cursor"],
+            Self::ReadUsage => &["from", "to", "bucket", "workspace"],
+            Self::ListConversations => &["workspace", "environment", "limit", "cursor"],
+            Self::ReadMessages => &["after", "workspace"],
+            Self::ReadHistory => &["after"],
+            Self::ReadAudit => &["workspace", "after", "before", "action", "actor", "since", "until", "limit"],
+            Self::ExportAudit | Self::VerifyAudit => &["workspace", "after"],
+        }
+    }
+
     /// The scopes any of which is enough for a workspace's own credential; none: any credential of a kind that may.
     fn scopes(self, kind: CredentialKind) -> &'static [&'static str] {
         match self {

@@ -123,7 +123,9 @@ fn scope_rule(file: &Table, name: &Text, value: &Spanned<DeValue>) -> Result<Sco
         Some(_) => {
             let mut only = Vec::new();
             for implied in rule.texts("implies")?.unwrap_or_default() {
-                let unknown = (implied.span, format!("unknown scope `{}`", implied.text));
+                let names: Vec<String> = file.members().map(|(name, _)| name.text).collect();
+                let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                let unknown = (implied.span, routes::unknown_scope(&implied.text, &names));
                 let known = file.members().any(|(name, _)| name.text == implied.text);
                 only.push(Scope::try_from(implied.text).ok().filter(|_| known).ok_or(unknown)?);
             }
@@ -151,10 +153,11 @@ pub const MAX_WINDOW_SECONDS: u32 = 31 * 86_400;
 fn windows(name: &str, tables: Vec<Table>) -> Result<Vec<Limit>, Fault> {
     let read = |window: Table| {
         let window = window.only(&["limit", "window_seconds"])?;
-        let missing = (window.span.clone(), "a window has `limit` and `window_seconds`".to_owned());
-        let limit = window.number("limit", 1..=u32::MAX)?;
+        let missing =
+            |name| (window.span.clone(), format!("a window has `limit` and `window_seconds`: `{name}` is missing"));
+        let limit = window.number("limit", 1..=u32::MAX)?.ok_or_else(|| missing("limit"))?;
         let seconds = window.number("window_seconds", 1..=MAX_WINDOW_SECONDS)?;
-        let (limit, window_seconds) = limit.zip(seconds).ok_or(missing)?;
+        let window_seconds = seconds.ok_or_else(|| missing("window_seconds"))?;
         Ok(Limit { name: name.to_owned(), limit, window_seconds })
     };
     let places: Vec<_> = tables.iter().map(|table| table.span.clone()).collect();

@@ -1,6 +1,7 @@
 //! May they. The policy file as types, the table of actions, and the one pure function that reads it.
 
 mod action;
+mod answers;
 mod built_in;
 mod file;
 mod gate;
@@ -104,6 +105,10 @@ pub struct Route {
     pub review: bool,
     /// `Idempotency-Key`.
     pub idempotency: Idempotency,
+    /// Statuses of the upstream that prove, beside those that always do, that it did nothing: they free the key.
+    pub idempotency_frees: Vec<u16>,
+    /// How refusals on this route are written.
+    pub errors: ErrorDialect,
     /// How a request's cost in tokens is estimated and settled.
     pub tokens: Option<Arc<TokenRule>>,
     /// How long the API behind may take to begin its answer.
@@ -128,6 +133,20 @@ pub enum Idempotency {
     Ignored,
     /// Refused where it is missing.
     Required,
+}
+
+/// How a refusal is written: for the official clients of a provider, as that provider writes it.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum ErrorDialect {
+    /// As everywhere else.
+    #[default]
+    Claviger,
+    /// `{"error": {message, type, param, code}}`.
+    OpenAi,
+    /// `{"type": "error", "error": {type, message}, "request_id"}`.
+    Anthropic,
+    /// `{"error": {code, message, status, details}}`.
+    Gemini,
 }
 
 /// Proof that the policy was asked and said yes. There is no other way to get one.

@@ -1,7 +1,7 @@
 //! The gateway's routes in a policy file: each must make sense, and each must be reachable.
 
 use super::{
-    Destination, Idempotency, Route, ScopeRule, TokenRule, records,
+    Destination, Idempotency, Route, ScopeRule, TokenRule, answers, records,
     table::{Fault, Table, Text},
 };
 use crate::scope::Scope;
@@ -55,8 +55,18 @@ pub fn read(tables: Vec<Table>, scopes: &[(Scope, ScopeRule)]) -> Result<Vec<Rou
 }
 
 fn route(table: Table, scopes: &[(Scope, ScopeRule)]) -> Result<Route, Fault> {
-    let table =
-        table.only(&["match", "scope", "accept", "to", "review", "idempotency", "tokens", "timeout_seconds"])?;
+    let table = table.only(&[
+        "match",
+        "scope",
+        "accept",
+        "to",
+        "review",
+        "idempotency",
+        "idempotency_frees",
+        "errors",
+        "tokens",
+        "timeout_seconds",
+    ])?;
     let line = table.required_text("match")?;
     let (method, path) = pattern(&line)?;
     let is_read = matches!(method.as_str(), "GET" | "HEAD");
@@ -65,7 +75,8 @@ fn route(table: Table, scopes: &[(Scope, ScopeRule)]) -> Result<Route, Fault> {
         None => None,
         Some(name) => {
             let known = scopes.iter().map(|(scope, _)| scope).find(|scope| scope.as_str() == name.text).cloned();
-            Some(known.ok_or_else(|| (name.span, format!("unknown scope `{}`", name.text)))?)
+            let names: Vec<&str> = scopes.iter().map(|(scope, _)| scope.as_str()).collect();
+            Some(known.ok_or_else(|| (name.span, unknown_scope(&name.text, &names)))?)
         }
     };
     let to = table.required_text("to")?;
@@ -84,6 +95,8 @@ fn route(table: Table, scopes: &[(Scope, ScopeRule)]) -> Result<Route, Fault> {
         return Err((span, "review on a read: there is nothing to approve".to_owned()));
     }
     let idempotency = idempotency(table.text("idempotency")?, is_read)?;
+    let idempotency_frees = answers::frees(&table, idempotency, to)?;
+    let errors = answers::errors(table.text("errors")?)?;
     let tokens = match table.table("tokens")? {
         None => None,
         Some(tokens) if to == Destination::Records || is_read => {
@@ -96,11 +109,24 @@ fn route(table: Table, scopes: &[(Scope, ScopeRule)]) -> Result<Route, Fault> {
         return Err((line.span, "timeout_seconds: nobody behind is waited for where `to` is \"records\"".to_owned()));
     }
     let timeout_seconds = timeout_seconds.unwrap_or(TIMEOUT_SECONDS);
-    Ok(Route { method, path, scope, accept, to, review, idempotency, tokens, timeout_seconds })
+    Ok(Route {
+        method,
+        path,
+        scope,
+        accept,
+        to,
+        review,
+        idempotency,
+        idempotency_frees,
+        errors,
+        tokens,
+        timeout_seconds,
+    })
 }
 
 fn accept(table: &Table, line: &Text) -> Result<Vec<String>, Fault> {
-    let kinds = table.texts("accept")?.unwrap_or_default();
+    let missing = || (line.span.clone(), "`accept` is missing: nobody could use this route".to_owned());
+    let kinds = table.texts("accept")?.ok_or_else(missing)?;
     for kind in &kinds {
         let name = kind.text.as_str();
         if BROWSER_SAFE.contains(&name) {
@@ -131,6 +157,14 @@ fn idempotency(rule: Option<Text>, is_read: bool) -> Result<Idempotency, Fault> 
             "required" => Ok(Idempotency::Required),
             _ => Err((rule.span, "`idempotency` is \"accepted\" or \"required\"".to_owned())),
         },
+    }
+}
+
+/// That there is no such scope, and which there are.
+pub(super) fn unknown_scope(name: &str, known: &[&str]) -> String {
+    match known {
+        [] => format!("unknown scope `{name}`: the file has none"),
+        known => format!("unknown scope `{name}`, expected one of {}", known.join(", ")),
     }
 }
 

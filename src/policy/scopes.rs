@@ -1,7 +1,11 @@
 //! What holding a scope means: which other scopes come with it, and which names a policy knows at all.
 
 use super::{Implies, Policy};
-use crate::{error::Reason, scope::Scope};
+use crate::{
+    error::Reason,
+    refusal::{nearest, plain},
+    scope::Scope,
+};
 
 /// More than any policy has use for: a list longer than this was not written by a person.
 const MAX_SCOPES: usize = 100;
@@ -21,21 +25,34 @@ impl Policy {
 
     /// The scopes that a request names, in the policy's order: so the same set is always the same list.
     ///
-    /// The reasons name only scopes of the policy. What it does not know may be anything, a secret that was pasted too.
+    /// What the policy does not know may be anything, a secret that was pasted too: it is repeated only where it can be none.
     pub fn resolve(&self, names: &[String]) -> Result<Vec<Scope>, Reason> {
         if names.len() > MAX_SCOPES {
             return Err(Reason::invalid("scopes", &format!("A list of at most {MAX_SCOPES} scopes.")));
         }
-        if let Some(place) = names.iter().position(|name| self.scope(name).is_none()) {
-            let why = format!("The policy has no scope like number {} of the list: take one that it has.", place + 1);
-            return Err(Reason::invalid("scopes", &why));
+        for (place, name) in names.iter().enumerate() {
+            let field = format!("scopes[{place}]");
+            if self.scope(name).is_none() {
+                return Err(Reason::invalid(&field, &self.no_such_scope(name)));
+            }
+            if names.iter().take(place).any(|other| other == name) {
+                let why = format!("{name} stands in the list twice: once is enough.");
+                return Err(Reason::invalid(&field, &why));
+            }
         }
-        let named = |scope: &&Scope| names.iter().filter(|name| *name == scope.as_str()).count();
-        let scopes = self.scopes.iter().map(|(scope, _)| scope);
-        if let Some(doubled) = scopes.clone().find(|scope| named(scope) > 1) {
-            return Err(Reason::invalid("scopes", &format!("{doubled} stands in the list twice: once is enough.")));
+        let is_named = |scope: &&Scope| names.iter().any(|name| name == scope.as_str());
+        Ok(self.scopes.iter().map(|(scope, _)| scope).filter(is_named).cloned().collect())
+    }
+
+    /// That there is no such scope, and which there are.
+    pub fn no_such_scope(&self, name: &str) -> String {
+        let known: Vec<&str> = self.scopes.iter().map(|(scope, _)| scope.as_str()).collect();
+        let what = plain(name).map_or("no such scope".to_owned(), |name| format!("no scope `{name}`"));
+        let meant = nearest(name, &known).map(|meant| format!(" Did you mean `{meant}`?")).unwrap_or_default();
+        match known.as_slice() {
+            [] => format!("There is {what}: this policy has none."),
+            known => format!("There is {what}.{meant} This policy has: {}.", known.join(", ")),
         }
-        Ok(scopes.filter(|scope| named(scope) == 1).cloned().collect())
     }
 
     fn scope(&self, name: &str) -> Option<&Scope> {

@@ -9,6 +9,9 @@ use toml::{
 /// A reason, and where in the text it stands.
 pub type Fault = (Range<usize>, String);
 
+/// A value, and where it stands.
+pub type Place<T> = (T, Range<usize>);
+
 /// A text, and where it stands.
 #[derive(Clone)]
 pub struct Text {
@@ -67,12 +70,28 @@ impl<'a> Table<'a> {
         let Some(value) = self.get(name) else {
             return Ok(None);
         };
-        let integer = value.get_ref().as_integer();
-        let number =
-            integer.and_then(|integer| u32::from_str_radix(&integer.as_str().replace('_', ""), integer.radix()).ok());
-        number.filter(|number| bounds.contains(number)).map(Some).ok_or_else(|| {
+        whole(value.get_ref()).filter(|number| bounds.contains(number)).map(Some).ok_or_else(|| {
             (value.span(), format!("`{name}` is a whole number from {} to {}", bounds.start(), bounds.end()))
         })
+    }
+
+    /// A list of whole numbers within bounds, each with its place, and the place of the list; may be missing.
+    pub fn numbers(
+        &self,
+        name: &str,
+        bounds: std::ops::RangeInclusive<u32>,
+    ) -> Result<Option<(Vec<Place<u32>>, Range<usize>)>, Fault> {
+        let Some(value) = self.get(name) else {
+            return Ok(None);
+        };
+        let why = format!("`{name}` is a list of whole numbers from {} to {}", bounds.start(), bounds.end());
+        let items = value.get_ref().as_array().ok_or_else(|| (value.span(), why.clone()))?;
+        let read = |item: &Spanned<DeValue>| {
+            let number = whole(item.get_ref()).filter(|number| bounds.contains(number));
+            number.map(|number| (number, item.span())).ok_or_else(|| (item.span(), why.clone()))
+        };
+        let numbers = items.iter().map(read).collect::<Result<_, _>>()?;
+        Ok(Some((numbers, value.span())))
     }
 
     /// A yes or no, and where it stands; no, where it is missing.
@@ -115,6 +134,11 @@ impl<'a> Table<'a> {
             }
         }
     }
+}
+
+fn whole(value: &DeValue) -> Option<u32> {
+    let integer = value.as_integer()?;
+    u32::from_str_radix(&integer.as_str().replace('_', ""), integer.radix()).ok()
 }
 
 /// The table that `value` must be.

@@ -96,16 +96,18 @@ codes! {
              is GitHub that is refused, look whether a proxy changes bodies or drops headers."
     }
     ReviewRequired 403 "review_required" {
-        means "The write is one that a person must approve, and was only asked about."
-        when "`/v1/verify` or `/v1/forward-auth` is asked about a route under `review`. No answer there could stand for \
-              the approval."
-        fix "Send the write itself through Claviger, which keeps it until somebody approves it."
+        means "The write is one that a person must approve. This version of Claviger cannot ask for that yet."
+        when "`/v1/verify` or `/v1/forward-auth` is asked about a route under `review`. Sent through Claviger itself, such a \
+              write is `not_configured`."
+        fix "No call makes this write until a version can ask for approval. Whoever runs the deployment may take `review` off \
+             the route in the policy."
     }
     InsufficientScope 403 "insufficient_scope" {
         means "The credential is good and may not do this. `required` names the scopes that would be enough."
-        when "The credential was made without the scope that this call asks for."
-        fix "Make a credential that has the scope, or add it with `PATCH /v1/credentials/{id}`: whoever does must hold the \
-             scope or be an administrator."
+        when "The credential was made without the scope that this call asks for; or the policy has no scope for this call, and \
+              `required` is not there."
+        fix "Use a credential with the scope, or add it with `PATCH /v1/credentials/{id}`: whoever does must hold it or be an \
+             administrator. Where the policy has no scope for the call, only a deploy key opens it."
     }
     WrongWorkspace 403 "wrong_workspace" {
         means "The credential, or the visitor's identity, belongs to another workspace."

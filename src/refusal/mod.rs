@@ -1,8 +1,10 @@
 //! What callers are told when we say no: a stable code, what happened, and what to do about it.
 
 mod code;
+mod near;
 
 pub use code::{Code, Explanation};
+pub use near::{instead, nearest, plain};
 
 use crate::error::{IdentityFault, Reason};
 
@@ -17,6 +19,8 @@ pub struct Refusal {
     pub fix: String,
     /// Scopes that would have been enough.
     pub required: Vec<String>,
+    /// The part of the request that is meant, where it is one and has a name.
+    pub field: Option<String>,
 }
 
 impl From<&Reason> for Refusal {
@@ -29,7 +33,10 @@ impl From<&Reason> for Refusal {
             error: error.to_owned(),
             fix: fix.to_owned(),
             required: Vec::new(),
+            field: None,
         };
+        let field =
+            |name: &String, refusal| Self { field: Some(name.clone()).filter(|name| !name.is_empty()), ..refusal };
         match reason {
             Reason::AddressNotAllowed => say(
                 C::AddressNotAllowed,
@@ -150,22 +157,46 @@ impl From<&Reason> for Refusal {
                 ..say(
                     C::InsufficientScope,
                     &format!("This credential lacks the scope {}.", required.join(", ")),
-                    &format!("Create a key with the scope {}.", required.join(", ")),
+                    &format!(
+                        "Use a credential with the scope {}: a deploy key, or an administrator's key, makes one or adds the scope to this one.",
+                        required.join(", ")
+                    ),
                 )
             },
-            Reason::InvalidRequest(field, why) => say(
-                C::InvalidRequest,
-                &if field.is_empty() {
-                    "The request is not valid.".to_owned()
-                } else {
-                    format!("`{field}` is not valid.")
-                },
-                why,
-            ),
+            Reason::InvalidRequest(name, why) => {
+                let error = match name.as_str() {
+                    "" => "The request is not valid.".to_owned(),
+                    name => format!("`{name}` is not valid."),
+                };
+                field(name, say(C::InvalidRequest, &error, why))
+            }
+            Reason::Missing(part, name, wanted) => {
+                field(name, say(C::InvalidRequest, &format!("The {} `{name}` is missing.", part.as_str()), wanted))
+            }
+            Reason::Unknown(part, name, known) => {
+                let part = part.as_str();
+                let error = match name.as_str() {
+                    "" => format!("The request has a {part} that is not known here."),
+                    name => format!("The {part} `{name}` is not known here."),
+                };
+                field(name, say(C::InvalidRequest, &error, known))
+            }
             Reason::KindNotAllowed(kind) => say(
                 C::CredentialKindNotAllowed,
                 &format!("A {kind} is not accepted here."),
                 "Use a credential of a kind that this call takes.",
+            ),
+            Reason::KindNotTaken(kind, taken) => {
+                let fix = match taken.as_slice() {
+                    [] => "No kind of credential that this version issues opens this call.".to_owned(),
+                    taken => format!("Use a credential of another kind: this call takes {}.", taken.join(", ")),
+                };
+                say(C::CredentialKindNotAllowed, &format!("A {kind} is not accepted here."), &fix)
+            }
+            Reason::NoScopeOpens(scope) => say(
+                C::InsufficientScope,
+                &format!("This call takes the scope {scope}, which the policy of this deployment does not have."),
+                "No scope of this policy opens it. Call with a deploy key; or whoever runs this deployment adds the scope to the policy.",
             ),
             Reason::MethodNotAllowed(allow) => {
                 say(C::MethodNotAllowed, "This path does not take that method.", &format!("Use {allow}."))
@@ -191,8 +222,8 @@ impl From<&Reason> for Refusal {
             ),
             Reason::ReviewRequired => say(
                 C::ReviewRequired,
-                "This write waits for a person's approval, so asking about it is not enough.",
-                "Send the write itself through Claviger: it is kept until somebody approves it.",
+                "A person must approve this write first, and this version of Claviger cannot ask for that yet.",
+                "No call makes this write until then. Whoever runs this deployment may take `review` off the route in the policy.",
             ),
             Reason::RouteNotServed(what) => say(
                 C::NotConfigured,

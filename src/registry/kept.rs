@@ -110,9 +110,25 @@ pub struct Row {
     pub state: State,
     /// Whose room it takes, where several share the object.
     pub owner: Option<String>,
+    /// The status of an answer that proved that an attempt did nothing. While the row is [`State::NotKept`] beside it, the key
+    /// is free for the same request. The previous build does not know this part: it answers such a row with a conflict, so it
+    /// neither repeats the refusal nor makes the call again.
+    pub freed: Option<u16>,
 }
 
-wire!(Row { request, at, attempt, state, owner });
+wire!(Row { request, at, attempt, state, owner, freed });
+
+impl Row {
+    /// Whether the same request may go out: what went before was refused, and proven to have done nothing.
+    pub fn is_free(&self) -> bool {
+        self.freed.is_some() && matches!(self.state, State::NotKept(..))
+    }
+
+    /// This row in another state, which no earlier refusal belongs to any more.
+    pub(super) fn in_state(self, state: State) -> Self {
+        Self { state, freed: None, ..self }
+    }
+}
 
 /// The row of a key, if its day is not over; refused where it was used for another request.
 pub(super) fn find(retry: &RetryKey, turn: &mut Turn) -> Result<Option<Row>, Reason> {
@@ -147,12 +163,35 @@ pub(super) fn open(
     if rows >= MAX_ROWS || bytes >= MAX_BYTES {
         return Err(Reason::IdempotencyKeysFull(wait(turn)?));
     }
-    let row = Row { request: retry.body, at: turn.at(), attempt, state, owner: owner.map(str::to_owned) };
+    let row = Row { request: retry.body, at: turn.at(), attempt, state, owner: owner.map(str::to_owned), freed: None };
     turn.put(use_of(owner), &(rows + 1, bytes));
-    turn.put(by_time(&retry.key, row.at), &hex(&retry.key));
-    turn.wake_at(row.at.plus_seconds(SECONDS + ALARM_SECONDS))?;
+    index(&retry.key, row.at, turn)?;
     put(&retry.key, &row, turn);
     Ok(row)
+}
+
+/// The key is free: the attempt was answered with this status, which proves that it did nothing. What its request was is
+/// remembered until its day is over.
+pub(super) fn free(key: &[u8; 32], row: Row, status: u16, turn: &mut Turn) {
+    put(key, &Row { state: State::NotKept(status, Cause::NoRoom), freed: Some(status), ..row }, turn);
+}
+
+/// Another attempt of a request whose key is free. Its day begins anew: what comes of it is remembered for a day.
+pub(super) fn again(key: &[u8; 32], row: Row, attempt: String, state: State, turn: &mut Turn) -> Result<(), Reason> {
+    if used(row.owner.as_deref(), turn)?.1 >= MAX_BYTES {
+        return Err(Reason::IdempotencyKeysFull(wait(turn)?));
+    }
+    turn.delete(by_time(key, row.at));
+    let row = Row { at: turn.at(), attempt, state, ..row };
+    index(key, row.at, turn)?;
+    put(key, &row, turn);
+    Ok(())
+}
+
+/// So that the row is found when its day is over.
+fn index(key: &[u8; 32], at: Timestamp, turn: &mut Turn) -> Result<(), Reason> {
+    turn.put(by_time(key, at), &hex(key));
+    turn.wake_at(at.plus_seconds(SECONDS + ALARM_SECONDS))
 }
 
 /// Stores where a request stands now.
@@ -171,7 +210,7 @@ pub(super) fn keep(key: &[u8; 32], row: Row, answer: &Answer, turn: &mut Turn) -
         turn.put(format!("{ANSWERS}{}", hex(key)), answer);
         State::Kept(answer.bytes())
     };
-    put(key, &Row { state, ..row }, turn);
+    put(key, &row.in_state(state), turn);
     Ok(())
 }
 

@@ -29,11 +29,12 @@ const LEASES_BESIDE: usize = 4;
 pub enum Command {
     /// May this call go out?
     Begin(Begin),
-    /// What came of the attempt of this name, with the key of this digest.
-    End([u8; 32], String, Outcome),
+    /// What came of the attempt of this name, with the key of this digest. Beside [`Outcome::Nothing`], the status of an answer
+    /// that proves it; none: nothing went out. The previous build does not know that part, and frees the key either way.
+    End([u8; 32], String, Outcome, Option<u16>),
 }
 
-wire!(enum Command { 0 Begin(a), 1 End(a, b, c) });
+wire!(enum Command { 0 Begin(a), 1 End(a, b, c, d) });
 
 /// A call that is about to go out.
 pub struct Begin {
@@ -58,7 +59,7 @@ pub enum Outcome {
     NotKept(u16, Cause),
     /// The call went out, and no answer came.
     Lost,
-    /// Nothing went out.
+    /// Nothing was done.
     Nothing,
 }
 
@@ -82,7 +83,9 @@ wire!(enum Reply { 0 Go, 1 Replay(a), 2 Refused(a), 3 Done });
 pub(super) fn handle(command: Command, turn: &mut Turn) -> Result<Reply, Reason> {
     match command {
         Command::Begin(begin) => self::begin(begin, turn),
-        Command::End(key, attempt, outcome) => end(&key, &attempt, outcome, turn).map(|()| Reply::Done),
+        Command::End(key, attempt, outcome, refused) => {
+            end(&key, &attempt, outcome, refused, turn).map(|()| Reply::Done)
+        }
     }
 }
 
@@ -93,13 +96,20 @@ fn begin(begin: Begin, turn: &mut Turn) -> Result<Reply, Reason> {
     }
     give_up(LEASES_BESIDE, turn)?;
     let Begin { retry, by, route, place } = begin;
-    let Some(row) = kept::find(&retry, turn)? else {
-        let until = turn.at().plus_seconds(LEASE_SECONDS);
-        let attempt = by.request_id.clone();
-        kept::open(&retry, attempt, State::Running(Errand { until, by, route, place }), None, turn)?;
-        turn.put(lease(&retry.key, until), &retry.key);
-        turn.wake_at(until)?;
-        return Ok(Reply::Go);
+    let row = match kept::find(&retry, turn)? {
+        Some(row) if !row.is_free() => row,
+        found => {
+            let until = turn.at().plus_seconds(LEASE_SECONDS);
+            let attempt = by.request_id.clone();
+            let running = State::Running(Errand { until, by, route, place });
+            match found {
+                Some(free) => kept::again(&retry.key, free, attempt, running, turn)?,
+                None => kept::open(&retry, attempt, running, None, turn).map(drop)?,
+            }
+            turn.put(lease(&retry.key, until), &retry.key);
+            turn.wake_at(until)?;
+            return Ok(Reply::Go);
+        }
     };
     match row.state {
         State::Running(ref errand) if errand.until <= turn.at() => {
@@ -115,7 +125,7 @@ fn begin(begin: Begin, turn: &mut Turn) -> Result<Reply, Reason> {
 }
 
 /// What became of an attempt. It may be told twice, or after it was given up: an answer that comes late is still the answer.
-fn end(key: &[u8; 32], attempt: &str, outcome: Outcome, turn: &mut Turn) -> Result<(), Reason> {
+fn end(key: &[u8; 32], attempt: &str, outcome: Outcome, refused: Option<u16>, turn: &mut Turn) -> Result<(), Reason> {
     let Some(row) = kept::get(key, turn)?.filter(|row| row.attempt == attempt) else { return Ok(()) };
     let is_running = match &row.state {
         State::Running(errand) => {
@@ -127,12 +137,15 @@ fn end(key: &[u8; 32], attempt: &str, outcome: Outcome, turn: &mut Turn) -> Resu
     };
     match outcome {
         Outcome::Answered(answer) => kept::keep(key, row, &answer, turn)?,
-        Outcome::NotKept(status, cause) => {
-            kept::put(key, &Row { state: State::NotKept(status, cause), ..row }, turn);
-        }
+        Outcome::NotKept(status, cause) => kept::put(key, &row.in_state(State::NotKept(status, cause)), turn),
         Outcome::Lost if is_running => lose(key, row, turn)?,
-        Outcome::Nothing if is_running => kept::remove(key, &row, turn)?,
-        Outcome::Lost | Outcome::Nothing => {}
+        // Also of an attempt that was given up: the proof came late, and is one all the same.
+        Outcome::Nothing => match refused.or(row.freed) {
+            Some(status) => kept::free(key, row, status, turn),
+            None if is_running => kept::remove(key, &row, turn)?,
+            None => {}
+        },
+        Outcome::Lost => {}
     }
     Ok(())
 }
@@ -144,7 +157,7 @@ fn lose(key: &[u8; 32], row: Row, turn: &mut Turn) -> Result<(), Reason> {
         let entry = Entry::done(Act::UpstreamUnknown, by, &route, row.at);
         tally::tell(place, Entry { outcome: "unknown".to_owned(), ..entry }, turn)?;
     }
-    kept::put(key, &Row { state: State::Unknown, ..row }, turn);
+    kept::put(key, &row.in_state(State::Unknown), turn);
     Ok(())
 }
 
