@@ -24,6 +24,8 @@ pub enum Reason {
     CredentialMalformed,
     /// No credential at all.
     CredentialMissing,
+    /// The same, on a route that reads one header alone: which.
+    CredentialMissingIn(String),
     /// A genuine credential that was revoked, rotated out or closed.
     CredentialRevoked,
     /// The check is right, but no such credential was ever made.
@@ -128,7 +130,7 @@ wire!(enum Reason {
     37 IdempotencyInProgress, 38 IdempotencyKeyMissing, 39 ReviewRequired,
     40 TokensLimited { retry_after_millis, quotas, tokens }, 41 TokensTooMany(a, b),
     42 UpstreamDown(a), 43 UpstreamLost, 44 UpstreamTimedOut, 45 SignatureInvalid,
-    46 IdempotencyKeysFull(a),
+    46 IdempotencyKeysFull(a), 70 CredentialMissingIn(a),
 });
 
 /// Why a visitor's identity proves nothing. One that is genuine and unsound is an invalid request instead.
@@ -162,7 +164,7 @@ impl Reason {
             Self::CredentialExpired => "credential_expired",
             Self::CredentialForged => "credential_forged",
             Self::CredentialMalformed => "credential_malformed",
-            Self::CredentialMissing => "credential_missing",
+            Self::CredentialMissing | Self::CredentialMissingIn(..) => "credential_missing",
             Self::CredentialRevoked => "credential_revoked",
             Self::CredentialUnknown => "credential_unknown",
             Self::DeliveryPending => "delivery_pending",

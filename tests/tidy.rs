@@ -22,10 +22,11 @@ use Mates::{Apart, Together};
 const LAYERS: &[(&[&str], Mates, &str)] = &[
     (&["wire", "json", "sse", "document"], Apart, "how any value is stored and sent, and how what others send is read"),
     (
-        &["time", "secret", "base62", "kind", "upstream", "websocket", "fetch", "der", "isolate"],
+        &["time", "secret", "base62", "kind", "upstream", "fetch", "der", "isolate"],
         Apart,
         "values that know nothing of the world",
     ),
+    (&["websocket"], Apart, "two headers of a call to the upstream"),
     (&["limit"], Apart, "a reason against a call tells the limits as they stand"),
     (&["circuit"], Apart, "what is known of the API behind, by the moment"),
     (&["tier"], Apart, "names for limits"),

@@ -1,7 +1,7 @@
 //! The gateway: what Claviger does not answer itself goes to the API behind, if the policy has a route for it.
 
 use super::{
-    Notes, body,
+    Notes, body, condition,
     config::Config,
     decision::{Case, Taking},
     forwarding::{self, Key, forward},
@@ -25,7 +25,7 @@ use crate::{
 /// The whole road of a call to the API behind.
 pub async fn call(request: &Request, config: &Config, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
     let case = Case::of_request(request, config, world);
-    let found = case.find(&mut |door| door.in_headers(world), world, notes).await?;
+    let found = case.find(&mut |door, route| door.in_header(route.own_header, world), world, notes).await?;
     let reads_body = reads_body(found.route, world);
     // The whole body first, where it is read here: else whoever holds back its end acts with a credential that has ended since.
     let body = match &found.route.tokens {
@@ -68,6 +68,7 @@ async fn act(
     if let Some(what) = unserved(route) {
         return Err(Reason::RouteNotServed(what.to_owned()));
     }
+    condition::require(route, world)?;
     if route.to == Destination::Records {
         return records::serve(admitted, route, &body.unwrap_or_default(), by, request, world, notes).await;
     }
@@ -88,7 +89,7 @@ async fn act(
             return Err(reason);
         }
     };
-    let headers = returned(answer.headers);
+    let headers = returned(answer.headers, config.mirror.as_ref());
     let headers = if answer.status == SWITCHING_PROTOCOLS { websocket::passing(headers) } else { headers };
     let keeping = attempt.map(|attempt| Keeping::new(attempt, answer.status, &headers));
     let mut reply = Reply::empty(answer.status);

@@ -5,6 +5,7 @@ use super::{
     router::Router,
     routes,
     table::{Fault, Table, Text, table},
+    upstream,
 };
 use crate::{limit::Limit, registry::credential::SHARDS, scope::Scope};
 use std::fmt;
@@ -41,7 +42,8 @@ pub fn parse(text: &str) -> Result<Policy, PolicyError> {
 }
 
 fn policy(file: Table) -> Result<Policy, Fault> {
-    let file = file.only(&["brand", "operators", "scopes", "tiers", "widget", "routes", "schemes", "leaks"])?;
+    let file =
+        file.only(&["brand", "operators", "scopes", "tiers", "widget", "routes", "schemes", "leaks", "upstream"])?;
     let brand = file.required_text("brand")?;
     if !(2..=8).contains(&brand.text.len()) || !brand.text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
     {
@@ -58,7 +60,8 @@ fn policy(file: Table) -> Result<Policy, Fault> {
         tiers.push((name.text, tier));
     }
     let widget = file.table("widget")?.map(widget).transpose()?;
-    let routes = routes::read(file.tables("routes")?, &scopes)?;
+    let upstream = file.table("upstream")?.map(upstream::read).transpose()?.unwrap_or_default();
+    let routes = routes::read(file.tables("routes")?, &scopes, &upstream)?;
     let router = Router::new(&routes);
     let leaks = file.table("leaks")?.map(|leaks| leaks.only(&["overlap_minutes"])).transpose()?;
     let grace_minutes = leaks.map(|leaks| leaks.number("overlap_minutes", 1..=1_440)).transpose()?.flatten();
@@ -71,6 +74,7 @@ fn policy(file: Table) -> Result<Policy, Fault> {
         widget,
         routes,
         router,
+        upstream,
         leak_grace_seconds: grace_minutes.map(|minutes| u64::from(minutes) * 60),
         deploy_schemes: deploy_schemes.unwrap_or_else(|| vec!["Convex".to_owned(), "Deploy".to_owned()]),
     })

@@ -10,6 +10,7 @@ mod router;
 mod routes;
 mod scopes;
 mod table;
+mod upstream;
 
 pub use crate::tier::Tier;
 pub use action::{ADMIN, Action};
@@ -17,6 +18,7 @@ pub use built_in::{BUILT_IN, DEFAULT, built_in};
 pub use file::{MAX_WINDOW_SECONDS, PolicyError, parse};
 pub use gate::authorize_route;
 pub use identity::IdentityRule;
+pub use upstream::{UpstreamPolicy, hints};
 
 use crate::{error::Reason, id::Environment, limit::Limit, principal::Principal, scope::Scope};
 
@@ -37,6 +39,8 @@ pub struct Policy {
     pub routes: Vec<Route>,
     /// The same, as they are looked for.
     router: router::Router,
+    /// The headers of calls to the upstream.
+    pub upstream: UpstreamPolicy,
     /// `Authorization` schemes that carry deploy keys.
     pub deploy_schemes: Vec<String>,
     /// Seconds that the owner of a leaked credential gets to act; none: it ends at once.
@@ -103,6 +107,10 @@ pub struct Route {
     pub tokens: Option<TokenRule>,
     /// How long the API behind may take to begin its answer.
     pub timeout_seconds: u32,
+    /// The one header that our credential is read from; none: any that carries one.
+    pub own_header: Option<&'static str>,
+    /// Whether a write must say what it expects to find.
+    pub requires_condition: bool,
 }
 
 /// Where a route leads.
