@@ -342,6 +342,11 @@ fn a_sound_policy_with_routes_and_no_widget_is_summed_up() {
         checked.line(),
         format!("{} is sound: brand gs, scopes 1, tiers 0, routes 1, widget no", path.display())
     );
+    // What only the deployment's variables can make true.
+    assert!(checked.stderr.contains("CLIENT_ADDRESS_HEADER") && !checked.stderr.contains("append"), "{checked:?}");
+    let path = policy("appends", &format!("{BASE}{ROUTE}[upstream]\nforwarded = \"append\"\n"));
+    let checked = run(&[], &["policy", "check", path.to_str().unwrap()]);
+    assert!(checked.stderr.contains("forwarded = \"append\" believes whoever reaches Claviger"), "{checked:?}");
 }
 
 const BASE: &str = "brand = \"gs\"\n[scopes]\n\"a:read\" = \"Read\"\n";
