@@ -31,6 +31,8 @@ pub enum Reason {
     CredentialMalformed,
     /// No credential at all.
     CredentialMissing,
+    /// The same, on a route that reads one header alone: which.
+    CredentialMissingIn(String),
     /// A genuine credential that was revoked, rotated out or closed.
     CredentialRevoked,
     /// The check is right, but no such credential was ever made.
@@ -151,6 +153,7 @@ wire!(enum Reason {
     42 UpstreamDown(a), 43 UpstreamLost, 44 UpstreamTimedOut, 45 SignatureInvalid,
     46 IdempotencyKeysFull(a), 47 UriTooLong(a), 48 HeadersTooLarge, 49 BodyTooSlow, 50 MemoryFull,
     55 NoScopeOpens(a), 56 KindNotTaken(a, b), 57 Missing(a, b, c), 58 Unknown(a, b, c),
+    70 CredentialMissingIn(a),
 });
 
 /// A part of a request that has a name.
@@ -209,7 +212,7 @@ impl Reason {
             Self::CredentialExpired => "credential_expired",
             Self::CredentialForged => "credential_forged",
             Self::CredentialMalformed => "credential_malformed",
-            Self::CredentialMissing => "credential_missing",
+            Self::CredentialMissing | Self::CredentialMissingIn(..) => "credential_missing",
             Self::CredentialRevoked => "credential_revoked",
             Self::CredentialUnknown => "credential_unknown",
             Self::DeliveryPending => "delivery_pending",

@@ -353,6 +353,11 @@ fn a_sound_policy_with_routes_and_no_widget_is_summed_up() {
             path.display()
         )
     );
+    // What only the deployment's variables can make true.
+    assert!(checked.stderr.contains("CLIENT_ADDRESS_HEADER") && !checked.stderr.contains("append"), "{checked:?}");
+    let path = policy("appends", &format!("{BASE}{ROUTE}[upstream]\nforwarded = \"append\"\n"));
+    let checked = run(&[], &["policy", "check", path.to_str().unwrap()]);
+    assert!(checked.stderr.contains("forwarded = \"append\" believes whoever reaches Claviger"), "{checked:?}");
 }
 
 const BASE: &str = "brand = \"gs\"\n[scopes]\n\"a:read\" = \"Read\"\n";

@@ -139,8 +139,8 @@ fn a_call_goes_out_as_it_came_with_our_word_and_without_the_credential() {
     let mut names: Vec<&str> = sent.headers.iter().map(|(name, _)| name.as_str()).collect();
     names.sort_unstable();
     let ours = ["claviger-assertion", "claviger-kind", "claviger-principal", "claviger-request-id"];
-    let theirs = ["content-type", "idempotency-key", "x-request-id"];
-    assert_eq!(names, [&["accept", "accept-encoding"][..], &ours, &theirs].concat());
+    let theirs = ["idempotency-key", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto", "x-request-id"];
+    assert_eq!(names, [&["accept", "accept-encoding"][..], &ours, &["content-type", "forwarded"], &theirs].concat());
     let id = answer.log["credential"].as_str().unwrap();
     assert_eq!(value(&sent, "claviger-principal"), [id]);
     assert_eq!(value(&sent, "claviger-kind"), ["deploy_key"]);

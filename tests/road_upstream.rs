@@ -34,6 +34,10 @@ match = "GET /v1/quick"
 accept = ["deploy_key"]
 to = "upstream"
 timeout_seconds = 1
+[[routes]]
+match = "GET /v1/keys"
+accept = ["server_key"]
+to = "upstream"
 "#;
 
 const EVERYTHING: &str =
@@ -87,7 +91,8 @@ impl Toy {
 
 fn names(call: &Outgoing) -> Vec<&str> {
     let mut names: Vec<&str> = call.headers.iter().map(|(name, _)| name.as_str()).collect();
-    names.retain(|name| !name.starts_with("claviger-"));
+    // Our word about the caller, and about the call.
+    names.retain(|name| !name.starts_with("claviger-") && *name != "forwarded" && !name.starts_with("x-forwarded-"));
     names.sort_unstable();
     names
 }
@@ -273,12 +278,16 @@ fn the_health_of_the_api_is_asked_once_in_five_seconds_by_however_many() {
     assert!(first.as_str() < second.as_str(), "{first} {second}");
     health("/healthz?upstream", 503, "failing");
     assert_eq!(toy.went_out(), 2);
-    // Strangers who ask do not open the circuit.
+    // Its own probe fails, and it has answered one before: it is left alone by all, until that was 5 s ago.
     for _ in 0..20 {
         toy.advance(5);
         health("/healthz?upstream", 503, "failing");
     }
     toy.answers(404, &[]);
+    let refused = toy.get();
+    refused.refused(502, "upstream_error");
+    assert_eq!((refused.header("retry-after"), toy.went_out()), (Some("5"), 22));
+    toy.advance(5);
     toy.get().ok(404);
     // And where calls were answered just now, nobody need ask.
     let before = toy.went_out();
@@ -289,7 +298,16 @@ fn the_health_of_the_api_is_asked_once_in_five_seconds_by_however_many() {
 #[test]
 fn health_knows_of_the_circuit_and_asks_again_when_its_time_is_over() {
     let toy = toy();
-    toy.break_down();
+    let key = |number: usize| {
+        let workspace = format!("w{number}");
+        toy.workspace(&workspace);
+        toy.server_key(&workspace, "live", &serde_json::Value::Null).1
+    };
+    let keys: Vec<String> = (0..5).map(key).collect();
+    toy.is_silent(Reason::UpstreamFailed);
+    for key in &keys {
+        toy.send("GET", "/v1/keys", &[("x-api-key", key)], "").refused(502, "upstream_error");
+    }
     let health = |status: u16| toy.send("HEAD", "/healthz?upstream", &[], "").ok(status);
     assert_eq!(health(503).text, "");
     assert_eq!(toy.went_out(), 5);
@@ -297,8 +315,8 @@ fn health_knows_of_the_circuit_and_asks_again_when_its_time_is_over() {
     toy.answers(200, &[]);
     health(200);
     assert_eq!(toy.went_out(), 6);
-    // It told of no call that was answered, so the next call is the probe.
-    toy.get().ok(200);
+    // It told of no call that was answered: each may try once.
+    toy.send("GET", "/v1/keys", &[("x-api-key", &keys[0])], "").ok(200);
 }
 
 #[test]

@@ -23,11 +23,12 @@ const LAYERS: &[(&[&str], Mates, &str)] = &[
     (&["work"], Apart, "steps of work, counted by every reader"),
     (&["wire", "json", "sse", "document"], Apart, "how any value is stored and sent, and how what others send is read"),
     (
-        &["time", "secret", "base62", "kind", "upstream", "websocket", "fetch", "der", "isolate"],
+        &["time", "secret", "base62", "kind", "upstream", "fetch", "der", "isolate"],
         Apart,
         "values that know nothing of the world",
     ),
     (&["budget"], Apart, "memory that an isolate holds, by the kind of caller"),
+    (&["websocket"], Apart, "two headers of a call to the upstream"),
     (&["limit"], Apart, "a reason against a call tells the limits as they stand"),
     (&["circuit"], Apart, "what is known of the API behind, by the moment"),
     (&["tier"], Apart, "names for limits"),

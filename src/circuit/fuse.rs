@@ -1,33 +1,29 @@
-//! Failures in a row: five open a fuse for a moment, then one call tries, and any answer closes it.
+//! One workspace's own way to one route: five failures in a row close it for a moment, then one call tries, and any answer opens it.
 
 use crate::time::Timestamp;
 
 /// So many failures in a row open it: one or two may be a restart, or a connection that both sides closed at once.
-pub const FAILURES: u32 = 5;
+const FAILURES: u32 = 5;
 
 /// They count together when they come within so long of the first.
-const TOGETHER_MILLIS: u64 = 30_000;
+pub const TOGETHER_MILLIS: u64 = 30_000;
 
 /// For so long nothing goes out: long enough to breathe, and no longer than a person waits before trying again.
-const OPEN_MILLIS: u64 = 5_000;
+pub const OPEN_MILLIS: u64 = 5_000;
 
 /// A call whose failure says nothing holds up the next try only so long.
-const UNSURE_MILLIS: u64 = 1_000;
-
-/// An answer says that the API behind is well for so long.
-const FRESH_MILLIS: u64 = 5_000;
+pub const UNSURE_MILLIS: u64 = 1_000;
 
 /// Failures in a row, and what they lead to.
 #[derive(Debug, Default)]
 pub struct Fuse {
     /// Failures in a row, and when the first of them came.
-    pub failures: u32,
+    failures: u32,
     since: Timestamp,
     /// Closed to all calls from one moment to another: it is open, as electricians say.
     open: Option<(Timestamp, Timestamp)>,
-    /// How many answers there were, and when the last one came.
+    /// How many answers there were.
     answers: u64,
-    answered_at: Option<Timestamp>,
 }
 
 /// What one of them says of a call.
@@ -35,15 +31,15 @@ pub struct Fuse {
 pub struct Leave {
     /// Answers before it: if there are more when it fails, others were served meanwhile.
     answers: u64,
-    /// Whether its failure can only be the API's. A caller may hold back or cut a body that passes as it comes.
+    /// Whether its failure can only be the upstream's. A caller may hold back or cut a body that passes as it comes.
     is_telling: bool,
-    /// Whether it tries an API that was left alone.
+    /// Whether it tries an upstream that was left alone.
     is_probe: bool,
 }
 
 impl Leave {
     /// Whether its failure says anything.
-    pub fn tells(&self, fuse: &Fuse) -> bool {
+    fn tells(&self, fuse: &Fuse) -> bool {
         self.is_telling && self.answers == fuse.answers
     }
 }
@@ -64,9 +60,9 @@ impl Fuse {
     }
 
     /// An answer came, whichever: it is well.
-    pub fn answered(&mut self, at: Timestamp) {
+    pub fn answered(&mut self) {
         self.answers = self.answers.wrapping_add(1);
-        (self.failures, self.open, self.answered_at) = (0, None, Some(at));
+        (self.failures, self.open) = (0, None);
     }
 
     /// No answer came.
@@ -97,17 +93,8 @@ impl Fuse {
         }
     }
 
-    /// Whether the API behind is well, if the calls of late tell.
-    pub fn is_well(&self, at: Timestamp) -> Option<bool> {
-        if self.open.is_some_and(|(from, until)| (from..until).contains(&at)) {
-            return Some(false);
-        }
-        let is_fresh = |answered: Timestamp| (answered..answered.plus_millis(FRESH_MILLIS)).contains(&at);
-        self.answered_at.filter(|answered| is_fresh(*answered) && self.failures == 0).map(|_| true)
-    }
-
     /// Whether a failure now is the first of a row.
-    pub fn is_first(&self, at: Timestamp) -> bool {
+    fn is_first(&self, at: Timestamp) -> bool {
         self.failures == 0 || !(self.since..=self.since.plus_millis(TOGETHER_MILLIS)).contains(&at)
     }
 
@@ -166,7 +153,7 @@ mod tests {
         let mut circuit = Circuit::default();
         for _ in 0..20 {
             fail(&mut circuit, 4, 0);
-            circuit.answered(at(0));
+            circuit.answered();
         }
         assert_eq!(wait(&mut circuit, 0), None);
     }
@@ -175,7 +162,7 @@ mod tests {
     fn a_call_that_fails_while_others_are_answered_says_nothing() {
         let mut circuit = Circuit::default();
         let passes: Vec<Pass> = (0..20).map(|_| circuit.pass(at(0), true).unwrap()).collect();
-        circuit.answered(at(1));
+        circuit.answered();
         passes.iter().for_each(|pass| circuit.failed(pass, at(2)));
         assert_eq!(wait(&mut circuit, 3), None);
     }
@@ -204,7 +191,7 @@ mod tests {
         circuit.failed(&probe, at(7_000));
         assert_eq!((wait(&mut circuit, 7_000), wait(&mut circuit, 11_999)), (Some(5_000), Some(1)));
         let _probe = circuit.pass(at(12_000), true).unwrap();
-        circuit.answered(at(12_100));
+        circuit.answered();
         assert_eq!((wait(&mut circuit, 12_100), wait(&mut circuit, 12_100)), (None, None));
         // All is forgotten: it takes five again.
         fail(&mut circuit, 4, 12_200);
@@ -241,7 +228,7 @@ mod tests {
         assert_eq!(wait(&mut circuit, 6_400), None);
         // An answer closes it, whenever its call went out.
         let mut circuit = open();
-        circuit.answered(at(1));
+        circuit.answered();
         assert_eq!(wait(&mut circuit, 1), None);
     }
 
@@ -263,20 +250,5 @@ mod tests {
         let pass = circuit.pass(before, true).unwrap();
         circuit.failed(&pass, before);
         assert!(circuit.pass(before, true).is_ok());
-        assert_eq!(circuit.is_well(before), None);
-    }
-
-    #[test]
-    fn it_knows_that_the_api_is_well_by_a_fresh_answer_and_that_it_is_not_while_it_is_open() {
-        let mut circuit = Circuit::default();
-        assert_eq!(circuit.is_well(at(0)), None);
-        circuit.answered(at(0));
-        assert_eq!((circuit.is_well(at(4_999)), circuit.is_well(at(5_000))), (Some(true), None));
-        fail(&mut circuit, 1, 1_000);
-        assert_eq!(circuit.is_well(at(1_000)), None);
-        fail(&mut circuit, 4, 1_000);
-        assert_eq!((circuit.is_well(at(5_999)), circuit.is_well(at(6_000))), (Some(false), None));
-        circuit.answered(at(7_000));
-        assert_eq!((circuit.is_well(at(7_000)), circuit.is_well(at(6_999))), (Some(true), None));
     }
 }

@@ -87,8 +87,11 @@ pub fn check(file: &Path) -> Answer {
     let text = fs::read_to_string(file)
         .map_err(|error| misused(format!("{} cannot be read: {error}. Name a policy file.", without_secrets(&name))))?;
     // As editors read it.
-    let Policy { brand, scopes, tiers, routes, widget, .. } =
+    let Policy { brand, scopes, tiers, routes, widget, upstream, .. } =
         policy::parse(&text).map_err(|error| Failure::unsound(format!("{name}:{}: {}", error.line, error.reason)))?;
+    for hint in policy::hints(&upstream, &routes) {
+        super::tell(&format!("{name}: note: {hint}"));
+    }
     let [scopes, tiers, routes] = [scopes.len(), tiers.len(), routes.len()];
     let widget = if widget.is_some() { "yes" } else { "no" };
     if let Some(warning) = suffix::warning(now()?) {

@@ -1,5 +1,6 @@
 //! Who is asking. One file per kind of credential, each with the same shape: [`Kind`].
 
+mod anywhere;
 mod deploy_key;
 mod history_secret;
 mod identity;
@@ -73,9 +74,15 @@ pub struct Door<'a> {
 impl Door<'_> {
     /// The credential in the headers: exactly one, in one header, once; `None` where there is none at all.
     pub fn in_headers(&self, world: &impl World) -> Result<Option<Verified>, Reason> {
-        let authorization = world.header("authorization");
-        let api_key = world.header("x-api-key");
-        let service_token = world.header("x-service-token");
+        self.in_header(None, world)
+    }
+
+    /// The same, of the one header that is ours, where the policy names one: then the others are nothing to us.
+    pub fn in_header(&self, own: Option<&str>, world: &impl World) -> Result<Option<Verified>, Reason> {
+        let header = |name: &str| own.is_none_or(|own| own == name).then(|| world.header(name)).flatten();
+        let authorization = header("authorization");
+        let api_key = header("x-api-key");
+        let service_token = header("x-service-token");
         match (authorization, api_key, service_token) {
             (None, None, None) => Ok(None),
             (Some(authorization), None, None) => {

@@ -7,6 +7,7 @@ use crate::{
     keyring::KeyRing,
     origin,
     policy::{self, Policy, WidgetPolicy},
+    upstream::Mirror,
 };
 
 /// What a deployment is told from outside.
@@ -24,6 +25,8 @@ pub struct Config {
     pub deployment: String,
     /// `UPSTREAM`: the origin of the API behind.
     pub upstream: Option<String>,
+    /// The same beside `ORIGIN`, which takes its place in answers.
+    pub mirror: Option<Mirror>,
     /// `GITHUB_KEYS_URL`: where GitHub's keys are, if not in GitHub's own place.
     pub github_keys_url: Option<String>,
     /// `CLIENT_ADDRESS_HEADER`, in lower case.
@@ -72,7 +75,8 @@ impl Config {
                     .to_owned(),
             ));
         }
-        Ok(Self { ring, policy, origin, stage, deployment, upstream, github_keys_url, client_address_header })
+        let mirror = upstream.as_deref().and_then(|upstream| Mirror::new(upstream, &origin));
+        Ok(Self { ring, policy, origin, stage, deployment, upstream, mirror, github_keys_url, client_address_header })
     }
 
     /// The policy that `POLICY_TOML` holds or `POLICY` names.

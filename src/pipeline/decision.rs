@@ -60,7 +60,7 @@ impl<'a> Case<'a> {
     /// first: what has no route is not there, whatever came with it.
     pub async fn find(
         &self,
-        present: &mut dyn FnMut(&Door) -> Result<Option<Verified>, Reason>,
+        present: &mut dyn FnMut(&Door, &Route) -> Result<Option<Verified>, Reason>,
         world: &impl World,
         notes: &mut Notes,
     ) -> Result<Found<'a>, Reason> {
@@ -73,9 +73,12 @@ impl<'a> Case<'a> {
         });
         notes.dialect = route.errors;
         let door = self.config.door();
-        let presented = present(&door)?;
+        let presented = present(&door, route)?;
         super::refuse_credentials_in(self.query, &door, presented.is_some())?;
-        let verified = presented.ok_or(Reason::CredentialMissing)?;
+        super::refuse_credentials_in_path(self.path, &door)?;
+        let missing =
+            || route.own_header.map_or(Reason::CredentialMissing, |own| Reason::CredentialMissingIn(own.to_owned()));
+        let verified = presented.ok_or_else(missing)?;
         notes.kind = Some(verified.kind().as_str());
         let found = Found { route, number, verified };
         if route.admits(found.verified.kind()).is_err() {

@@ -6,6 +6,7 @@
 use super::{
     Notes,
     believe::Whence,
+    condition,
     config::Config,
     decision::{Case, Taking, refuse_reviewed},
     forwarding::vouched,
@@ -17,6 +18,7 @@ use crate::{
     machine::World,
     policy::{Destination, Idempotency, Route},
     request::Request,
+    upstream::{CREDENTIALS, without_other_method},
 };
 
 /// The whole road of a call that is not forwarded: 204, or what the gateway would say.
@@ -26,8 +28,9 @@ pub async fn call(request: &Request, config: &Config, world: &impl World, notes:
     let (path, query) = original.target.split_once('?').unwrap_or((&original.target, ""));
     let whence = Whence::of_request(config, world);
     let case = Case { method: &original.method, path, query, whence, request, config };
-    let found = case.find(&mut |door| door.in_headers(world), world, notes).await?;
+    let found = case.find(&mut |door, route| door.in_header(route.own_header, world), world, notes).await?;
     let route = found.route;
+    refuse_what_the_proxy_would_pass(query, route, config, world)?;
     let (admitted, _) = case.admit(found, Taking { tokens: None, may_ride: true }, world, notes).await?;
     refuse_reviewed(route)?;
     if let Some(what) = undecidable(route) {
@@ -41,6 +44,31 @@ pub async fn call(request: &Request, config: &Config, world: &impl World, notes:
         }
     }
     Ok(reply.with_quotas(admitted.quotas(), world.now()))
+}
+
+/// What the gateway would take out on the way: a proxy knows the names of headers, and neither a credential by its form nor a
+/// parameter.
+fn refuse_what_the_proxy_would_pass(
+    query: &str,
+    route: &Route,
+    config: &Config,
+    world: &impl World,
+) -> Result<(), Reason> {
+    if without_other_method(query).is_some() {
+        return Err(Reason::invalid("query", "Send the method as the method, and not in a parameter."));
+    }
+    let door = config.door();
+    let is_read = |name: &str| match route.own_header {
+        None => CREDENTIALS.contains(&name),
+        Some(own) => own == name,
+    };
+    // What is asked about is looked at by itself.
+    let is_about = |name: &str| matches!(name, "x-forwarded-method" | "x-forwarded-uri" | "x-forwarded-host");
+    let mut others = world.headers().into_iter().filter(|(name, _)| !is_read(name) && !is_about(name));
+    if others.any(|(_, value)| door.holds_credential(&value)) {
+        return Err(Reason::AmbiguousCredential);
+    }
+    condition::require(route, world)
 }
 
 /// Proxies copy these by their names. Where one is missing some keep what the caller sent under it, and Caddy 2.6 sends on

@@ -1,16 +1,17 @@
 //! The call to the API behind: what goes out with it, once, and how its answer begins.
 
-use super::{assertion::assert, config::Config};
+use super::{assertion::assert, config::Config, network::address};
 use crate::{
-    circuit::Circuit,
+    circuit::{Caller, Circuit},
+    credential::Door,
     error::Reason,
-    id::WorkspaceId,
+    id::{Environment, WorkspaceId},
     machine::World,
     meter::Admitted,
-    policy::Route,
+    policy::{Action, Route},
     request::Request,
     scope::Scope,
-    upstream::{Incoming, Outgoing, Sent, forwarded},
+    upstream::{Facts, Incoming, Outgoing, Rules, Sent, family, forwarded, tell, without_other_method, without_space},
     websocket::{self, SWITCHING_PROTOCOLS},
 };
 
@@ -45,7 +46,19 @@ pub async fn forward(
     }
     let sent = world.headers();
     let is_websocket = body.is_none() && websocket::is_wanted(&request.method, &sent);
-    let mut headers = forwarded(sent);
+    if is_websocket && !websocket::is_sound(&sent) {
+        return Err(Reason::invalid("sec-websocket-key", "One key of 16 bytes in base64, and version 13 (RFC 6455)."));
+    }
+    let upstream = &config.policy.upstream;
+    let rules = Rules {
+        own: route.own_header,
+        pass: &upstream.pass,
+        appends: upstream.appends,
+        address_header: config.client_address_header.as_deref(),
+    };
+    let facts = Facts { address: address(config, world), origin: &config.origin };
+    let mut headers = without_credentials(forwarded(sent, &rules), &config.door());
+    tell(&mut headers, &facts);
     if is_websocket {
         headers = websocket::passing(headers);
         headers.push(("upgrade".to_owned(), "websocket".to_owned()));
@@ -58,19 +71,23 @@ pub async fn forward(
     }
     if let Key::Ours(id) = key {
         // In any spelling: see `upstream`.
-        headers.retain(|(name, _)| name.replace(|c: char| !c.is_ascii_alphanumeric(), "-") != "idempotency-key");
+        headers.retain(|(name, _)| family::read(name) != "idempotency-key");
         headers.extend(id.map(|id| ("idempotency-key".to_owned(), id)));
     }
     headers.extend(vouched(admitted, request).into_iter().map(|(name, value)| (name.to_owned(), value)));
     let assertion = assert(admitted.principal(), origin, request, config, world).await?;
     headers.push(("claviger-assertion".to_owned(), assertion));
-    let url = format!("{origin}{}", request.target());
+    let url = match without_other_method(request.query()) {
+        None => format!("{origin}{}", request.target()),
+        Some(query) if query.is_empty() => format!("{origin}{}", request.path()),
+        Some(query) => format!("{origin}{}?{query}", request.path()),
+    };
     let body = match body {
         _ if is_read => Sent::Nothing,
         Some(bytes) => Sent::Bytes(bytes),
         None => Sent::Stream,
     };
-    // Whoever sends a body as slowly as they like, or half of it, must not be able to make the API look dead to others.
+    // Whoever sends a body as slowly as they like, or half of it, must not be able to make the upstream look dead.
     let is_telling = !has_body || is_read_here;
     let call = Outgoing {
         method: request.method.clone(),
@@ -80,19 +97,24 @@ pub async fn forward(
         timeout_seconds: route.timeout_seconds,
         outlives_caller: is_read_here,
     };
+    let Action::Forward(number) = admitted.action() else { return Err(Reason::NotFound) };
     let principal = admitted.principal();
-    let whose = principal.workspace().map_or(principal.id().as_str(), WorkspaceId::as_str);
-    through_circuit(call, whose, is_telling, world).await
+    let caller = Caller {
+        route: number,
+        is_test: principal.environment() == Some(Environment::Test),
+        workspace: principal.workspace().map_or("", WorkspaceId::as_str),
+    };
+    through_circuit(call, caller, is_telling, world).await
 }
 
-/// Calls the API behind unless it is left alone for now, and remembers how that went.
+/// Calls the upstream unless it is left alone for now, and remembers how that went.
 async fn through_circuit(
     call: Outgoing,
-    whose: &str,
+    caller: Caller<'_>,
     is_telling: bool,
     world: &impl World,
 ) -> Result<Incoming, Reason> {
-    let pass = world.isolate().with(|circuit: &mut Circuit| circuit.pass(whose, world.now(), is_telling));
+    let pass = world.isolate().with(|circuit: &mut Circuit| circuit.pass(caller, world.now(), is_telling));
     let pass = pass.map_err(Reason::UpstreamDown)?;
     let is_websocket = call.headers.iter().any(|(name, _)| name == "upgrade");
     let answer = match world.forward(call).await {
@@ -106,6 +128,22 @@ async fn through_circuit(
         Err(_) => circuit.dropped(&pass, world.now()),
     });
     answer
+}
+
+/// The headers without those in which a credential of ours stands, under whatever name. Of a list of subprotocols the others stay.
+fn without_credentials(headers: Vec<(String, String)>, door: &Door) -> Vec<(String, String)> {
+    let passes = |(name, mut value): (String, String)| {
+        if !door.holds_credential(&value) {
+            return Some((name, value));
+        }
+        if name != "sec-websocket-protocol" {
+            return None;
+        }
+        value =
+            value.split(',').filter(|item| !door.holds_credential(without_space(item))).collect::<Vec<_>>().join(",");
+        (!without_space(&value).is_empty()).then_some((name, value))
+    };
+    headers.into_iter().filter_map(passes).collect()
 }
 
 /// Who is asking, in our word: what comes in under these names never passes. What the principal has not is left out.

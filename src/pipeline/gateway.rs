@@ -4,6 +4,7 @@ use super::{
     Notes,
     arrival::{Arrival, whose},
     body::MAX_BYTES,
+    condition,
     config::Config,
     decision::{Case, Taking},
     forwarding::{Key, forward},
@@ -28,7 +29,7 @@ use crate::{
 /// The whole road of a call to the API behind.
 pub async fn call(request: &Request, config: &Config, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
     let case = Case::of_request(request, config, world);
-    let found = case.find(&mut |door| door.in_headers(world), world, notes).await?;
+    let found = case.find(&mut |door, route| door.in_header(route.own_header, world), world, notes).await?;
     let reads_body = reads_body(found.route, world);
     // What cannot be served is not read.
     let is_served = unserved(found.route).is_none();
@@ -81,6 +82,7 @@ async fn act(
     if let Some(what) = unserved(route) {
         return Err(Reason::RouteNotServed(what.to_owned()));
     }
+    condition::require(route, world)?;
     if route.to == Destination::Records {
         return records::serve(admitted, route, &body.unwrap_or_default(), by, request, world, notes).await;
     }
@@ -109,7 +111,7 @@ async fn act(
         }
         attempt => attempt,
     };
-    let headers = returned(answer.headers);
+    let headers = returned(answer.headers, config.mirror.as_ref());
     let headers = if answer.status == SWITCHING_PROTOCOLS { websocket::passing(headers) } else { headers };
     let keeping = attempt.map(|attempt| Keeping::new(attempt, answer.status, &headers));
     let mut reply = Reply::empty(answer.status);

@@ -90,7 +90,9 @@ async fn ask(origin: &str, world: &impl World) -> (bool, Option<Timestamp>) {
         timeout_seconds: TIMEOUT_SECONDS,
         outlives_caller: true,
     };
+    let answers = world.isolate().with(|circuit: &mut Circuit| circuit.answers());
     let is_well = world.forward(call).await.is_ok();
+    world.isolate().with(|circuit: &mut Circuit| circuit.probed(answers, is_well, world.now()));
     world.isolate().with(|asked: &mut Asked| (asked.at, asked.is_well) = (Some(world.now()), Some(is_well)));
     (is_well, Some(world.now()))
 }

@@ -14,6 +14,7 @@ mod assertion;
 mod assertion_keys;
 mod believe;
 mod bulk;
+mod condition;
 mod conversations;
 mod cors;
 mod credentials;
@@ -228,10 +229,16 @@ fn refuse_credentials_in(query: &str, door: &Door, is_presented: bool) -> Result
     if query.is_empty() {
         return Ok(());
     }
-    let found = pairs(query).any(|(name, value)| {
-        name == "access_token" && is_presented || door.is_like_credential(&value) || door.is_like_credential(&name)
-    });
+    let is_one = |text: &str| door.is_like_credential(text) || door.holds_credential(text);
+    let found =
+        pairs(query).any(|(name, value)| name == "access_token" && is_presented || is_one(&value) || is_one(&name));
     if found { Err(Reason::invalid("query", CREDENTIAL_IN_URL)) } else { Ok(()) }
+}
+
+/// The same of a path that would go on.
+fn refuse_credentials_in_path(path: &str, door: &Door) -> Result<(), Reason> {
+    let found = path.split('/').any(|segment| door.holds_credential(segment));
+    if found { Err(Reason::invalid("path", CREDENTIAL_IN_URL)) } else { Ok(()) }
 }
 
 const CREDENTIAL_IN_URL: &str =

@@ -20,6 +20,7 @@ use crate::{
     },
     replay::{RetryKey, hex},
     request::Request,
+    upstream::reflect,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -70,7 +71,7 @@ pub async fn begin(
     let begin = Command::Begin(Begin { retry, by, route: route.name(), place });
     match world.ask::<Credential>(&attempt.object, credential::Command::Once(Box::new(begin))).await {
         Ok(credential::Reply::Once(Word::Go)) => Ok(Turned::Out(Some(attempt))),
-        Ok(credential::Reply::Once(Word::Replay(answer))) => Ok(Turned::Back(replay(answer))),
+        Ok(credential::Reply::Once(Word::Replay(answer))) => Ok(Turned::Back(replay(answer, config))),
         Ok(credential::Reply::Once(Word::Refused(reason))) => Err(reason),
         Ok(_) => Err(Reason::Unavailable),
         Err(reason) => {
@@ -89,7 +90,11 @@ pub fn id_for_upstream(attempt: &Attempt) -> String {
 }
 
 /// The answer of an earlier request.
-fn replay(answer: Answer) -> Reply {
+fn replay(mut answer: Answer, config: &Config) -> Reply {
+    // An earlier build kept them as the upstream wrote them.
+    if let Some(mirror) = &config.mirror {
+        reflect(&mut answer.headers, mirror);
+    }
     let mut reply = Reply::empty(answer.status).with("idempotent-replayed", "true");
     reply.body = Body::Upstream(Passing { headers: answer.headers, watch: None, kept: Some(answer.body.0) });
     reply

@@ -1,7 +1,9 @@
 //! The embedded records: JSON documents that the gateway serves by itself, where a route of the policy leads to them.
 
 use super::{
-    Notes, body, once,
+    Notes, body,
+    condition::{Reading, expects, reading},
+    once,
     reply::{Body, Reply},
 };
 use crate::{
@@ -63,7 +65,17 @@ pub async fn serve(
     };
     notes.workspace = Some(workspace.into());
     match word {
-        Word::One(record) => Ok(json(200, record.json()).with("etag", record.etag())),
+        Word::One(record) => {
+            let etag = record.etag();
+            let reply = match reading(&etag, world) {
+                Reading::Whole => json(200, record.json()),
+                Reading::Known => Reply::empty(304),
+                Reading::Other => {
+                    return Err(Reason::Conflict("This record is not the one that If-Match names.".to_owned()));
+                }
+            };
+            Ok(reply.with("etag", etag))
+        }
         Word::Page(records, more) => Ok(page(&records, more)),
         Word::Written(answer, was_done) => written(answer, was_done),
     }
@@ -104,17 +116,6 @@ fn document(sent: &[u8], world: &impl World) -> Result<String, Reason> {
         Reason::invalid("", &why)
     };
     Document::parse(text, &OURS).map(Document::into_text).map_err(unfit)
-}
-
-/// What must be there (RFC 9110 §13.1.1 and §13.1.2).
-fn expects(world: &impl World) -> Result<Expects, Reason> {
-    match (world.header("if-match"), world.header("if-none-match")) {
-        (None, None) => Ok(Expects::Anything),
-        (Some(tags), None) if tags.trim() == "*" => Ok(Expects::Something),
-        (Some(tags), None) => Ok(Expects::OneOf(tags.split(',').map(|tag| tag.trim().to_owned()).collect())),
-        (None, Some(tags)) if tags.trim() == "*" => Ok(Expects::Nothing),
-        _ => Err(Reason::invalid("if-none-match", "A write takes If-Match, or If-None-Match: *, and not both.")),
-    }
 }
 
 /// Where a page begins: `next_cursor` of the one before.

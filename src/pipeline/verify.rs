@@ -156,7 +156,7 @@ async fn decide(
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let whence = Whence { address: question.address, browser, asking: Some(asking.clone()) };
     let case = Case { method, path, query, whence, request, config };
-    let found = case.find(&mut present, world, notes).await?;
+    let found = case.find(&mut |door, _| present(door), world, notes).await?;
     let route = found.route;
     // Admitted, and nothing acts on it.
     let taking = Taking { tokens: question.tokens, may_ride: false };

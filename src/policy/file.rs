@@ -5,6 +5,7 @@ use super::{
     router::Router,
     routes,
     table::{Fault, Table, Text, table},
+    upstream,
 };
 use crate::{limit::Limit, registry::credential::SHARDS, scope::Scope};
 use std::fmt;
@@ -30,9 +31,6 @@ impl fmt::Display for PolicyError {
 
 /// The longest path and query of a call to a route, where the policy does not say: 16 KiB.
 const MAX_URL_BYTES: usize = 16 * 1_024;
-
-/// What a policy may say of it. The bare runtime itself takes little more.
-const URL_BYTES: std::ops::RangeInclusive<u32> = 1_024..=65_536;
 
 /// Reads a policy file.
 pub fn parse(text: &str) -> Result<Policy, PolicyError> {
@@ -65,12 +63,11 @@ fn policy(file: Table) -> Result<Policy, Fault> {
         tiers.push((name.text, tier));
     }
     let widget = file.table("widget")?.map(widget).transpose()?;
-    let routes = routes::read(file.tables("routes")?, &scopes)?;
+    let upstream = file.table("upstream")?.map(upstream::read).transpose()?.unwrap_or_default();
+    let routes = routes::read(file.tables("routes")?, &scopes, &upstream)?;
     let router = Router::new(&routes);
     let leaks = file.table("leaks")?.map(|leaks| leaks.only(&["overlap_minutes"])).transpose()?;
     let grace_minutes = leaks.map(|leaks| leaks.number("overlap_minutes", 1..=1_440)).transpose()?.flatten();
-    let upstream = file.table("upstream")?.map(|upstream| upstream.only(&["max_url_bytes"])).transpose()?;
-    let max_url_bytes = upstream.map(|upstream| upstream.number("max_url_bytes", URL_BYTES)).transpose()?.flatten();
     let deploy_schemes = file.table("schemes")?.map(schemes).transpose()?.flatten();
     Ok(Policy {
         brand: brand.text,
@@ -80,7 +77,8 @@ fn policy(file: Table) -> Result<Policy, Fault> {
         widget,
         routes,
         router,
-        max_url_bytes: max_url_bytes.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(MAX_URL_BYTES),
+        max_url_bytes: upstream.max_url_bytes.unwrap_or(MAX_URL_BYTES),
+        upstream,
         leak_grace_seconds: grace_minutes.map(|minutes| u64::from(minutes) * 60),
         deploy_schemes: deploy_schemes.unwrap_or_else(|| vec!["Convex".to_owned(), "Deploy".to_owned()]),
     })

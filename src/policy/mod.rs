@@ -12,6 +12,7 @@ mod routes;
 mod scopes;
 mod table;
 mod tokens;
+mod upstream;
 
 pub use crate::tier::Tier;
 pub use action::{ADMIN, Action};
@@ -20,6 +21,7 @@ pub use file::{MAX_WINDOW_SECONDS, PolicyError, parse};
 pub use gate::authorize_route;
 pub use identity::IdentityRule;
 pub use tokens::{Asks, Dialect, MAX_PARTS, Tells, TokenRule};
+pub use upstream::{UpstreamPolicy, hints};
 
 use crate::{error::Reason, id::Environment, limit::Limit, principal::Principal, scope::Scope};
 use std::sync::Arc;
@@ -41,6 +43,8 @@ pub struct Policy {
     pub routes: Vec<Route>,
     /// The same, as they are looked for.
     router: router::Router,
+    /// The headers of calls to the upstream.
+    pub upstream: UpstreamPolicy,
     /// `Authorization` schemes that carry deploy keys.
     pub deploy_schemes: Vec<String>,
     /// The longest path and query of a call to one of the routes.
@@ -113,6 +117,10 @@ pub struct Route {
     pub tokens: Option<Arc<TokenRule>>,
     /// How long the API behind may take to begin its answer.
     pub timeout_seconds: u32,
+    /// The one header that our credential is read from; none: any that carries one.
+    pub own_header: Option<&'static str>,
+    /// Whether a write must say what it expects to find.
+    pub requires_condition: bool,
 }
 
 /// Where a route leads.

@@ -1,8 +1,9 @@
 //! The gateway's routes in a policy file: each must make sense, and each must be reachable.
 
 use super::{
-    Destination, Idempotency, Route, ScopeRule, TokenRule, answers, records,
+    Destination, Idempotency, Route, ScopeRule, TokenRule, UpstreamPolicy, answers, records,
     table::{Fault, Table, Text},
+    upstream,
 };
 use crate::scope::Scope;
 use std::sync::Arc;
@@ -25,14 +26,21 @@ const MAX_PATH_BYTES: usize = 512;
 const TIMEOUT_SECONDS: u32 = 60;
 
 /// Reads every route.
-pub fn read(tables: Vec<Table>, scopes: &[(Scope, ScopeRule)]) -> Result<Vec<Route>, Fault> {
+pub fn read(tables: Vec<Table>, scopes: &[(Scope, ScopeRule)], upstream: &UpstreamPolicy) -> Result<Vec<Route>, Fault> {
     let mut routes: Vec<Route> = Vec::new();
     for table in tables {
         let span = table.span.clone();
         if routes.len() == MAX_ROUTES {
             return Err((span, format!("more than {MAX_ROUTES} routes: join some with a {{rest...}}")));
         }
-        let route = route(table, scopes)?;
+        let mut route = route(table, scopes)?;
+        if route.to == Destination::Upstream {
+            route.own_header = route.own_header.or(upstream.own_header);
+        }
+        if upstream::is_closed(&route) {
+            let own = route.own_header.unwrap_or_default();
+            return Err((span, format!("nobody could use this route: no kind that it accepts is sent in {own}")));
+        }
         if routes.iter().any(|other| other.method == route.method && shape(&other.path) == shape(&route.path)) {
             let why = format!(
                 "no request can reach this route: an earlier one has {} {} too",
@@ -66,6 +74,8 @@ fn route(table: Table, scopes: &[(Scope, ScopeRule)]) -> Result<Route, Fault> {
         "errors",
         "tokens",
         "timeout_seconds",
+        "own_header",
+        "if_match",
     ])?;
     let line = table.required_text("match")?;
     let (method, path) = pattern(&line)?;
@@ -109,6 +119,11 @@ fn route(table: Table, scopes: &[(Scope, ScopeRule)]) -> Result<Route, Fault> {
         return Err((line.span, "timeout_seconds: nobody behind is waited for where `to` is \"records\"".to_owned()));
     }
     let timeout_seconds = timeout_seconds.unwrap_or(TIMEOUT_SECONDS);
+    let own_header = upstream::own_header(&table)?;
+    if own_header.is_some() && to == Destination::Records {
+        return Err((line.span, "own_header: nothing passes on to anybody where `to` is \"records\"".to_owned()));
+    }
+    let requires_condition = condition(table.text("if_match")?, &method, to)?;
     Ok(Route {
         method,
         path,
@@ -121,6 +136,8 @@ fn route(table: Table, scopes: &[(Scope, ScopeRule)]) -> Result<Route, Fault> {
         errors,
         tokens,
         timeout_seconds,
+        own_header,
+        requires_condition,
     })
 }
 
@@ -146,6 +163,18 @@ fn accept(table: &Table, line: &Text) -> Result<Vec<String>, Fault> {
         return Err((line.span.clone(), "`accept` names no kind: nobody could use this route".to_owned()));
     }
     Ok(kinds.into_iter().map(|kind| kind.text).collect())
+}
+
+/// Whether a write must be conditional. What makes a record finds nothing there, and a read overwrites nothing.
+fn condition(rule: Option<Text>, method: &str, to: Destination) -> Result<bool, Fault> {
+    match rule {
+        None => Ok(false),
+        Some(rule) if rule.text != "required" => Err((rule.span, "`if_match` is \"required\"".to_owned())),
+        Some(rule) if matches!(method, "GET" | "HEAD") || to == Destination::Records && method == "POST" => {
+            Err((rule.span, "if_match on a call that overwrites nothing".to_owned()))
+        }
+        Some(_) => Ok(true),
+    }
 }
 
 fn idempotency(rule: Option<Text>, is_read: bool) -> Result<Idempotency, Fault> {

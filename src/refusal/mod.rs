@@ -72,6 +72,11 @@ impl From<&Reason> for Refusal {
             Reason::CredentialMissing => {
                 say(C::MissingCredential, "This call needs a credential.", "Send one in the Authorization header.")
             }
+            Reason::CredentialMissingIn(header) => say(
+                C::MissingCredential,
+                "This call needs a credential of this gateway.",
+                &format!("Send one in the header {header}: here no other is read."),
+            ),
             Reason::CredentialRevoked => say(C::RevokedCredential, "This credential was revoked.", "Get a new one."),
             Reason::DeliveryPending => say(
                 C::Unavailable,

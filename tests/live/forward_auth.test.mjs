@@ -244,6 +244,30 @@ for (const name of Object.keys(PROXIES)) {
       const overrides = ["X-HTTP-Method-Override: DELETE", "X-HTTP-Method: DELETE", "X-Method-Override: DELETE", "X-Original-URL: /v1/admin/1", "X-Rewrite-URL: /v1/admin/1"];
       assert.equal((await send("GET /v1/things/1", bearer(key.secret), ...overrides)).status, 200);
       assert.deepEqual(last().names.filter((name) => /override|x-http|original|rewrite/.test(name)), []);
+      await refused(() => send("GET /v1/things/1?a=b&_method=DELETE", bearer(key.secret)), 400, "another method in the query");
+    });
+
+    test("f6_a10_what_a_caller_says_in_a_proxys_name_never_reaches_the_api", async () => {
+      const spoofed = [
+        "Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Proto", "X-Forwarded-Prefix", "X-Forwarded-Path", "X-Forwarded-User",
+        "X-Forwarded-Email", "X-Forwarded-Groups", "X-Forwarded-Client-Cert", "X-Real-IP", "True-Client-IP", "CF-Connecting-IP", "Fastly-Client-IP", "X-Client-IP",
+        "X-Cluster-Client-IP", "Client-IP", "X-Original-URI", "X-Original-Method", "X-Override-URL", "X-Envoy-Original-Path", "X-Envoy-External-Address", "Remote-User",
+        "X-Remote-User", "X-Auth-Request-User", "X-Auth-Request-Email", "X-Client-Cert", "X-SSL-Client-Cert", "Client-Cert", "X-Amzn-Oidc-Data",
+        "X-Goog-Authenticated-User-Email", "X-MS-CLIENT-PRINCIPAL-NAME", "Cf-Access-Authenticated-User-Email", "Tailscale-User-Login", "Proxy",
+        "X_Forwarded_For", "Remote_User", "X.Forwarded.For", "x-http_method-override",
+      ];
+      const { status } = await send("GET /v1/things/1", bearer(key.secret), ...spoofed.map((name) => `${name}: spoofed`), "X-Trace: 1");
+      assert.equal(status, 200);
+      const written = { "x-forwarded-for": "127.0.0.1", "x-forwarded-proto": "http", "x-real-ip": "127.0.0.1", "x-trace": "1" };
+      for (const [header, value] of Object.entries(written)) assert.deepEqual(last().get(header), [value], header);
+      assert.match(last().get("x-forwarded-host").join(), /^api\.example/);
+      for (const header of last().names) assert.ok(!last().get(header).includes("spoofed"), header);
+    });
+
+    test("f10_a_credential_where_the_proxy_would_pass_it_on_is_refused", async () => {
+      for (const line of [`Api-Key: ${key.secret}`, `X-Auth-Token: ${key.secret}`, `Cookie: a=${key.secret}`, `Referer: https://shop.example/?a=${key.secret}`]) {
+        await refused(() => send("GET /v1/things/1", bearer(key.secret), line), 400, line.split(":")[0]);
+      }
     });
 
     test("a22_no_spelling_of_a_path_is_one_thing_to_claviger_and_another_to_the_api", async () => {

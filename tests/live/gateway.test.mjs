@@ -85,8 +85,8 @@ test("a call goes out as it came, with our word and without the credential", asy
   assert.deepEqual([method, url, length], ["POST", "/v1/things/1?a=%20&b=c", body.length]);
   const names = headers.map(([name]) => name).sort();
   assert.deepEqual(names, [
-    "accept", "cache-control", "claviger-assertion", "claviger-kind", "claviger-principal", "claviger-request-id", "content-length", "content-type", "host",
-    "idempotency-key", "pragma", "x-trace",
+    "accept", "cache-control", "claviger-assertion", "claviger-kind", "claviger-principal", "claviger-request-id", "content-length", "content-type", "forwarded", "host",
+    "idempotency-key", "pragma", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto", "x-trace",
   ]);
   assert.deepEqual(last().get("claviger-kind"), ["deploy_key"]);
   // No cache on the way may answer one caller with what another one got.

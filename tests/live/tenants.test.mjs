@@ -37,7 +37,7 @@ after(async () => {
 
 const get = (workspace, path) => raw(worker.url, [`GET ${path} HTTP/1.1`, "Host: a", `Authorization: Bearer ${keys[workspace]}`]);
 
-test("a customer whose calls fail, as often as they like, is left alone, and nobody else is; those of two are the API's", async () => {
+test("a15_calls_of_a_customer_that_fail_close_one_way_of_that_customer_and_nothing_else", async () => {
   api.answer = (socket, call) => (call.target.includes("/quick/") ? undefined : well(socket, call));
   const slow = await Promise.all(Array.from({ length: 5 }, () => get("one", "/v1/quick/slow")));
   assert.deepEqual(slow.map(({ status }) => status), [504, 504, 504, 504, 504]);
@@ -47,6 +47,10 @@ test("a customer whose calls fail, as often as they like, is left alone, and nob
   const went = api.calls.length;
   for (let tries = 0; tries < 10; tries++) assert.equal((await get("two", "/v1/things/x")).status, 200);
   assert.equal(api.calls.length, went + 10);
+  // Two customers that fail on the same route are no reason either; and their other routes are open.
+  await Promise.all(Array.from({ length: 5 }, () => get("two", "/v1/quick/slow")));
+  assert.equal((await get("three", "/v1/quick/slow")).status, 504);
+  for (const workspace of ["one", "two"]) assert.equal((await get(workspace, "/v1/things/x")).status, 200);
   assert.equal((await fetch(`${worker.url}/healthz?upstream`)).status, 200);
 });
 

@@ -151,7 +151,7 @@ test("a body that is cut on its way, or held back for too long, does not look wh
 
 // --- the circuit and the health ---
 
-test("an API that is down is left alone: nobody is sent there, all are told when to come back, and one call finds out that it is well again", async () => {
+test("an API that is down is left alone: nothing is sent there, the caller is told when to come back, and one call finds out that it is well again", async () => {
   const sick = await startUpstream((socket) => socket.resetAndDestroy());
   const other = await startWorker({ vars: { POLICY_TOML, UPSTREAM: sick.origin } });
   const health = async () => {
@@ -162,7 +162,7 @@ test("an API that is down is left alone: nobody is sent there, all are told when
   for (; failures < 5; failures++) assert.deepEqual(code(await other.api("GET", "/v1/things/1")), [502, "upstream_error"]);
   const before = sick.calls.length;
   for (let calls = 0; calls < 50; calls++) {
-    const { status, json, headers } = await other.api(calls % 2 ? "POST" : "GET", "/v1/things/1", { body: calls % 2 ? {} : undefined });
+    const { status, json, headers } = await other.api("GET", `/v1/things/${calls}`);
     assert.deepEqual([status, json.code], [502, "upstream_error"]);
     assert.match(json.fix, /^Nothing was forwarded\. Try again in [1-5] s\./);
     assert.match(headers.get("retry-after"), /^[1-5]$/);
