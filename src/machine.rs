@@ -165,6 +165,14 @@ impl<'a> Turn<'a> {
         bytes.map(|bytes| read(key, &bytes)).transpose()
     }
 
+    /// Whether there is a row at `key`, readable or not.
+    pub fn has(&self, key: &str) -> Result<bool, Reason> {
+        match self.changes.iter().find(|(changed, _)| changed == key) {
+            Some((_, change)) => Ok(change.is_some()),
+            None => Ok(self.rows.get(key)?.is_some()),
+        }
+    }
+
     /// Puts a row.
     pub fn put(&mut self, key: impl Into<String>, value: &impl Wire) {
         self.change(key.into(), Some(wire::write(value)));

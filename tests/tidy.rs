@@ -35,7 +35,7 @@ const LAYERS: &[(&[&str], Mates, &str)] = &[
         Apart,
         "names, keys, queries and tokens, which fail with a reason",
     ),
-    (&["origin"], Apart, "what is an origin depends on the environment"),
+    (&["origin", "id_check"], Apart, "what is an origin depends on the environment; the key ring checks ids"),
     (&["machine", "host"], Together, "a turn says how it must be hosted, a host says what a turn decided"),
     (&["outbox", "replay"], Apart, "what hosts deliver, and what came twice"),
     (&["audit"], Apart, "who did what: rows in a turn, signed by the key ring"),

@@ -4,7 +4,8 @@ use super::{Answer, Failure, misused, refused, scanners, tell, without_secrets};
 use crate::{
     credential::{DeployKey, Kind as _},
     error::Reason,
-    id::{CredentialId, Stage},
+    id::Stage,
+    id_check,
     keyring::{KeyRing, Purpose},
     pipeline::config::Config,
     policy::{self, Policy},
@@ -33,7 +34,7 @@ pub fn deploy_key(stage: Stage, deployment: String, expires_in: u64) -> Answer {
     let brand = policy()?.brand;
     let issued_at = now()?;
     let expires_at = issued_at.plus_seconds(expires_in);
-    let id = CredentialId::issue_deploy_key(issued_at, random()?);
+    let id = id_check::deploy_key(issued_at, random()?, &ring)?;
     let facts = format!("{id}, for {}:{deployment}, expires {}", stage.as_str(), expires_at.rfc3339());
     let key = DeployKey { id, stage, deployment, issued_at, expires_at }.issue(&brand, &ring)?;
     tell(&format!("deploy key {facts}"));

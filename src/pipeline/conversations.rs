@@ -1,6 +1,6 @@
 //! `/v1/conversations`: the customer's people read what visitors wrote, and reply.
 
-use super::{Notes, api::Asked, reply::Reply, retry};
+use super::{Notes, api::Asked, known, reply::Reply, retry};
 use crate::{
     conversation::{Append, Command, Conversation, Message, Party, Reply as Answer},
     error::Reason,
@@ -79,7 +79,7 @@ pub fn after(text: Option<String>) -> Result<u64, Reason> {
 
 /// `GET /v1/conversations`.
 pub async fn list(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
-    let workspace = asked.workspace(asked.query("workspace")?)?;
+    let workspace = asked.workspace(asked.query("workspace")?, world).await?;
     let environment = asked.environment(asked.query("environment")?)?;
     let after = asked.query("cursor")?.map(ConversationId::try_from).transpose();
     let list = workspace::Command::ListConversations {
@@ -107,7 +107,7 @@ pub async fn list(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> R
 
 /// `GET /v1/conversations/{id}/messages`.
 pub async fn read(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
-    let id = find(asked)?;
+    let id = known::conversation(asked, world).await?;
     let after = after(asked.query("after")?)?;
     let page_size = asked.config.widget()?.page;
     match world.ask::<Conversation>(id.as_str(), Command::Read(operator(asked), after, page_size)).await? {
@@ -122,7 +122,7 @@ pub async fn read(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> R
 
 /// `POST /v1/conversations/{id}/messages`.
 pub async fn reply(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
-    let id = find(asked)?;
+    let id = known::conversation(asked, world).await?;
     let (bytes, mut fields) = asked.body()?;
     let text = fields.prose("text", asked.config.widget()?.text_bytes)?;
     fields.finish()?;
@@ -147,10 +147,4 @@ pub fn appended(answer: Answer) -> Result<Reply, Reason> {
 /// The customer's people; of one environment, where their credential is.
 fn operator(asked: &Asked<'_>) -> Party {
     Party::Operator(asked.admitted.principal().environment())
-}
-
-fn find(asked: &Asked<'_>) -> Result<ConversationId, Reason> {
-    let id = ConversationId::try_from(asked.id.to_owned()).map_err(|_| Reason::NotFound)?;
-    asked.workspace_of(id.workspace())?;
-    Ok(id)
 }

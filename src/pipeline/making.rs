@@ -35,7 +35,7 @@ pub async fn create(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
         return deploy_keys::create(&bytes, fields, asked, world, notes).await;
     }
     let kind = kind.filter(|kind| KINDS.contains(kind)).ok_or_else(unknown_kind)?;
-    let workspace = asked.workspace(fields.optional_text("workspace", 64)?)?;
+    let workspace = asked.workspace(fields.optional_text("workspace", 64)?, world).await?;
     let environment = asked.environment(Some(fields.text("environment", 8)?))?;
     let environment = required("environment", environment)?;
     let name = required("name", fields.label("name", 100, &asked.config.door())?)?;

@@ -25,6 +25,7 @@ pub mod github;
 mod health;
 mod identity;
 mod identity_secrets;
+mod known;
 mod leaks;
 mod making;
 mod mint;

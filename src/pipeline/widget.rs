@@ -18,6 +18,7 @@ use crate::{
     credential::{CredentialKind, HistorySecret, Identity, Kind as _, Verified, WidgetKey},
     error::Reason,
     id::ConversationId,
+    id_check,
     limit::Quota,
     machine::World,
     meter::{Admitted, meter},
@@ -197,7 +198,7 @@ async fn open(
     let subject = identity.map(Identity::into_subject);
     let at = world.now();
     let secret = HistorySecret {
-        conversation: ConversationId::issue(&workspace, at, world.random()?),
+        conversation: id_check::conversation(&workspace, at, world.random()?, &config.ring)?,
         environment: key.environment,
         generation: 1,
         expires_at: at.plus_seconds(config.widget()?.history_secret_seconds),

@@ -180,6 +180,7 @@ fn answer(command: Command, info: &WorkspaceRecord, turn: &mut Turn) -> Result<R
             Some(made) => turn.get(&made)?.map(Reply::Known).ok_or(Reason::Unreadable(made)),
             None => Ok(Reply::Done),
         },
+        Command::KnowsConversation(id) => turn.has(&format!("{CONVERSATIONS}{id}")).map(Reply::Listed),
         Command::NoteConversation(note) => listing::note(note, turn),
         Command::ConversationsWrote(wrote) => listing::note_writers(wrote, turn),
         Command::ListConversations { environment, after, limit } => {
