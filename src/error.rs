@@ -16,6 +16,8 @@ pub enum Reason {
     BrowserNotAllowed,
     /// What was asked for exists already, or changed meanwhile.
     Conflict(String),
+    /// The conversation holds as much as one may.
+    ConversationFull,
     /// A genuine credential past its expiry.
     CredentialExpired,
     /// The shape is right, the check or tag is not.
@@ -128,7 +130,7 @@ wire!(enum Reason {
     37 IdempotencyInProgress, 38 IdempotencyKeyMissing, 39 ReviewRequired,
     40 TokensLimited { retry_after_millis, quotas, tokens }, 41 TokensTooMany(a, b),
     42 UpstreamDown(a), 43 UpstreamLost, 44 UpstreamTimedOut, 45 SignatureInvalid,
-    46 IdempotencyKeysFull(a),
+    46 IdempotencyKeysFull(a), 63 ConversationFull,
 });
 
 /// Why a visitor's identity proves nothing. One that is genuine and unsound is an invalid request instead.
@@ -159,6 +161,7 @@ impl Reason {
             Self::BodyTooLarge(..) => "body_too_large",
             Self::BrowserNotAllowed => "browser_not_allowed",
             Self::Conflict(..) => "conflict",
+            Self::ConversationFull => "conversation_full",
             Self::CredentialExpired => "credential_expired",
             Self::CredentialForged => "credential_forged",
             Self::CredentialMalformed => "credential_malformed",

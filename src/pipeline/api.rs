@@ -105,6 +105,7 @@ async fn act(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result
         Action::ListConversations => conversations::list(asked, world, notes).await,
         Action::ReadMessages => conversations::read(asked, world, notes).await,
         Action::Reply => conversations::reply(asked, world, notes).await,
+        Action::DeleteConversation => conversations::delete(asked, world, notes).await,
         Action::ReadAudit => audit::list(asked, world, notes).await,
         Action::ExportAudit => audit::export(asked, world, notes).await,
         Action::VerifyAudit => audit::verify(asked, world, notes).await,

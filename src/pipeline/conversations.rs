@@ -124,19 +124,41 @@ pub async fn read(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> R
 pub async fn reply(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
     let id = known::conversation(asked, world).await?;
     let (bytes, mut fields) = asked.body()?;
-    let text = fields.prose("text", asked.config.widget()?.text_bytes)?;
+    let policy = asked.config.widget()?;
+    let text = fields.prose("text", policy.text_bytes)?;
     fields.finish()?;
     let retry = retry::parse(world, &["operator", &asked.actor(), id.as_str()], &bytes)?;
-    let append = Append { by: operator(asked), text, retry, limit: None };
+    let append = Append { by: operator(asked), text, retry, limit: None, room: Some(policy.room) };
     let answer = world.ask::<Conversation>(id.as_str(), Command::Append(append)).await?;
     notes.workspace = id.workspace().map(String::from);
     appended(answer)
+}
+
+#[derive(Serialize)]
+struct Deleted<'a> {
+    id: &'a str,
+    deleted: bool,
+}
+
+/// `DELETE /v1/conversations/{id}`: for good, and the same again when repeated.
+pub async fn delete(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
+    let id = known::conversation(asked, world).await?;
+    let (_, fields) = asked.body()?;
+    fields.finish()?;
+    match world.ask::<Conversation>(id.as_str(), Command::Delete(operator(asked), asked.by.clone())).await? {
+        Answer::Deleted => {
+            notes.workspace = id.workspace().map(String::from);
+            Reply::json(200, &Deleted { id: id.as_str(), deleted: true })
+        }
+        _ => Err(Reason::Unavailable),
+    }
 }
 
 /// Shows a message that was stored now, or by the request that this one repeats.
 pub fn appended(answer: Answer) -> Result<Reply, Reason> {
     let (message, replayed) = match answer {
         Answer::Appended(message, replayed, _) => (message, replayed),
+        Answer::Refused(reason) => return Err(reason),
         Answer::Limited(retry_after_millis, quotas) => return Err(Reason::RateLimited { retry_after_millis, quotas }),
         _ => return Err(Reason::Unavailable),
     };

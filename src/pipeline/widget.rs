@@ -95,7 +95,8 @@ pub async fn call(
         // Whatever writes counts: a rotation costs as much as a message.
         Action::Write | Action::RotateHistorySecret | Action::CloseConversation if matched.is_ok() => {
             let writes = history.as_ref().filter(|_| action == Action::Write);
-            Errand::Write(policy.messages.clone(), writes.map(|secret| secret.conversation.clone()))
+            let conversation = writes.map(|secret| secret.conversation.clone());
+            Errand::Write(policy.messages.clone(), conversation, Some(policy.shard_messages.clone()))
         }
         _ => Errand::Manage,
     };
@@ -255,6 +256,7 @@ async fn write(
         text,
         retry: retry::parse(world, &["visitor", talk.secret.conversation.as_str()], &bytes)?,
         limit: Some(policy.conversation_messages.clone()),
+        room: Some(policy.room),
     };
     let answer = talk.ask(Command::Append(append), world).await?;
     let mut quotas: Vec<Quota> = admitted.quotas().to_vec();

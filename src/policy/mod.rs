@@ -18,7 +18,7 @@ pub use file::{MAX_WINDOW_SECONDS, PolicyError, parse};
 pub use gate::authorize_route;
 pub use identity::IdentityRule;
 
-use crate::{error::Reason, id::Environment, limit::Limit, principal::Principal, scope::Scope};
+use crate::{conversation::Room, error::Reason, id::Environment, limit::Limit, principal::Principal, scope::Scope};
 
 /// A policy file, parsed and found sound.
 #[derive(Clone, Debug)]
@@ -80,6 +80,12 @@ pub struct WidgetPolicy {
     pub conversations: Limit,
     /// New conversations, per key and shard: the key's ceiling, split.
     pub shard_conversations: Limit,
+    /// Messages, per key and shard: the key's ceiling, split.
+    pub shard_messages: Limit,
+    /// What one conversation holds at most.
+    pub room: Room,
+    /// How long a conversation is kept in which nobody writes; none: for ever.
+    pub retention_seconds: Option<u64>,
 }
 
 /// A route of the gateway.
@@ -136,6 +142,19 @@ pub struct TokenRule {
     pub default: u32,
 }
 
+impl Policy {
+    /// How long a conversation is kept in which nobody writes; none: for ever.
+    pub fn retention_seconds(&self) -> Option<u64> {
+        self.widget.as_ref()?.retention_seconds
+    }
+
+    /// What `policy check` says where conversations are kept for ever.
+    pub fn retention_warning(&self) -> Option<&'static str> {
+        let is_forever = self.widget.as_ref().is_some_and(|widget| widget.retention_seconds.is_none());
+        is_forever.then_some("[widget] has no `retention_days`: conversations are kept for ever")
+    }
+}
+
 /// Proof that the policy was asked and said yes. There is no other way to get one.
 #[derive(Debug)]
 #[must_use]
@@ -165,6 +184,11 @@ impl Permit {
 pub fn authorize(principal: Principal, action: Action, policy: &Policy) -> Result<Permit, Reason> {
     action.admits(principal.kind())?;
     if let Some(needs) = action.needs(principal.kind(), policy)
+        && !principal.holds_one_of(&needs.enough)
+    {
+        return Err(Reason::InsufficientScope(vec![needs.scope]));
+    }
+    if let Some(needs) = action.needs_too(principal.kind(), policy)
         && !principal.holds_one_of(&needs.enough)
     {
         return Err(Reason::InsufficientScope(vec![needs.scope]));

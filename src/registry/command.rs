@@ -79,6 +79,15 @@ pub enum Command {
     Records(records::Command),
     /// Is there such a conversation?
     KnowsConversation(ConversationId),
+    /// A conversation is gone.
+    ForgetConversation {
+        /// Which one.
+        id: ConversationId,
+        /// The deletion, for the chain.
+        report: Option<Report>,
+        /// Whether it was swept, which is counted.
+        swept: bool,
+    },
 }
 
 wire!(enum Command {
@@ -89,7 +98,7 @@ wire!(enum Command {
     13 Identity(a), 14 ConversationsWrote(a), 15 RevokeMany(a, b), 16 CredentialSighted(a, b),
     17 FinishRotation(a, b), 18 FindMade(a), 19 ChangeWorkspace(a, b),
     20 Leaked(a), 21 Records(a),
-    30 KnowsConversation(a),
+    30 KnowsConversation(a), 31 ForgetConversation { id, report, swept },
 });
 
 impl Command {
