@@ -371,7 +371,7 @@ fn a7_a_conversation_that_is_idle_for_as_long_as_the_policy_says_is_swept_and_th
     toy.advance(9 * DAY + DAY / 2);
     assert_eq!(listed(&toy).len(), 3, "not a moment too early");
     toy.advance(2 * DAY);
-    assert_eq!(listed(&toy), [busy.conversation.clone()]);
+    assert_eq!(listed(&toy), std::slice::from_ref(&busy.conversation));
     assert_eq!(toy.hear(&busy), ["hello", "still here"]);
     // Its rows are gone, and so is what it was opened with.
     for gone in [&idle, &unused] {
@@ -414,7 +414,7 @@ fn a7_retention_reaches_what_was_there_before_and_stops_when_the_policy_does() {
     let young = toy.open(&key);
     toy.say(&young, "hello").ok(201);
     toy.advance(DAY);
-    assert_eq!(listed(&toy), [young.conversation.clone()]);
+    assert_eq!(listed(&toy), std::slice::from_ref(&young.conversation));
     change_policy(&mut toy, "");
     toy.advance(800 * DAY);
     assert_eq!(listed(&toy), [young.conversation]);
@@ -481,7 +481,7 @@ fn a7_a_conversation_is_deleted_for_good_by_one_who_may_and_that_is_recorded() {
         assert_eq!(delete(&toy, &may_key, id).ok(200).json, json!({"id": id, "deleted": true}));
         toy.advance(1);
     }
-    assert_eq!(listed(&toy), [other.conversation.clone()]);
+    assert_eq!(listed(&toy), std::slice::from_ref(&other.conversation));
     toy.visit(&visitor, "GET", "messages", "").refused(401, "revoked_credential");
     toy.say(&visitor, "x").refused(401, "revoked_credential");
     let path = format!("/v1/conversations/{id}/messages");

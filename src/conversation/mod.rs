@@ -45,7 +45,13 @@ impl Machine for Conversation {
     type Reply = Reply;
 
     fn handle(&self, command: Command, turn: &mut Turn) -> Result<Step<Self>, Reason> {
-        let record: Option<Record> = turn.get(RECORD)?;
+        let record: Option<Record> = match turn.get(RECORD) {
+            // It is closed for somebody to look at; the workspace need not ask it again.
+            Err(Reason::Unreadable(_)) if matches!(command, Command::Sweep(..)) => {
+                return Ok(Step::reply(Reply::Noted));
+            }
+            record => record?,
+        };
         match (command, record) {
             (command, Some(record)) if record.gone().is_some() => {
                 ending::after(command, &record, turn).map(Step::reply)
