@@ -76,6 +76,9 @@ messages_per_minute = ${NUMBER}
 messages_per_minute_per_conversation = ${NUMBER}
 conversations_per_hour = ${NUMBER}
 conversations_per_hour_per_key = ${NUMBER}
+messages_per_hour_per_key = ${NUMBER}
+messages_per_conversation = 1_000_000
+bytes_per_conversation = 1_073_741_824
 `,
 };
 const PEER = {

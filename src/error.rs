@@ -23,6 +23,8 @@ pub enum Reason {
     BrowserNotAllowed,
     /// What was asked for exists already, or changed meanwhile.
     Conflict(String),
+    /// The conversation holds as much as one may.
+    ConversationFull,
     /// A genuine credential past its expiry.
     CredentialExpired,
     /// The shape is right, the check or tag is not.
@@ -154,6 +156,7 @@ wire!(enum Reason {
     46 IdempotencyKeysFull(a), 47 UriTooLong(a), 48 HeadersTooLarge, 49 BodyTooSlow, 50 MemoryFull,
     55 NoScopeOpens(a), 56 KindNotTaken(a, b), 57 Missing(a, b, c), 58 Unknown(a, b, c),
     70 CredentialMissingIn(a),
+    63 ConversationFull,
 });
 
 /// A part of a request that has a name.
@@ -209,6 +212,7 @@ impl Reason {
             Self::BodyTooSlow => "body_too_slow",
             Self::BrowserNotAllowed => "browser_not_allowed",
             Self::Conflict(..) => "conflict",
+            Self::ConversationFull => "conversation_full",
             Self::CredentialExpired => "credential_expired",
             Self::CredentialForged => "credential_forged",
             Self::CredentialMalformed => "credential_malformed",

@@ -36,8 +36,15 @@ pub struct Decided<M> {
 }
 
 /// One command. A refusal changes nothing.
-pub fn handle<M: Machine>(machine: &M, rows: &dyn Rows, command: &[u8], at: Timestamp, tiers: &Tiers) -> Decided<M> {
-    let mut turn = Turn::new(rows, at).with_tiers(tiers);
+pub fn handle<M: Machine>(
+    machine: &M,
+    rows: &dyn Rows,
+    command: &[u8],
+    at: Timestamp,
+    tiers: &Tiers,
+    retention_seconds: Option<u64>,
+) -> Decided<M> {
+    let mut turn = Turn::new(rows, at).with_tiers(tiers).keeping_for(retention_seconds);
     let decided = read_as("command", command).and_then(|command| machine.handle(command, &mut turn));
     match decided {
         Ok(step) => {

@@ -1,7 +1,8 @@
 //! Names of things: parsed once at the door, trusted afterwards.
 //!
 //! Ids are made of a tag, 20 base62 characters and the workspace: `conv_<7 of time><13 random>_<workspace>`. So they sort
-//! by creation, and an id alone tells which workspace's objects know it.
+//! by creation, and an id alone tells which workspace's objects know it. Where an object is named from an id, `id_check.rs`
+//! puts a keyed check into the last five of the random characters.
 
 use crate::{
     base62,
@@ -14,7 +15,7 @@ use base64ct::{Base64UrlUnpadded, Encoding as _};
 use std::fmt;
 
 /// Characters between the tag and the workspace.
-const UNIQUE_LENGTH: usize = 20;
+pub const UNIQUE_LENGTH: usize = 20;
 
 /// Characters of a locator: 47 bits.
 const LOCATOR_LENGTH: usize = 8;

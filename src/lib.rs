@@ -26,6 +26,7 @@ pub mod error;
 pub mod fetch;
 pub mod host;
 pub mod id;
+pub mod id_check;
 pub mod isolate;
 pub mod jose;
 pub mod json;

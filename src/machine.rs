@@ -87,6 +87,7 @@ pub struct Turn<'a> {
     at: Timestamp,
     signer: Option<&'a KeyRing>,
     tiers: &'a Tiers,
+    retention_seconds: Option<u64>,
     changes: Vec<(String, Option<Vec<u8>>)>,
     alarm: Option<Timestamp>,
     sent: Vec<String>,
@@ -123,6 +124,7 @@ impl<'a> Turn<'a> {
             at,
             signer: None,
             tiers: &[],
+            retention_seconds: None,
             changes: Vec::new(),
             alarm: None,
             sent: Vec::new(),
@@ -140,6 +142,18 @@ impl<'a> Turn<'a> {
     #[must_use]
     pub fn with_tiers(self, tiers: &'a Tiers) -> Self {
         Self { tiers, ..self }
+    }
+
+    /// The same, for a machine that keeps conversations for so long.
+    #[must_use]
+    pub fn keeping_for(self, retention_seconds: Option<u64>) -> Self {
+        Self { retention_seconds, ..self }
+    }
+
+    /// How long the policy that serves keeps a conversation in which nobody writes; none: for ever, also where the deployment
+    /// has no sound variables.
+    pub fn retention_seconds(&self) -> Option<u64> {
+        self.retention_seconds
     }
 
     /// The tiers of the policy that serves; none where the deployment has no sound variables.
@@ -169,6 +183,14 @@ impl<'a> Turn<'a> {
             None => self.rows.get(key)?,
         };
         bytes.map(|bytes| read(key, &bytes)).transpose()
+    }
+
+    /// Whether there is a row at `key`, readable or not.
+    pub fn has(&self, key: &str) -> Result<bool, Reason> {
+        match self.changes.iter().find(|(changed, _)| changed == key) {
+            Some((_, change)) => Ok(change.is_some()),
+            None => Ok(self.rows.get(key)?.is_some()),
+        }
     }
 
     /// Puts a row.
@@ -217,13 +239,28 @@ impl<'a> Turn<'a> {
     /// Tells another object something, in the same transaction as the change that makes it true: in order per target, at
     /// least once, by redelivery until acknowledged.
     pub fn send<M: Machine>(&mut self, name: &str, command: &M::Command) -> Result<(), Reason> {
+        self.send_to(M::BINDING, name, command)
+    }
+
+    /// The same, to an object whose machine stands further up than the sender's.
+    pub fn send_to(&mut self, binding: &str, name: &str, command: &impl Wire) -> Result<(), Reason> {
         let sequence = next(self.get(OUTBOX_SEQUENCE)?.unwrap_or_default())?;
         self.put(OUTBOX_SEQUENCE, &sequence);
-        let key = format!("{OUTBOX}{}/{name}#{sequence:015}", M::BINDING);
+        let key = format!("{OUTBOX}{binding}/{name}#{sequence:015}");
         self.put(key.as_str(), command);
         self.sent.push(key);
         // Should this process die before delivery, the alarm delivers.
         self.wake_at(self.at.plus_seconds(1))
+    }
+
+    /// Nothing will be sent from here any more: forgets the number of the last message, unless one still waits. Whether none does.
+    pub fn close_outbox(&mut self) -> Result<bool, Reason> {
+        let any = Range { prefix: OUTBOX, after: None, reverse: false, limit: 1 };
+        let is_empty = self.list_keys(&any)?.is_empty();
+        if is_empty {
+            self.delete(OUTBOX_SEQUENCE);
+        }
+        Ok(is_empty)
     }
 
     /// The reply waits until all that this turn sends was acknowledged (5 s at most, then it says that delivery is pending).

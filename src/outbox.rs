@@ -79,8 +79,9 @@ pub fn wake<M: Machine>(
     rows: &dyn Rows,
     at: Timestamp,
     signer: Option<&KeyRing>,
+    retention_seconds: Option<u64>,
 ) -> Result<Decided<M>, Reason> {
-    let mut turn = Turn::new(rows, at).signed_by(signer);
+    let mut turn = Turn::new(rows, at).signed_by(signer).keeping_for(retention_seconds);
     turn.alarm_rang();
     let lesson = match machine.wake(&mut turn) {
         Ok(lesson) => lesson,

@@ -7,6 +7,8 @@ use crate::{
     wire,
 };
 
+/// All rows of this file.
+pub const ROWS: &str = "retry";
 const RETRIES: &str = "retry/";
 const RETRIES_BY_TIME: &str = "retry-at/";
 

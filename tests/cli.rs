@@ -458,3 +458,17 @@ fn a_key_that_could_not_be_printed_is_no_success() {
     command.env_clear().env("ROOT_SECRETS", OLD).args(DEPLOY_KEY).stdout(full);
     assert_eq!(command.output().unwrap().status.code(), Some(1));
 }
+
+#[test]
+fn a7_policy_check_warns_where_conversations_are_kept_for_ever() {
+    let check = |name: &str, widget: &str| {
+        let path = policy(name, &format!("{BASE}{widget}"));
+        let checked = run(&[], &["policy", "check", path.to_str().unwrap()]);
+        assert!(checked.line().contains(" is sound: "), "{checked:?}");
+        checked.stderr
+    };
+    let warned = check("kept", "[widget]\n");
+    assert!(warned.contains("warning: [widget] has no `retention_days`"), "{warned}");
+    assert_eq!(check("swept", "[widget]\nretention_days = 365\n"), "");
+    assert_eq!(check("none", ""), "");
+}

@@ -38,6 +38,7 @@ fn reasons() -> Vec<Reason> {
         Reason::BodyTooLarge(1 << 20),
         Reason::BrowserNotAllowed,
         Reason::Conflict(text("There is a workspace with this id already.")),
+        Reason::ConversationFull,
         Reason::CredentialExpired,
         Reason::CredentialForged,
         Reason::CredentialMalformed,

@@ -22,7 +22,7 @@ const FILE: &str = "docs/kinds.md";
 /// A class of calls: all of one class answer a kind alike, or the class is two.
 ///
 /// A new call of the core, or a route of the gateway, is one more line here, or one more call in a line.
-const CLASSES: [(&str, &[&str]); 14] = [
+const CLASSES: [(&str, &[&str]); 15] = [
     ("who am I, and end me", &["GET /v1/whoami", "POST /v1/self/revoke"]),
     ("all workspaces", &["GET /v1/workspaces", "POST /v1/workspaces"]),
     ("the keys of assertions", &["POST /v1/assertion-keys/rotate"]),
@@ -55,6 +55,7 @@ const CLASSES: [(&str, &[&str]); 14] = [
         "conversations, from the server's side",
         &["GET /v1/conversations", "GET /v1/conversations/{id}/messages", "POST /v1/conversations/{id}/messages"],
     ),
+    ("a conversation, to delete", &["DELETE /v1/conversations/{id}"]),
     ("asking whether a credential would be admitted", &["POST /v1/verify"]),
     ("the audit", &["GET /v1/audit", "GET /v1/audit/export", "GET /v1/audit/verify"]),
     ("the widget: a new conversation", &["POST /w/{widget_key}/conversations"]),

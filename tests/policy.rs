@@ -9,6 +9,7 @@
 )]
 
 use claviger::{
+    conversation::Room,
     limit::Limit,
     policy::{self, BUILT_IN, IdentityRule, Implies, Policy, WidgetPolicy, built_in},
 };
@@ -149,6 +150,9 @@ fn the_widgets_numbers_hold_where_the_file_is_silent() {
         conversation_messages: limit("conversation", 30, 60),
         conversations: limit("conversations", 10, 3_600),
         shard_conversations: limit("key", 625, 3_600),
+        shard_messages: limit("key", 6_250, 3_600),
+        room: Room { messages: 5_000, bytes: 4 << 20 },
+        retention_seconds: None,
         identity: IdentityRule::Optional,
     };
     assert_eq!(widget(""), silent);
@@ -161,6 +165,7 @@ fn the_widgets_numbers_hold_where_the_file_is_silent() {
     // 16 shards, and never more in sum than the file allows.
     assert_eq!(told.shard_conversations.limit, 2);
     assert_eq!(widget("conversations_per_hour_per_key = 16").shard_conversations.limit, 1);
+    assert_eq!(widget("messages_per_hour_per_key = 47").shard_messages.limit, 2);
     for (name, least, most) in [
         ("history_secret_days", 1, 365),
         ("text_bytes", 1, 65_536),
@@ -169,6 +174,10 @@ fn the_widgets_numbers_hold_where_the_file_is_silent() {
         ("messages_per_minute_per_conversation", 1, u32::MAX),
         ("conversations_per_hour", 1, u32::MAX),
         ("conversations_per_hour_per_key", 16, u32::MAX),
+        ("messages_per_hour_per_key", 16, u32::MAX),
+        ("messages_per_conversation", 1, 1_000_000),
+        ("bytes_per_conversation", 65_536, 1 << 30),
+        ("retention_days", 1, 3_650),
     ] {
         widget(&format!("{name} = {least}"));
         widget(&format!("{name} = {most}"));

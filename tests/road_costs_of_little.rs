@@ -11,7 +11,7 @@
 mod toy;
 
 use serde_json::{Value, json};
-use toy::Toy;
+use toy::{Fault, Toy};
 
 fn world() -> Toy {
     let toy = Toy::new("default");
@@ -28,10 +28,12 @@ fn places(toy: &Toy) -> usize {
 fn a_place_where_no_key_was_made_is_forgotten_and_one_where_a_key_was_is_not() {
     let toy = world();
     let (_, key) = toy.server_key("acme", "live", &Value::Null);
-    let body = json!({ "kind": "server_key", "workspace": "nobody", "environment": "live", "name": "a", "scopes": [], "tier": "free" });
+    let body = json!({ "kind": "server_key", "workspace": "acme", "environment": "live", "name": "a", "scopes": [], "tier": "free" });
+    toy.faults.borrow_mut().insert(("WORKSPACE".to_owned(), "acme".to_owned()), Fault::NoWrites);
     for _ in 0..5 {
-        toy.admin("POST", "/v1/credentials", &body).refused(404, "not_found");
+        toy.admin("POST", "/v1/credentials", &body).refused(503, "unavailable");
     }
+    toy.faults.borrow_mut().clear();
     assert_eq!(places(&toy), 6);
     toy.advance(3_599);
     assert_eq!(places(&toy), 6, "whoever is slow still has its place");

@@ -39,9 +39,9 @@ const LAYERS: &[(&[&str], Mates, &str)] = &[
         "names, keys, queries and tokens, which fail with a reason",
     ),
     (
-        &["origin", "suffix"],
+        &["origin", "suffix", "id_check"],
         Apart,
-        "what is an origin depends on the environment; under which hosts anybody gets a name",
+        "what is an origin depends on the environment; under which hosts anybody gets a name; the key ring checks ids",
     ),
     (&["machine", "host"], Together, "a turn says how it must be hosted, a host says what a turn decided"),
     (&["outbox", "replay"], Apart, "what hosts deliver, and what came twice"),

@@ -33,6 +33,10 @@ acts! {
     AssertionKeyCreate "assertion_key.create",
     /// The same, because somebody asked for another one.
     AssertionKeyRotate "assertion_key.rotate",
+    /// A conversation was deleted.
+    ConversationDelete "conversation.delete",
+    /// Conversations in which nobody had written for as long as the policy keeps one were swept.
+    ConversationSweep "conversation.sweep",
     /// A credential was changed.
     CredentialChange "credential.change",
     /// A credential was made.

@@ -33,7 +33,7 @@ pub struct Event {
     /// The client's network, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<String>,
-    /// How many of them, in one minute.
+    /// How many of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
     /// The hash of the event before.

@@ -1,7 +1,7 @@
 //! Events on their way to the object that keeps the chain: they may arrive twice and are recorded once.
 //!
 //! Refusals are told by as many objects as there are conversations, and whoever has a page's public key can open those: in
-//! one minute a chain takes so many of them one by one, and of the others how many there were.
+//! one minute and in one day a chain takes so many of them one by one, and of the others how many there were.
 
 use super::{
     act::{By, Entry},
@@ -19,14 +19,18 @@ const SENT: &str = "audit-sent";
 /// The number of the last report that was taken in, by source.
 const RECEIVED: &str = "audit-from/";
 
-/// How many refusals this minute has seen, by kind of credential.
+/// How many refusals this minute and this day have seen, by kind of credential.
 const SEEN: &str = "audit-seen/";
 /// Refusals that found no room, by kind of credential and reason.
 const MORE: &str = "audit-more/";
 
 /// Refusals of one kind of credential that a chain takes one by one in a minute.
 const MAX_REFUSALS: u64 = 50;
+/// The same in a day. The others of that day are one event for each reason: so strangers add some 600 events a day for each
+/// kind at most, about 100 MB a year.
+const MAX_REFUSALS_A_DAY: u64 = 500;
 const MINUTE_MILLIS: u64 = 60_000;
+const DAY_MINUTES: u64 = 1_440;
 
 /// Rows of refusals that found no room, at most: more than there are kinds and reasons.
 const MAX_MORE: usize = 200;
@@ -34,17 +38,28 @@ const MAX_MORE: usize = 200;
 struct Seen {
     minute: u64,
     count: u64,
+    day: Option<u64>,
+    /// How many of that day were taken one by one.
+    today: Option<u64>,
 }
 
-wire!(Seen { minute, count });
+wire!(Seen { minute, count, day, today });
 
 struct More {
     minute: u64,
     chain: String,
     entry: Entry,
+    /// The minute in which it is recorded; none: the next one.
+    until: Option<u64>,
 }
 
-wire!(More { minute, chain, entry });
+wire!(More { minute, chain, entry, until });
+
+impl More {
+    fn until(&self) -> u64 {
+        self.until.unwrap_or_else(|| self.minute.saturating_add(1))
+    }
+}
 
 /// An event for the chain of another object.
 #[derive(Clone, Debug)]
@@ -70,6 +85,16 @@ impl Report {
     }
 }
 
+/// This object will tell nothing any more.
+pub fn forget_sent(turn: &mut Turn) {
+    turn.delete(SENT);
+}
+
+/// The object `source` is gone, and tells nothing any more.
+pub fn forget_source(source: &str, turn: &mut Turn) {
+    turn.delete(format!("{RECEIVED}{source}"));
+}
+
 /// Records what another object tells; nothing where it was told before. Messages of one object arrive in order.
 pub fn receive(report: Report, turn: &mut Turn) -> Result<(), Reason> {
     let key = format!("{RECEIVED}{}", report.source);
@@ -85,18 +110,23 @@ pub fn receive(report: Report, turn: &mut Turn) -> Result<(), Reason> {
     }
 }
 
-/// Records a refusal where there is room for it in this minute, and counts it where there is none.
+/// Records a refusal where there is room for it in this minute and day, and counts it where there is none.
 fn refuse(kind: &str, chain: String, entry: Entry, turn: &mut Turn) -> Result<(), Reason> {
     let (key, minute) = (format!("{SEEN}{kind}"), minute(turn.at()));
-    let seen = match turn.get::<Seen>(&key)? {
-        Some(seen) if seen.minute == minute => seen.count,
+    let day = minute / DAY_MINUTES;
+    let known: Option<Seen> = turn.get(&key)?;
+    let today = known.as_ref().filter(|seen| seen.day == Some(day)).and_then(|seen| seen.today).unwrap_or_default();
+    let is_full = today >= MAX_REFUSALS_A_DAY;
+    let seen = match known {
+        Some(seen) if seen.minute == minute || is_full => seen.count,
         // The first of a minute does not wait for the alarm to end the one before.
         _ => wake(turn).map(|()| 0)?,
     };
-    if seen < MAX_REFUSALS {
-        turn.put(key, &Seen { minute, count: seen + 1 });
+    if seen < MAX_REFUSALS && !is_full {
+        turn.put(key, &Seen { minute, count: seen + 1, day: Some(day), today: Some(today + 1) });
         return record(&chain, entry, turn);
     }
+    let until = if is_full { day.saturating_add(1).saturating_mul(DAY_MINUTES) } else { minute.saturating_add(1) };
     let key = format!("{MORE}{kind}/{}", entry.reason.as_deref().unwrap_or_default());
     let known: Option<More> = turn.get(&key)?;
     let count = known.as_ref().and_then(|more| more.entry.count).unwrap_or_default();
@@ -108,18 +138,18 @@ fn refuse(kind: &str, chain: String, entry: Entry, turn: &mut Turn) -> Result<()
         },
         |more| more.entry,
     );
-    turn.put(key, &More { minute, chain, entry: Entry { count, ..first } });
-    turn.wake_at(Timestamp(minute.saturating_add(1).saturating_mul(MINUTE_MILLIS)))
+    turn.put(key, &More { minute, chain, entry: Entry { count, ..first }, until: Some(until) });
+    turn.wake_at(start_of(until))
 }
 
-/// The alarm rang: records how many found no room in minutes that are over.
+/// The alarm rang: records how many found no room in minutes and days that are over.
 pub(super) fn wake(turn: &mut Turn) -> Result<(), Reason> {
     let now = minute(turn.at());
     for (key, more) in
         turn.list_readable::<More>(&Range { prefix: MORE, after: None, reverse: false, limit: MAX_MORE })?
     {
-        if more.minute == now {
-            turn.wake_at(Timestamp(now.saturating_add(1).saturating_mul(MINUTE_MILLIS)))?;
+        if (more.minute..more.until()).contains(&now) {
+            turn.wake_at(start_of(more.until()))?;
         } else {
             turn.delete(key);
             record(&more.chain, more.entry, turn)?;
@@ -130,4 +160,8 @@ pub(super) fn wake(turn: &mut Turn) -> Result<(), Reason> {
 
 fn minute(at: Timestamp) -> u64 {
     at.0 / MINUTE_MILLIS
+}
+
+fn start_of(minute: u64) -> Timestamp {
+    Timestamp(minute.saturating_mul(MINUTE_MILLIS))
 }

@@ -4,7 +4,8 @@ use super::{Answer, Failure, misused, refused, scanners, tell, without_secrets};
 use crate::{
     credential::{DeployKey, Kind as _},
     error::Reason,
-    id::{CredentialId, Stage},
+    id::Stage,
+    id_check,
     keyring::{KeyRing, Purpose},
     pipeline::config::Config,
     policy::{self, Policy},
@@ -34,7 +35,7 @@ pub fn deploy_key(stage: Stage, deployment: String, expires_in: u64) -> Answer {
     let brand = policy()?.brand;
     let issued_at = now()?;
     let expires_at = issued_at.plus_seconds(expires_in);
-    let id = CredentialId::issue_deploy_key(issued_at, random()?);
+    let id = id_check::deploy_key(issued_at, random()?, &ring)?;
     let facts = format!("{id}, for {}:{deployment}, expires {}", stage.as_str(), expires_at.rfc3339());
     let key = DeployKey { id, stage, deployment, issued_at, expires_at }.issue(&brand, &ring)?;
     tell(&format!("deploy key {facts}"));
@@ -87,11 +88,15 @@ pub fn check(file: &Path) -> Answer {
     let text = fs::read_to_string(file)
         .map_err(|error| misused(format!("{} cannot be read: {error}. Name a policy file.", without_secrets(&name))))?;
     // As editors read it.
-    let Policy { brand, scopes, tiers, routes, widget, upstream, .. } =
+    let policy =
         policy::parse(&text).map_err(|error| Failure::unsound(format!("{name}:{}: {}", error.line, error.reason)))?;
-    for hint in policy::hints(&upstream, &routes) {
+    if let Some(warning) = policy.retention_warning() {
+        tell(&format!("{name}: warning: {warning}"));
+    }
+    for hint in policy::hints(&policy.upstream, &policy.routes) {
         super::tell(&format!("{name}: note: {hint}"));
     }
+    let Policy { brand, scopes, tiers, routes, widget, .. } = policy;
     let [scopes, tiers, routes] = [scopes.len(), tiers.len(), routes.len()];
     let widget = if widget.is_some() { "yes" } else { "no" };
     if let Some(warning) = suffix::warning(now()?) {

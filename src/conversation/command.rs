@@ -31,11 +31,16 @@ pub enum Command {
     NoteUse(u64),
     /// The secret of this generation was found where anybody can read it.
     Leaked(u64, Found),
+    /// Nobody may have written in the conversation of this id for so many seconds: then it is not kept any longer. The
+    /// workspace asks that (`registry/retention.rs`).
+    Sweep(ConversationId, u64),
+    /// Delete it, for this party, by the one who is named.
+    Delete(Party, By),
 }
 
 wire!(enum Command {
     0 Open(a), 1 Read(a, b, c), 2 Append(a), 3 Rotate(a, b), 4 Close(a), 5 Visited(a, b), 6 Refused(a, b),
-    7 NoteUse(a), 8 Leaked(a, b) });
+    7 NoteUse(a), 8 Leaked(a, b), 9 Sweep(a, b), 10 Delete(a, b) });
 
 /// The beginning of a conversation.
 pub struct Open {
@@ -74,9 +79,31 @@ pub struct Append {
     pub retry: Option<RetryKey>,
     /// The conversation's own limit; operators are not held to it.
     pub limit: Option<Limit>,
+    /// What the conversation holds at most.
+    pub room: Option<Room>,
 }
 
-wire!(Append { by, text, retry, limit });
+wire!(Append { by, text, retry, limit, room });
+
+/// What one conversation holds at most.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Room {
+    /// Messages.
+    pub messages: u64,
+    /// Bytes of their texts.
+    pub bytes: u64,
+}
+
+wire!(Room { messages, bytes });
+
+impl Room {
+    /// Whether so many messages of so many bytes have room. An operator's have an eighth more: a visitor who fills a
+    /// conversation does not keep the answer out.
+    pub fn holds(self, messages: u64, bytes: u64, by_operator: bool) -> bool {
+        let most = |number: u64| if by_operator { number.saturating_add(number / 8) } else { number };
+        messages <= most(self.messages) && bytes <= most(self.bytes)
+    }
+}
 
 /// A stored message.
 #[derive(Clone, Debug)]
@@ -111,8 +138,10 @@ pub enum Reply {
     Refused(Reason),
     /// Done.
     Noted,
+    /// It was deleted, now or before.
+    Deleted,
 }
 
 wire!(enum Reply {
     0 Opened, 1 Closed(a), 2 Page(a, b, c, d), 3 Appended(a, b, c), 4 Rotated(a, b), 5 Limited(a, b), 6 Refused(a),
-    7 Noted });
+    7 Noted, 8 Deleted });

@@ -1,10 +1,11 @@
-//! The object of one conversation: its messages, the generation of the one secret that opens it, and its own limit.
+//! The object of one conversation: its messages, the generation of the one secret that opens it, its own limit, and its end.
 
 mod command;
+mod ending;
 mod record;
 mod refused;
 
-pub use command::{Append, Command, Message, Open, Party, Reply};
+pub use command::{Append, Command, Message, Open, Party, Reply, Room};
 
 use crate::{
     audit::{self, Act},
@@ -44,8 +45,20 @@ impl Machine for Conversation {
     type Reply = Reply;
 
     fn handle(&self, command: Command, turn: &mut Turn) -> Result<Step<Self>, Reason> {
-        let record: Option<Record> = turn.get(RECORD)?;
+        let record: Option<Record> = match turn.get(RECORD) {
+            // It is closed for somebody to look at; the workspace need not ask it again.
+            Err(Reason::Unreadable(_)) if matches!(command, Command::Sweep(..)) => {
+                return Ok(Step::reply(Reply::Noted));
+            }
+            record => record?,
+        };
         match (command, record) {
+            (command, Some(record)) if record.gone().is_some() => {
+                ending::after(command, &record, turn).map(Step::reply)
+            }
+            (Command::Sweep(id, _), None) => ending::forget(&id, None, false, turn).map(|()| Step::reply(Reply::Noted)),
+            (Command::Sweep(_, seconds), Some(record)) => self.sweep(record, seconds, turn).map(Step::reply),
+            (Command::Delete(party, by), Some(record)) => self.delete(record, party, by, turn).map(Step::reply),
             (Command::Visited(by, command), Some(record)) => {
                 let id = record.open.id.clone();
                 let outcome = decide(*command, Some(record), turn);
@@ -58,16 +71,22 @@ impl Machine for Conversation {
         }
     }
 
-    /// The secret's time is over: the list says so.
+    /// The secret's time is over: the list says so. What is left of a conversation that is gone, goes.
     fn wake(&self, turn: &mut Turn) -> Result<Lesson<Self>, Reason> {
-        if let Some(mut record) = turn.get::<Record>(RECORD)?.filter(|record| record.ended.is_none()) {
-            if record.expires_at <= turn.at() {
-                record.ended = Some((record.expires_at, "expired".to_owned()));
-                record.note(turn)?;
-                turn.put(RECORD, &record);
-            } else {
-                turn.wake_at(record.expires_at)?;
+        match turn.get::<Record>(RECORD)? {
+            Some(record) if record.gone().is_some() => ending::wake(&record, turn)?,
+            Some(mut record) => {
+                if record.ended.is_none() && record.expires_at <= turn.at() {
+                    record.ended = Some((record.expires_at, "expired".to_owned()));
+                    record.note(turn)?;
+                    turn.put(RECORD, &record);
+                }
+                match record.ended {
+                    Some(_) => self.sweep_unused(record, turn)?,
+                    None => turn.wake_at(record.expires_at)?,
+                }
             }
+            None => {}
         }
         self.tallies.wake(turn)?;
         Ok(None)
@@ -89,7 +108,9 @@ fn decide(command: Command, record: Option<Record>, turn: &mut Turn) -> Result<R
             Ok(Reply::Noted)
         }
         (Command::Leaked(generation, found), Some(record)) => leaked(record, generation, &found, turn),
-        (Command::Visited(..) | Command::Refused(..), _) | (_, None) => Err(Reason::NotFound),
+        (Command::Visited(..) | Command::Refused(..) | Command::Sweep(..) | Command::Delete(..), _) | (_, None) => {
+            Err(Reason::NotFound)
+        }
     }
 }
 
@@ -106,6 +127,7 @@ fn open(open: Open, turn: &mut Turn) -> Result<Reply, Reason> {
         window: None,
         noted_at: turn.at(),
         version: 0,
+        bytes: Some(0),
         open,
     };
     record.note(turn)?;
@@ -160,10 +182,15 @@ fn append(mut record: Record, append: Append, turn: &mut Turn) -> Result<Reply, 
         record.note_use(append.by, turn);
         return Ok(Reply::Appended(message, true, quotas));
     }
-    record.messages = next(record.messages)?;
+    let by_operator = matches!(append.by, Party::Operator(_));
+    let (messages, bytes) = (next(record.messages)?, record.bytes.unwrap_or_default() + append.text.len() as u64);
+    if append.room.is_some_and(|room| !room.holds(messages, bytes, by_operator)) {
+        // What its limit counted stands, which an error would undo.
+        return Ok(Reply::Refused(Reason::ConversationFull));
+    }
+    (record.messages, record.bytes) = (messages, Some(bytes));
     record.used |= append.by == Party::Visitor(record.generation);
     record.last_message_at = Some(turn.at());
-    let by_operator = matches!(append.by, Party::Operator(_));
     let message = Message { sequence: record.messages, at: turn.at(), by_operator, text: append.text };
     if let Some(key) = append.retry {
         replay::remember(&key, message_key(message.sequence), turn)?;
@@ -221,6 +248,9 @@ fn close(mut record: Record, presented: u64, turn: &mut Turn) -> Result<Reply, R
     record.ended = Some((turn.at(), "closed".to_owned()));
     record.note(turn)?;
     turn.put(RECORD, &record);
+    if record.messages == 0 {
+        turn.wake_at(turn.at().plus_seconds(ending::UNUSED_SECONDS))?;
+    }
     Ok(Reply::Closed(turn.at()))
 }
 

@@ -13,6 +13,11 @@ use crate::{
 /// The row of the conversation itself.
 pub const RECORD: &str = "record";
 
+/// How a conversation ended that somebody deleted.
+pub const DELETED: &str = "deleted";
+/// How one ended that was not kept any longer.
+pub const SWEPT: &str = "swept";
+
 /// What is known of the conversation itself.
 pub struct Record {
     /// How it began.
@@ -27,7 +32,7 @@ pub struct Record {
     pub rotated_at: Option<Timestamp>,
     /// Whether the secret of `generation` was seen: then no older one may repeat the rotation.
     pub used: bool,
-    /// When it ended, and how: `closed` or `expired`.
+    /// When it ended, and how: `closed` or `expired`; [`DELETED`] or [`SWEPT`], where this is all that is left of it.
     pub ended: Option<(Timestamp, String)>,
     /// How many messages there are.
     pub messages: u64,
@@ -39,6 +44,8 @@ pub struct Record {
     pub last_message_at: Option<Timestamp>,
     /// What was written lately, for the conversation's own limit.
     pub window: Option<Window>,
+    /// Bytes of all texts. None: it was written in by a version that did not count them, and they count from now on.
+    pub bytes: Option<u64>,
 }
 
 wire!(Record {
@@ -54,12 +61,19 @@ wire!(Record {
     version,
     last_message_at,
     window,
+    bytes,
 });
 
 impl Record {
     /// Whether it is over, also where no alarm has said so yet.
     pub fn is_over(&self, at: Timestamp) -> bool {
         self.ended.is_some() || self.expires_at <= at
+    }
+
+    /// When it was deleted or swept, and which of the two: this is only its tombstone then.
+    pub fn gone(&self) -> Option<(Timestamp, &str)> {
+        let (at, how) = self.ended.as_ref()?;
+        matches!(how.as_str(), DELETED | SWEPT).then_some((*at, how))
     }
 
     /// Whether this party may still come in.

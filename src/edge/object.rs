@@ -8,12 +8,10 @@ use crate::{
     conversation::Conversation,
     error::Reason,
     host::{self, Decided, Delivery},
-    keyring::KeyRing,
     machine::{Machine, Rows as _, Turn},
     outbox::{self, Message},
     pipeline::config::Config,
     registry::{credential::Credential, deployment::Deployment, workspace::Workspace},
-    tier::Tiers,
 };
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 
@@ -21,7 +19,7 @@ use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 #[wasm_bindgen]
 pub struct HostedObject {
     rows: Stored,
-    /// What signs the heads of audit chains, and the tiers; none where the variables are not sound.
+    /// What signs the heads of audit chains, the tiers, and how long conversations are kept; none where the variables are not sound.
     config: Option<&'static Config>,
     hosted: Box<dyn Host>,
     awaited: String,
@@ -29,19 +27,20 @@ pub struct HostedObject {
 
 /// A machine with its memory.
 trait Host {
-    fn handle(&mut self, rows: &Stored, command: &[u8], now: f64, tiers: &Tiers) -> (Vec<u8>, Vec<String>);
-    fn wake(&mut self, rows: &Stored, now: f64, ring: Option<&KeyRing>) -> Result<(), Reason>;
+    fn handle(&mut self, rows: &Stored, command: &[u8], now: f64, config: Option<&Config>) -> (Vec<u8>, Vec<String>);
+    fn wake(&mut self, rows: &Stored, now: f64, config: Option<&Config>) -> Result<(), Reason>;
 }
 
 impl<M: Machine> Host for M {
-    fn handle(&mut self, rows: &Stored, command: &[u8], now: f64, tiers: &Tiers) -> (Vec<u8>, Vec<String>) {
+    fn handle(&mut self, rows: &Stored, command: &[u8], now: f64, config: Option<&Config>) -> (Vec<u8>, Vec<String>) {
         #[cfg(feature = "faults")]
         let command = fail_on_purpose(command, rows, now);
         #[cfg(feature = "faults")]
         if rows.is_dead(now) {
             return (host::refuse(&Reason::Unavailable), Vec::new());
         }
-        let decided = host::handle(self, rows, command, moment(now), tiers);
+        let tiers = config.map_or(&[][..], |config| &config.policy.tiers);
+        let decided = host::handle(self, rows, command, moment(now), tiers, retention(config));
         let decided = match rows.commit(&decided.changes) {
             Ok(()) => decided,
             Err(reason) => host::refused(&reason),
@@ -53,8 +52,9 @@ impl<M: Machine> Host for M {
         (reply, changes.awaited)
     }
 
-    fn wake(&mut self, rows: &Stored, now: f64, ring: Option<&KeyRing>) -> Result<(), Reason> {
-        let decided = outbox::wake(self, rows, moment(now), ring)?;
+    fn wake(&mut self, rows: &Stored, now: f64, config: Option<&Config>) -> Result<(), Reason> {
+        let ring = config.map(|config| &config.ring);
+        let decided = outbox::wake(self, rows, moment(now), ring, retention(config))?;
         rows.commit(&decided.changes)?;
         if let Some(learn) = decided.lesson {
             learn(self);
@@ -80,8 +80,7 @@ impl HostedObject {
 
     /// One command: the reply; its first byte says what must be delivered before it goes.
     pub fn handle(&mut self, command: &[u8], now: f64) -> Vec<u8> {
-        let tiers = self.config.map_or(&[][..], |config| &config.policy.tiers);
-        let (reply, awaited) = self.hosted.handle(&self.rows, command, now, tiers);
+        let (reply, awaited) = self.hosted.handle(&self.rows, command, now, self.config);
         self.awaited = awaited.join("\n");
         reply
     }
@@ -103,7 +102,7 @@ impl HostedObject {
 
     /// The alarm. False: try again.
     pub fn wake(&mut self, now: f64) -> bool {
-        self.hosted.wake(&self.rows, now, self.config.map(|config| &config.ring)).is_ok()
+        self.hosted.wake(&self.rows, now, self.config).is_ok()
     }
 
     /// The first message for each of the next targets beyond that of the row `after`: key, binding and name, a line each.
@@ -140,6 +139,10 @@ pub fn failed() -> Vec<u8> {
         *first = Delivery::Failed as u8;
     }
     reply
+}
+
+fn retention(config: Option<&Config>) -> Option<u64> {
+    config?.policy.retention_seconds()
 }
 
 fn lines(message: &Message) -> String {

@@ -13,6 +13,8 @@ pub enum Purpose {
     DeployKey,
     /// Tags of history secrets.
     HistorySecret,
+    /// Keyed checks of ids.
+    IdCheck,
     /// Secrets that customers' servers sign visitors' identity with.
     IdentitySecret,
     /// Tags of widget keys.
@@ -21,12 +23,13 @@ pub enum Purpose {
 
 impl Purpose {
     /// Every purpose.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::AssertionKey,
         Self::AuditCheckpoint,
         Self::CredentialCheck,
         Self::DeployKey,
         Self::HistorySecret,
+        Self::IdCheck,
         Self::IdentitySecret,
         Self::WidgetKey,
     ];
@@ -39,6 +42,7 @@ impl Purpose {
             Self::CredentialCheck => "credential_check",
             Self::DeployKey => "deploy_key",
             Self::HistorySecret => "history_secret",
+            Self::IdCheck => "id_check",
             Self::IdentitySecret => "identity_secret",
             Self::WidgetKey => "widget_key",
         }
@@ -52,6 +56,7 @@ impl Purpose {
             Self::CredentialCheck => "claviger/1/credential_check",
             Self::DeployKey => "claviger/1/deploy_key",
             Self::HistorySecret => "claviger/1/history_secret",
+            Self::IdCheck => "claviger/1/id_check",
             Self::IdentitySecret => "claviger/1/identity_secret",
             Self::WidgetKey => "claviger/1/widget_key",
         }

@@ -8,7 +8,7 @@ use super::{
     body::{self, MAX_BYTES, Read},
     bulk,
     config::Config,
-    conversations, credentials, deploy_keys, identity_secrets, making,
+    conversations, credentials, deploy_keys, identity_secrets, known, making,
     reply::Reply,
     rotation, route, usage, verify, workspaces,
 };
@@ -130,6 +130,7 @@ async fn act(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result
         Action::ListConversations => conversations::list(asked, world, notes).await,
         Action::ReadMessages => conversations::read(asked, world, notes).await,
         Action::Reply => conversations::reply(asked, world, notes).await,
+        Action::DeleteConversation => conversations::delete(asked, world, notes).await,
         Action::ReadAudit => audit::list(asked, world, notes).await,
         Action::ExportAudit => audit::export(asked, world, notes).await,
         Action::VerifyAudit => audit::verify(asked, world, notes).await,
@@ -160,12 +161,12 @@ impl Asked<'_> {
     }
 
     /// The workspace that is meant: implied by a bound credential, which it must match; otherwise it must be given.
-    pub fn workspace(&self, given: Option<String>) -> Result<WorkspaceId, Reason> {
+    pub async fn workspace(&self, given: Option<String>, world: &impl World) -> Result<WorkspaceId, Reason> {
         let given = given.map(WorkspaceId::try_from).transpose()?;
         match (self.admitted.principal().workspace(), given) {
             (Some(bound), Some(given)) if *bound != given => Err(Reason::WrongWorkspace),
             (Some(bound), _) => Ok(bound.clone()),
-            (None, Some(given)) => Ok(given),
+            (None, Some(given)) => self.known(given, world).await,
             (None, None) => {
                 let part = if self.request.method == "GET" { Part::Parameter } else { Part::Member };
                 Err(Reason::missing(part, "workspace", "A deploy key must say which workspace is meant."))
@@ -173,8 +174,17 @@ impl Asked<'_> {
         }
     }
 
-    /// The workspace that an id names; one of another workspace is not there for a bound credential.
-    pub fn workspace_of(&self, named: Option<WorkspaceId>) -> Result<WorkspaceId, Reason> {
+    /// The workspace that an id names, and that there is; one of another workspace is not there for a bound credential.
+    pub async fn workspace_of(&self, named: Option<WorkspaceId>, world: &impl World) -> Result<WorkspaceId, Reason> {
+        self.known(self.reaches(named)?, world).await
+    }
+
+    async fn known(&self, id: WorkspaceId, world: &impl World) -> Result<WorkspaceId, Reason> {
+        known::workspace(id, self.admitted.principal(), &self.config.deployment, world).await
+    }
+
+    /// The workspace that an id names, whether there is one or not; not another one than a bound credential's own.
+    pub fn reaches(&self, named: Option<WorkspaceId>) -> Result<WorkspaceId, Reason> {
         let named = named.ok_or(Reason::NotFound)?;
         if let Some(given) = self.query("workspace")?
             && given != named.as_str()

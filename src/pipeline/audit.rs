@@ -79,11 +79,11 @@ enum Chain {
 }
 
 impl Chain {
-    fn of(asked: &Asked<'_>) -> Result<Self, Reason> {
+    async fn of(asked: &Asked<'_>, world: &impl World) -> Result<Self, Reason> {
         let given = asked.query("workspace")?;
         match (asked.admitted.principal().workspace(), &given) {
             (None, None) => Ok(Self::Deployment(asked.config.deployment.clone())),
-            _ => asked.workspace(given).map(Self::Workspace),
+            _ => asked.workspace(given, world).await.map(Self::Workspace),
         }
     }
 
@@ -124,7 +124,7 @@ impl Chain {
 
 /// `GET /v1/audit`.
 pub async fn list(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
-    let chain = Chain::of(asked)?;
+    let chain = Chain::of(asked, world).await?;
     let before = asked.query("before")?;
     let after = place(asked, "after")?;
     if before.is_some() && after.is_some() {
@@ -161,7 +161,7 @@ pub async fn list(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> R
 
 /// `GET /v1/audit/export`.
 pub async fn export(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
-    let chain = Chain::of(asked)?;
+    let chain = Chain::of(asked, world).await?;
     let mut after = place(asked, "after")?.unwrap_or_default();
     let mut lines = Vec::new();
     for hop in 1..=EXPORT_HOPS {
@@ -201,7 +201,7 @@ pub async fn export(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
 
 /// `GET /v1/audit/verify`.
 pub async fn verify(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
-    let chain = Chain::of(asked)?;
+    let chain = Chain::of(asked, world).await?;
     let name = chain.name();
     let kept = chain.kept(asked, world).await?;
     let mut walk = Walk::begin();

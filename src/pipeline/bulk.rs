@@ -27,7 +27,7 @@ struct Progress {
 /// Ends every credential that is meant: 202 with how many are left, and 200 once none is, wherever it is asked for.
 pub async fn revoke(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
     let named = WorkspaceId::try_from(asked.id.to_owned()).map_err(|_| Reason::NotFound)?;
-    let workspace = asked.workspace_of(Some(named))?;
+    let workspace = asked.workspace_of(Some(named), world).await?;
     let (_, mut fields) = asked.body()?;
     let created_by = fields.optional_text("created_by", 200)?;
     // Kept until all have ended. An id is as long as many a secret, and no credential.

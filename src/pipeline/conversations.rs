@@ -1,6 +1,6 @@
 //! `/v1/conversations`: the customer's people read what visitors wrote, and reply.
 
-use super::{Notes, api::Asked, reply::Reply, retry};
+use super::{Notes, api::Asked, known, reply::Reply, retry};
 use crate::{
     conversation::{Append, Command, Conversation, Message, Party, Reply as Answer},
     error::Reason,
@@ -79,7 +79,7 @@ pub fn after(text: Option<String>) -> Result<u64, Reason> {
 
 /// `GET /v1/conversations`.
 pub async fn list(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
-    let workspace = asked.workspace(asked.query("workspace")?)?;
+    let workspace = asked.workspace(asked.query("workspace")?, world).await?;
     let environment = asked.environment(asked.query("environment")?)?;
     let after = asked.query("cursor")?.map(ConversationId::try_from).transpose();
     let list = workspace::Command::ListConversations {
@@ -107,7 +107,7 @@ pub async fn list(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> R
 
 /// `GET /v1/conversations/{id}/messages`.
 pub async fn read(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
-    let id = find(asked)?;
+    let id = known::conversation(asked, world).await?;
     let after = after(asked.query("after")?)?;
     let page_size = asked.config.widget()?.page;
     match world.ask::<Conversation>(id.as_str(), Command::Read(operator(asked), after, page_size)).await? {
@@ -122,21 +122,43 @@ pub async fn read(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> R
 
 /// `POST /v1/conversations/{id}/messages`.
 pub async fn reply(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
-    let id = find(asked)?;
+    let id = known::conversation(asked, world).await?;
     let (bytes, mut fields) = asked.body()?;
-    let text = fields.prose("text", asked.config.widget()?.text_bytes)?;
+    let policy = asked.config.widget()?;
+    let text = fields.prose("text", policy.text_bytes)?;
     fields.finish()?;
     let retry = retry::parse(world, &["operator", &asked.actor(), id.as_str()], &bytes)?;
-    let append = Append { by: operator(asked), text, retry, limit: None };
+    let append = Append { by: operator(asked), text, retry, limit: None, room: Some(policy.room) };
     let answer = world.ask::<Conversation>(id.as_str(), Command::Append(append)).await?;
     notes.workspace = id.workspace().map(String::from);
     appended(answer)
+}
+
+#[derive(Serialize)]
+struct Deleted<'a> {
+    id: &'a str,
+    deleted: bool,
+}
+
+/// `DELETE /v1/conversations/{id}`: for good, and the same again when repeated.
+pub async fn delete(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
+    let id = known::conversation(asked, world).await?;
+    let (_, fields) = asked.body()?;
+    fields.finish()?;
+    match world.ask::<Conversation>(id.as_str(), Command::Delete(operator(asked), asked.by.clone())).await? {
+        Answer::Deleted => {
+            notes.workspace = id.workspace().map(String::from);
+            Reply::json(200, &Deleted { id: id.as_str(), deleted: true })
+        }
+        _ => Err(Reason::Unavailable),
+    }
 }
 
 /// Shows a message that was stored now, or by the request that this one repeats.
 pub fn appended(answer: Answer) -> Result<Reply, Reason> {
     let (message, replayed) = match answer {
         Answer::Appended(message, replayed, _) => (message, replayed),
+        Answer::Refused(reason) => return Err(reason),
         Answer::Limited(retry_after_millis, quotas) => return Err(Reason::RateLimited { retry_after_millis, quotas }),
         _ => return Err(Reason::Unavailable),
     };
@@ -147,10 +169,4 @@ pub fn appended(answer: Answer) -> Result<Reply, Reason> {
 /// The customer's people; of one environment, where their credential is.
 fn operator(asked: &Asked<'_>) -> Party {
     Party::Operator(asked.admitted.principal().environment())
-}
-
-fn find(asked: &Asked<'_>) -> Result<ConversationId, Reason> {
-    let id = ConversationId::try_from(asked.id.to_owned()).map_err(|_| Reason::NotFound)?;
-    asked.workspace_of(id.workspace())?;
-    Ok(id)
 }

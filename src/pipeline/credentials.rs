@@ -47,7 +47,7 @@ pub async fn list(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> R
         return deploy_keys::list(asked, world).await;
     }
     let kind = kind.map(|kind| kind.filter(|kind| KINDS.contains(kind)).ok_or_else(unknown_kind));
-    let workspace = asked.workspace(asked.query("workspace")?)?;
+    let workspace = asked.workspace(asked.query("workspace")?, world).await?;
     let (status, after) = (wanted_status(asked)?, cursor(asked)?);
     let environment = asked.environment(asked.query("environment")?)?;
     let list = ListCredentials { status, after, limit: asked.limit()?, kind: kind.transpose()?, environment };
@@ -161,7 +161,7 @@ pub fn revocation_reason(asked: &Asked<'_>) -> Result<Option<String>, Reason> {
 /// The credential that the path names, within what the caller may know of.
 pub async fn find(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<CredentialRecord, Reason> {
     let id = CredentialId::try_from(asked.id.to_owned()).map_err(|_| Reason::NotFound)?;
-    let workspace = asked.workspace_of(id.workspace())?;
+    let workspace = asked.workspace_of(id.workspace(), world).await?;
     let record = one(world.ask::<Workspace>(workspace.as_str(), workspace::Command::ReadCredential(id)).await?)?;
     asked.within(record.environment)?;
     notes.found(&record.id);

@@ -16,6 +16,7 @@ use crate::{
     credential::MAX_LIFE_SECONDS,
     error::Reason,
     id::{CredentialId, Stage},
+    id_check,
     json::Member,
     kind::CredentialKind,
     machine::World,
@@ -82,8 +83,12 @@ fn is_deploy_key(asked: &Asked<'_>) -> bool {
 /// What is asked of the deploy key `id`.
 pub async fn act(id: CredentialId, asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
     if asked.admitted.action() == Action::RevokeCredential {
-        notes.found(&id);
         let why = revocation_reason(asked)?;
+        // One that was made offline stands in no list yet. Its id says that it was made; without a check the list knows it.
+        if !id_check::is_our_deploy_key(&id, &asked.config.ring) {
+            find(&id, asked, world).await?;
+        }
+        notes.found(&id);
         return end(&id, why, asked, world).await;
     }
     let record = find(&id, asked, world).await?;
@@ -138,7 +143,7 @@ pub async fn create(
         return again(&record, asked, world, notes);
     }
     let at = world.now();
-    let id = CredentialId::issue_deploy_key(at, world.random()?);
+    let id = id_check::deploy_key(at, world.random()?, &asked.config.ring)?;
     let (secret, text) = mint::deploy_key(&id, at, at.plus_seconds(expires_in), asked.config)?;
     let record = DeployKeyRecord::new(id, name, asked.actor(), text);
     match ask(Command::Create(Box::new(record), retry, mandate(asked)), asked, world).await? {

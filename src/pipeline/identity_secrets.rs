@@ -36,7 +36,7 @@ struct Listed<'a> {
 
 /// `POST /v1/workspaces/{id}/identity-secrets`.
 pub async fn create(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
-    let workspace = workspace_of(asked, asked.id)?;
+    let workspace = workspace_of(asked, asked.id, world).await?;
     let (bytes, fields) = asked.body()?;
     fields.finish()?;
     let config = asked.config;
@@ -58,7 +58,7 @@ pub async fn create(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
 
 /// `GET /v1/workspaces/{id}/identity-secrets`.
 pub async fn list(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
-    let workspace = workspace_of(asked, asked.id)?;
+    let workspace = workspace_of(asked, asked.id, world).await?;
     let Answer::Many(records) = identity::ask(&workspace, Command::List, world).await? else {
         return Err(Reason::Unavailable);
     };
@@ -69,7 +69,7 @@ pub async fn list(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> R
 /// `POST /v1/workspaces/{id}/identity-secrets/{kid}/revoke`.
 pub async fn revoke(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
     let (id, kid) = asked.id.split_once("/identity-secrets/").ok_or(Reason::NotFound)?;
-    let workspace = workspace_of(asked, id)?;
+    let workspace = workspace_of(asked, id, world).await?;
     let kid = IdentitySecretId::try_from(kid.to_owned()).map_err(|_| Reason::NotFound)?;
     let (_, fields) = asked.body()?;
     fields.finish()?;
@@ -111,6 +111,6 @@ fn can_sign(kid: &IdentitySecretId, asked: &Asked<'_>) -> bool {
     asked.config.ring.derives(kid.key_id())
 }
 
-fn workspace_of(asked: &Asked<'_>, id: &str) -> Result<WorkspaceId, Reason> {
-    asked.workspace_of(Some(WorkspaceId::try_from(id.to_owned()).map_err(|_| Reason::NotFound)?))
+async fn workspace_of(asked: &Asked<'_>, id: &str, world: &impl World) -> Result<WorkspaceId, Reason> {
+    asked.workspace_of(Some(WorkspaceId::try_from(id.to_owned()).map_err(|_| Reason::NotFound)?), world).await
 }

@@ -35,7 +35,7 @@ pub async fn create(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
     if kind == CredentialKind::DeployKey {
         return deploy_keys::create(&bytes, fields, asked, world, notes).await;
     }
-    let workspace = asked.workspace(fields.optional_text("workspace", 64)?)?;
+    let workspace = asked.workspace(fields.optional_text("workspace", 64)?, world).await?;
     let environment = fields.one_of("environment", ENVIRONMENTS, Environment::parse)?;
     let environment = asked.own_environment(Some(required("environment", environment, ENVIRONMENTS)?))?;
     let environment = required("environment", environment, ENVIRONMENTS)?;

@@ -29,6 +29,7 @@ pub mod github;
 mod health;
 mod identity;
 mod identity_secrets;
+mod known;
 mod leaks;
 mod making;
 mod media;

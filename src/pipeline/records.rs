@@ -3,7 +3,8 @@
 use super::{
     Notes, body,
     condition::{Reading, expects, reading},
-    once,
+    config::Config,
+    known, once,
     reply::{Body, Reply},
 };
 use crate::{
@@ -30,12 +31,13 @@ pub async fn serve(
     route: &Route,
     sent: &[u8],
     by: By,
-    request: &Request,
+    (request, config): (&Request, &Config),
     world: &impl World,
     notes: &mut Notes,
 ) -> Result<Reply, Reason> {
     let (collection, id) = route.record(request.path()).ok_or(Reason::NotFound)?;
     let workspace = workspace(admitted, request)?;
+    let workspace = known::workspace(workspace, admitted.principal(), &config.deployment, world).await?;
     let place = Place { environment: environment(admitted, request)?, collection: Collection::parse(collection)? };
     let id = id.map(RecordId::parse).transpose()?;
     let retry = once::key(admitted, route, Some(sent), request, world)?;

@@ -96,6 +96,7 @@ fn routes(path: &str) -> Option<Vec<(&'static str, Route<'_>)>> {
         ["v1", "audit", "export"] => vec![("GET", api(A::ExportAudit, ""))],
         ["v1", "audit", "verify"] => vec![("GET", api(A::VerifyAudit, ""))],
         ["v1", "conversations"] => vec![("GET", api(A::ListConversations, ""))],
+        ["v1", "conversations", id] => vec![("DELETE", api(A::DeleteConversation, id))],
         ["v1", "conversations", id, "messages"] => vec![("GET", api(A::ReadMessages, id)), ("POST", api(A::Reply, id))],
         ["w", key, "conversations"] => vec![("POST", Route::Widget(key, A::OpenConversation, ""))],
         ["w", key, "conversations", id, "messages"] => {
@@ -132,6 +133,7 @@ pub fn name(action: Action) -> &'static str {
         Action::FinishRotation => "POST /v1/credentials/{id}/rotate/finish",
         Action::ReadUsage => "GET /v1/credentials/{id}/usage",
         Action::RevokeSelf => "POST /v1/self/revoke",
+        Action::DeleteConversation => "DELETE /v1/conversations/{id}",
         Action::ExportAudit => "GET /v1/audit/export",
         // Each has a name of its own in the policy.
         Action::Forward(_) => "a route of the policy",

@@ -20,6 +20,7 @@ use crate::{
     credential::{CredentialKind, HistorySecret, Identity, Kind as _, Verified, WidgetKey},
     error::Reason,
     id::ConversationId,
+    id_check,
     limit::Quota,
     machine::World,
     meter::{Admitted, meter},
@@ -89,7 +90,8 @@ pub async fn call(
         // Whatever writes counts: a rotation costs as much as a message.
         Action::Write | Action::RotateHistorySecret | Action::CloseConversation => {
             let writes = history.as_ref().filter(|_| action == Action::Write);
-            Errand::Write(policy.messages.clone(), writes.map(|secret| secret.conversation.clone()))
+            let conversation = writes.map(|secret| secret.conversation.clone());
+            Errand::Write(policy.messages.clone(), conversation, Some(policy.shard_messages.clone()))
         }
         _ => Errand::Manage,
     };
@@ -252,7 +254,7 @@ async fn open(
     let subject = identity.map(Identity::into_subject);
     let at = world.now();
     let secret = HistorySecret {
-        conversation: ConversationId::issue(&workspace, at, world.random()?),
+        conversation: id_check::conversation(&workspace, at, world.random()?, &config.ring)?,
         environment: key.environment,
         generation: 1,
         expires_at: at.plus_seconds(config.widget()?.history_secret_seconds),
@@ -309,6 +311,7 @@ async fn write(
         text,
         retry: retry::parse(world, &["visitor", talk.secret.conversation.as_str()], &bytes)?,
         limit: Some(policy.conversation_messages.clone()),
+        room: Some(policy.room),
     };
     let answer = talk.ask(Command::Append(append), world).await?;
     let mut quotas: Vec<Quota> = admitted.quotas().to_vec();

@@ -1,6 +1,6 @@
 //! `/v1/workspaces`.
 
-use super::{Notes, api::Asked, body::Fields, identity_secrets, reply::Reply};
+use super::{Notes, api::Asked, body::Fields, identity_secrets, known, reply::Reply};
 use crate::{
     error::Reason,
     id::WorkspaceId,
@@ -61,6 +61,7 @@ pub async fn create(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
     match world.ask::<Workspace>(id.as_str(), create).await? {
         workspace::Reply::Workspace(record) => {
             notes.workspace = Some(record.id.as_str().to_owned());
+            known::remember(&record.id, world);
             Reply::json(201, &Shown::from(record))
         }
         _ => Err(Reason::Unavailable),
@@ -86,7 +87,7 @@ pub async fn list(asked: &Asked<'_>, world: &impl World) -> Result<Reply, Reason
 /// `GET /v1/workspaces/{id}`.
 pub async fn read(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
     let named = WorkspaceId::try_from(asked.id.to_owned()).map_err(|_| Reason::NotFound)?;
-    let id = asked.workspace_of(Some(named))?;
+    let id = asked.workspace_of(Some(named), world).await?;
     let answer = world.ask::<Workspace>(id.as_str(), workspace::Command::Describe).await?;
     shown_whole(answer, asked, world, notes).await
 }
@@ -94,7 +95,7 @@ pub async fn read(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> R
 /// `PATCH /v1/workspaces/{id}`.
 pub async fn change(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
     let named = WorkspaceId::try_from(asked.id.to_owned()).map_err(|_| Reason::NotFound)?;
-    let id = asked.workspace_of(Some(named))?;
+    let id = asked.workspace_of(Some(named), world).await?;
     let (_, mut fields) = asked.body()?;
     let name = fields.label("name", 100, &asked.config.door())?;
     let default_tier = default_tier(&mut fields, &asked.config.policy.tiers)?;

@@ -17,6 +17,8 @@ pub enum Action {
     CreateIdentitySecret,
     /// `POST /v1/workspaces`.
     CreateWorkspace,
+    /// `DELETE /v1/conversations/{id}`.
+    DeleteConversation,
     /// `PATCH /v1/credentials/{id}`.
     ChangeCredential,
     /// `PATCH /v1/workspaces/{id}`.
@@ -77,7 +79,7 @@ pub enum Action {
 
 impl Action {
     /// Every action but the routes, which are the policy's.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::Whoami,
         Self::RevokeSelf,
         Self::CreateWorkspace,
@@ -100,6 +102,7 @@ impl Action {
         Self::ListConversations,
         Self::ReadMessages,
         Self::Reply,
+        Self::DeleteConversation,
         Self::ReadAudit,
         Self::ExportAudit,
         Self::VerifyAudit,
@@ -142,6 +145,7 @@ impl Action {
             | Self::RotateCredential
             | Self::FinishRotation
             | Self::RevokeCredential
+            | Self::DeleteConversation
             | Self::ReadAudit
             | Self::ExportAudit
             | Self::VerifyAudit => &[CredentialKind::DeployKey, CredentialKind::ServerKey],
@@ -177,6 +181,7 @@ impl Action {
             | Self::RotateCredential
             | Self::FinishRotation
             | Self::RevokeCredential
+            | Self::DeleteConversation
             | Self::Reply => &["workspace"],
             Self::ListCredentials => &["workspace", "kind", "status", "environment", "limit", "cursor"],
             Self::ReadUsage => &["from", "to", "bucket", "workspace"],
@@ -219,6 +224,7 @@ impl Action {
             | Self::RotateCredential
             | Self::FinishRotation
             | Self::RevokeCredential
+            | Self::DeleteConversation
             | Self::ReadAudit
             | Self::ExportAudit
             | Self::Verify
@@ -228,19 +234,14 @@ impl Action {
 
     /// What a call needs of a credential of this kind; none: it needs no scope. A policy without the scope lets nobody.
     pub fn needs(self, kind: CredentialKind, policy: &Policy) -> Option<Needs> {
-        let has_scopes = matches!(kind, CredentialKind::ServerKey | CredentialKind::ServiceToken);
-        let scopes = self.scopes(kind);
-        let known = |scope: &&&str| policy.scopes.iter().any(|(known, _)| known.as_str() == **scope);
-        let wanted = *scopes.last().filter(|_| has_scopes)?;
-        let Some(scope) = scopes.iter().find(known) else {
-            // What the policy does not name, only whoever holds everything may: such a scope can be asked for.
-            let all = policy.scopes.iter().filter(|(_, rule)| rule.implies == Implies::All);
-            let enough: Vec<String> = all.map(|(scope, _)| scope.as_str().to_owned()).collect();
-            let scope = enough.first().cloned().unwrap_or_else(|| wanted.to_owned());
-            return Some(Needs { scope, enough });
-        };
-        let enough = scopes.iter().flat_map(|scope| policy.satisfying(scope)).collect();
-        Some(Needs { scope: (*scope).to_owned(), enough })
+        one_of(self.scopes(kind), kind, policy)
+    }
+
+    /// What it needs beside that.
+    pub fn needs_too(self, kind: CredentialKind, policy: &Policy) -> Option<Needs> {
+        // Whoever deletes messages may write them.
+        let scopes: &[&str] = if self == Self::DeleteConversation { &["messages:write"] } else { &[] };
+        one_of(scopes, kind, policy)
     }
 
     /// Whether a permit is enough that was handed out a moment ago, maybe of a credential that has ended since. Nothing that
@@ -267,4 +268,20 @@ impl Action {
     pub fn admits(self, kind: CredentialKind) -> Result<(), Reason> {
         if self.accepts().contains(&kind) { Ok(()) } else { Err(Reason::KindNotAllowed(kind.as_str().to_owned())) }
     }
+}
+
+/// One of these scopes, as the policy knows them; none: no scope at all.
+fn one_of(scopes: &[&str], kind: CredentialKind, policy: &Policy) -> Option<Needs> {
+    let has_scopes = matches!(kind, CredentialKind::ServerKey | CredentialKind::ServiceToken);
+    let known = |scope: &&&str| policy.scopes.iter().any(|(known, _)| known.as_str() == **scope);
+    let wanted = *scopes.last().filter(|_| has_scopes)?;
+    let Some(scope) = scopes.iter().find(known) else {
+        // What the policy does not name, only whoever holds everything may: such a scope can be asked for.
+        let all = policy.scopes.iter().filter(|(_, rule)| rule.implies == Implies::All);
+        let enough: Vec<String> = all.map(|(scope, _)| scope.as_str().to_owned()).collect();
+        let scope = enough.first().cloned().unwrap_or_else(|| wanted.to_owned());
+        return Some(Needs { scope, enough });
+    };
+    let enough = scopes.iter().flat_map(|scope| policy.satisfying(scope)).collect();
+    Some(Needs { scope: (*scope).to_owned(), enough })
 }

@@ -7,7 +7,7 @@ use super::{
     table::{Fault, Table, Text, table},
     upstream,
 };
-use crate::{limit::Limit, registry::credential::SHARDS, scope::Scope};
+use crate::{conversation::Room, limit::Limit, registry::credential::SHARDS, scope::Scope};
 use std::fmt;
 use toml::{
     Spanned,
@@ -180,6 +180,10 @@ fn widget(file: Table) -> Result<WidgetPolicy, Fault> {
         "messages_per_minute_per_conversation",
         "conversations_per_hour",
         "conversations_per_hour_per_key",
+        "messages_per_hour_per_key",
+        "messages_per_conversation",
+        "bytes_per_conversation",
+        "retention_days",
     ])?;
     let identity = IdentityRule::read(file.text("identity")?)?;
     let number = |name, bounds, otherwise| Ok::<u32, Fault>(file.number(name, bounds)?.unwrap_or(otherwise));
@@ -191,6 +195,13 @@ fn widget(file: Table) -> Result<WidgetPolicy, Fault> {
     let conversations = number("conversations_per_hour", 1..=u32::MAX, 10)?;
     let shards = u32::from(SHARDS);
     let key_conversations = number("conversations_per_hour_per_key", shards..=u32::MAX, 10_000)?;
+    let key_messages = number("messages_per_hour_per_key", shards..=u32::MAX, 100_000)?;
+    let room = Room {
+        messages: u64::from(number("messages_per_conversation", 1..=1_000_000, 5_000)?),
+        // The longest message that a policy can allow always fits.
+        bytes: u64::from(number("bytes_per_conversation", 65_536..=1 << 30, 4 << 20)?),
+    };
+    let retention_days = file.number("retention_days", 1..=3_650)?;
     let limit = |name: &str, limit, window_seconds| Limit { name: name.to_owned(), limit, window_seconds };
     Ok(WidgetPolicy {
         history_secret_seconds: u64::from(days) * 86_400,
@@ -202,5 +213,8 @@ fn widget(file: Table) -> Result<WidgetPolicy, Fault> {
         conversations: limit("conversations", conversations, 3_600),
         // Split over the shards: it admits too little where traffic is uneven, never too much.
         shard_conversations: limit("key", key_conversations / shards, 3_600),
+        shard_messages: limit("key", key_messages / shards, 3_600),
+        room,
+        retention_seconds: retention_days.map(|days| u64::from(days) * 86_400),
     })
 }

@@ -23,7 +23,7 @@ pub use identity::IdentityRule;
 pub use tokens::{Asks, Dialect, MAX_PARTS, Tells, TokenRule};
 pub use upstream::{UpstreamPolicy, hints};
 
-use crate::{error::Reason, id::Environment, limit::Limit, principal::Principal, scope::Scope};
+use crate::{conversation::Room, error::Reason, id::Environment, limit::Limit, principal::Principal, scope::Scope};
 use std::sync::Arc;
 
 /// A policy file, parsed and found sound.
@@ -90,6 +90,12 @@ pub struct WidgetPolicy {
     pub conversations: Limit,
     /// New conversations, per key and shard: the key's ceiling, split.
     pub shard_conversations: Limit,
+    /// Messages, per key and shard: the key's ceiling, split.
+    pub shard_messages: Limit,
+    /// What one conversation holds at most.
+    pub room: Room,
+    /// How long a conversation is kept in which nobody writes; none: for ever.
+    pub retention_seconds: Option<u64>,
 }
 
 /// A route of the gateway.
@@ -157,6 +163,19 @@ pub enum ErrorDialect {
     Gemini,
 }
 
+impl Policy {
+    /// How long a conversation is kept in which nobody writes; none: for ever.
+    pub fn retention_seconds(&self) -> Option<u64> {
+        self.widget.as_ref()?.retention_seconds
+    }
+
+    /// What `policy check` says where conversations are kept for ever.
+    pub fn retention_warning(&self) -> Option<&'static str> {
+        let is_forever = self.widget.as_ref().is_some_and(|widget| widget.retention_seconds.is_none());
+        is_forever.then_some("[widget] has no `retention_days`: conversations are kept for ever")
+    }
+}
+
 /// Proof that the policy was asked and said yes. There is no other way to get one.
 #[derive(Debug)]
 #[must_use]
@@ -186,6 +205,11 @@ impl Permit {
 pub fn authorize(principal: Principal, action: Action, policy: &Policy) -> Result<Permit, Reason> {
     action.admits(principal.kind())?;
     if let Some(needs) = action.needs(principal.kind(), policy)
+        && !principal.holds_one_of(&needs.enough)
+    {
+        return Err(Reason::InsufficientScope(vec![needs.scope]));
+    }
+    if let Some(needs) = action.needs_too(principal.kind(), policy)
         && !principal.holds_one_of(&needs.enough)
     {
         return Err(Reason::InsufficientScope(vec![needs.scope]));

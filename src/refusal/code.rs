@@ -168,9 +168,10 @@ codes! {
     }
     Conflict 409 "conflict" {
         means "The request does not fit what is there by now."
-        when "The id is taken, what should be changed has ended, a workspace is full, or the same work is under way \
-              already."
-        fix "Read the present state, and send the request again only if it is still wanted."
+        when "The id is taken, what should be changed has ended, a workspace or a conversation is full, or the same work \
+              is under way already."
+        fix "Read the present state, and send the request again only if it is still wanted. Where a conversation is \
+             full, begin a new one."
     }
     IdempotencyInProgress 409 "idempotency_in_progress" {
         means "The first request with this `Idempotency-Key` has no answer yet."
@@ -179,7 +180,7 @@ codes! {
     }
     Gone 410 "gone" {
         means "It was there and has ended."
-        when "An operator answers in a conversation that was closed or has expired."
+        when "An operator answers in a conversation that was closed or has expired, or asks for one that was deleted."
         fix "Start a new one. This one does not come back."
     }
     PayloadTooLarge 413 "payload_too_large" {

@@ -59,6 +59,7 @@ impl From<&Reason> for Refusal {
             Reason::Conflict(what) => {
                 say(C::Conflict, what, "Read the present state, then try again if it is still wanted.")
             }
+            Reason::ConversationFull => say(C::Conflict, "This conversation is full.", "Begin a new conversation."),
             Reason::CredentialExpired => say(C::ExpiredCredential, "This credential has expired.", "Get a new one."),
             // Unknown, forged and malformed answer alike, so that nobody learns which half was wrong.
             Reason::CredentialForged

@@ -77,6 +77,17 @@ pub enum Command {
     Leaked(Leak),
     /// Something about the embedded records.
     Records(records::Command),
+    /// Is there such a conversation?
+    KnowsConversation(ConversationId),
+    /// A conversation is gone.
+    ForgetConversation {
+        /// Which one.
+        id: ConversationId,
+        /// The deletion, for the chain.
+        report: Option<Report>,
+        /// Whether it was swept, which is counted.
+        swept: bool,
+    },
 }
 
 wire!(enum Command {
@@ -87,6 +98,7 @@ wire!(enum Command {
     13 Identity(a), 14 ConversationsWrote(a), 15 RevokeMany(a, b), 16 CredentialSighted(a, b),
     17 FinishRotation(a, b), 18 FindMade(a), 19 ChangeWorkspace(a, b),
     20 Leaked(a), 21 Records(a),
+    30 KnowsConversation(a), 31 ForgetConversation { id, report, swept },
 });
 
 impl Command {
@@ -219,8 +231,11 @@ pub enum Reply {
     Leaked(bool),
     /// To what was about records.
     Records(records::Reply),
+    /// Whether it is in the list.
+    Listed(bool),
 }
 
 wire!(enum Reply {
     0 Done, 1 Workspace(a), 2 Credential(a), 3 Credentials(a, b), 4 Conversations(a, b), 5 Known(a),
-    6 Audit(a), 7 Identity(a), 8 Remaining(a, b), 9 Leaked(a), 10 Records(a) });
+    6 Audit(a), 7 Identity(a), 8 Remaining(a, b), 9 Leaked(a), 10 Records(a),
+    17 Listed(a) });

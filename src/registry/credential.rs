@@ -6,7 +6,7 @@ use super::{
     key::{self, KeyRecord, Present, Presented},
     leak::Found,
     meter::KeyMeter,
-    metering::{CEILING, Metered, Meters, network_row},
+    metering::{CEILING, MESSAGES_CEILING, Metered, Meters, network_row},
     once, place,
     record::ShardRecord,
     tally::Tallies,
@@ -118,14 +118,14 @@ pub enum Errand {
     Manage,
     /// Open a conversation: per network, and per key (each shard holds its part).
     Open(Limit, Limit),
-    /// Write, turn the secret over, or close: per network. A message is in this conversation: its workspace is told that
-    /// somebody wrote there.
-    Write(Limit, Option<ConversationId>),
+    /// Write, turn the secret over, or close: per network, and per key (each shard holds its part). A message is in this
+    /// conversation: its workspace is told that somebody wrote there.
+    Write(Limit, Option<ConversationId>, Option<Limit>),
     /// Nothing: somebody asks about the key. Where they name no page, it is only whether it lives.
     Ask,
 }
 
-wire!(enum Errand { 0 Manage, 1 Open(a, b), 2 Write(a, b), 3 Ask });
+wire!(enum Errand { 0 Manage, 1 Open(a, b), 2 Write(a, b, c), 3 Ask });
 
 /// What the object answers.
 pub enum Reply {
@@ -294,9 +294,19 @@ fn meter(visit: &Visit, meters: &Meters, turn: &mut Turn) -> Result<(Metered, Le
         Errand::Open(per_network, per_shard) => {
             (vec![(per_network, network("open")), (per_shard, CEILING.to_owned())], None)
         }
-        Errand::Write(per_network, conversation) => (vec![(per_network, network("write"))], conversation.as_ref()),
+        Errand::Write(per_network, conversation, per_shard) => {
+            let mut windows = vec![(per_network, network("write"))];
+            windows.extend(per_shard.as_ref().map(|per_shard| (per_shard, MESSAGES_CEILING.to_owned())));
+            (windows, conversation.as_ref())
+        }
     };
-    let (outcome, learnt) = meters.meter(&windows, writes, turn)?;
+    let (mut outcome, learnt) = meters.meter(&windows, writes, turn)?;
+    // The ceiling of messages is told where it is what refuses.
+    if let (Errand::Write(per_network, ..), Err(Reason::RateLimited { quotas, .. }) | Ok(quotas)) =
+        (&visit.errand, &mut outcome)
+    {
+        quotas.retain(|quota| quota.limit == *per_network || quota.remaining == 0);
+    }
     if outcome.is_ok() && turn.writes() {
         report(&visit.id, REPORT_SECONDS, turn)?;
     }

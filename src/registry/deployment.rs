@@ -40,11 +40,13 @@ pub enum Command {
     DeployKeys(Box<deploy_keys::Command>),
     /// Something about the keys that sign assertions.
     AssertionKeys(assertion_keys::Command),
+    /// Is there such a workspace?
+    Knows(WorkspaceId),
 }
 
 wire!(enum Command {
     0 ListWorkspaces(a, b), 1 Register(a, b), 2 ReadAudit(a), 3 Report(a), 4 Keep(a), 5 Kept(a), 6 DeployKeys(a),
-    7 AssertionKeys(a),
+    7 AssertionKeys(a), 10 Knows(a),
 });
 
 /// What the object answers.
@@ -61,9 +63,11 @@ pub enum Reply {
     DeployKeys(deploy_keys::Reply),
     /// To what was about the keys that sign assertions.
     AssertionKeys(assertion_keys::Reply),
+    /// Whether it is in the list.
+    Listed(bool),
 }
 
-wire!(enum Reply { 0 Done, 1 Workspaces(a), 2 Audit(a), 3 Checkpoints(a), 4 DeployKeys(a), 5 AssertionKeys(a) });
+wire!(enum Reply { 0 Done, 1 Workspaces(a), 2 Audit(a), 3 Checkpoints(a), 4 DeployKeys(a), 5 AssertionKeys(a), 8 Listed(a) });
 
 /// A workspace in the list.
 #[derive(Clone, Debug)]
@@ -103,6 +107,7 @@ impl Machine for Deployment {
             Command::Report(report) => audit::receive(report, turn).map(|()| Reply::Done)?,
             Command::DeployKeys(command) => Reply::DeployKeys(deploy_keys::handle(*command, turn)?),
             Command::AssertionKeys(command) => Reply::AssertionKeys(assertion_keys::handle(command, turn)?),
+            Command::Knows(id) => Reply::Listed(turn.has(&format!("{WORKSPACES}{id}"))?),
             Command::Keep(checkpoint) => keep(&checkpoint, turn)?,
             Command::Kept(chain) => {
                 let kept = kept(&chain, turn)?.into_iter().map(|(_, checkpoint)| checkpoint);

@@ -69,6 +69,14 @@ pub fn note(note: ConversationNote, turn: &mut Turn) -> Result<Reply, Reason> {
     Ok(Reply::Done)
 }
 
+/// A conversation is gone. Whether it stood in the list: a message that comes twice finds it there once.
+pub fn forget(id: &ConversationId, turn: &mut Turn) -> Result<bool, Reason> {
+    let key = format!("{CONVERSATIONS}{id}");
+    let is_listed = turn.has(&key)?;
+    turn.delete(key);
+    Ok(is_listed)
+}
+
 /// Visitors wrote in these conversations.
 pub fn note_writers(wrote: Vec<(ConversationId, Timestamp)>, turn: &mut Turn) -> Result<Reply, Reason> {
     for (id, at) in wrote {

@@ -1,4 +1,4 @@
-//! What a shard of a widget key counts: the windows of networks, the key's ceiling, and who wrote lately.
+//! What a shard of a widget key counts: the windows of networks, the key's ceilings, and who wrote lately.
 //!
 //! Blocks of permits and the list of those who wrote live in memory between two rings of the alarm, which stores what was
 //! really used, gives back the rest, and tells the workspace. What a crash forgets of it, it forgets on the safe side.
@@ -14,8 +14,9 @@ use crate::{
 };
 use std::collections::BTreeMap;
 
-/// The row of the shard's part of the key's ceiling.
+/// The row of the shard's part of the key's ceiling of new conversations, and of that of messages.
 pub const CEILING: &str = "ceiling";
+pub const MESSAGES_CEILING: &str = "ceiling-messages";
 const WINDOWS: &str = "window/";
 const SWEEP_AT: &str = "sweep-at";
 const SWEPT_TO: &str = "swept-to";

@@ -25,6 +25,7 @@ mod place;
 pub mod record;
 pub mod record_name;
 pub mod records;
+mod retention;
 pub mod settings;
 pub mod tally;
 pub mod tokens;

@@ -1,8 +1,8 @@
 //! What is told of by the minute: refusals of genuine credentials, and uses of deploy keys. One event each, with a count.
 //!
-//! A use is counted in the transaction that admits it. A refusal is counted in memory and written at 1, 2, 4, 8 and so on of
-//! a minute: a flood costs a few writes, and a crash loses less than half of a count. When the minute is over, the alarm tells
-//! the object that keeps the chain.
+//! A use is counted in the transaction that admits it. A refusal is counted in memory and written at 1, 2, 4, 8 and so on: a
+//! flood costs a few writes, and a crash loses less than half of a count. When the minute is over, the alarm tells the object
+//! that keeps the chain. What is refused minute after minute is told by the hour, for the rest of the day.
 
 use super::{
     deployment::{self, Deployment},
@@ -17,12 +17,19 @@ use crate::{
 };
 
 const TALLIES: &str = "tally/";
+/// How often this day was told, by what; until the day is over.
+pub const TOLD: &str = "told/";
 const MINUTE_MILLIS: u64 = 60_000;
+const HOUR_MINUTES: u64 = 60;
+const DAY_MINUTES: u64 = 1_440;
+
+/// Events of one credential and reason that a day tells by the minute; then it is by the hour: 34 events a day at most.
+const MINUTES_A_DAY: u64 = 10;
 
 /// More rows than there are reasons and calls: one alarm tells of all of them.
 const MAX_TALLIES: usize = 200;
 
-/// What memory knows of this minute's refusals; rows know it to the next lower power of two.
+/// What memory knows of the refusals of this minute or hour; rows know it to the next lower power of two.
 #[derive(Default)]
 pub struct Tallies(Vec<Counted>);
 
@@ -31,6 +38,7 @@ pub struct Tallies(Vec<Counted>);
 pub struct Counted {
     key: String,
     minute: u64,
+    until: u64,
     count: u64,
 }
 
@@ -50,9 +58,28 @@ struct Tally {
     count: u64,
     place: Place,
     entry: Entry,
+    /// The minute in which it is told; none: the next one.
+    until: Option<u64>,
 }
 
-wire!(Tally { minute, count, place, entry });
+wire!(Tally { minute, count, place, entry, until });
+
+impl Tally {
+    fn until(&self) -> u64 {
+        self.until.unwrap_or_else(|| self.minute.saturating_add(1))
+    }
+
+    fn goes_on(&self, now: u64) -> bool {
+        (self.minute..self.until()).contains(&now)
+    }
+}
+
+struct Told {
+    day: u64,
+    count: u64,
+}
+
+wire!(Told { day, count });
 
 impl Tallies {
     /// Counts a refusal of the genuine credential `target`.
@@ -66,19 +93,24 @@ impl Tallies {
     ) -> Result<Counted, Reason> {
         let entry = Entry::refused(by, target, reason, turn.at());
         let key = key(&entry, reason.name());
-        let minute = minute(turn.at());
-        let known = self.count(&key, minute);
-        let counted = |count| Counted { key: key.clone(), minute, count };
-        if let Some(known) = known.filter(|known| !(known + 1).is_power_of_two()) {
-            return Ok(counted(known + 1));
+        let now = minute(turn.at());
+        let known = self.0.iter().find(|known| known.key == key && (known.minute..known.until).contains(&now));
+        if let Some(known) = known.filter(|known| !(known.count + 1).is_power_of_two()) {
+            return Ok(Counted { count: known.count + 1, ..known.clone() });
         }
-        let stored = self.take(&key, minute, turn)?;
+        let stored = self.take(&key, now, turn)?;
+        let (minute, until) = match (&stored, known) {
+            (Some(stored), _) => (stored.minute, stored.until()),
+            (None, Some(known)) => (known.minute, known.until),
+            (None, None) => (now, next_telling(&key, now, turn)?),
+        };
+        let known = known.map(|known| known.count);
         let count = known.max(stored.as_ref().map(|stored| stored.count)).unwrap_or_default().saturating_add(1);
         if count.is_power_of_two() {
             let (place, entry) = stored.map_or_else(|| (place(), entry), |stored| (stored.place, stored.entry));
-            put(&key, &Tally { minute, count, place, entry }, turn)?;
+            put(&key, &Tally { minute, count, place, entry, until: Some(until) }, turn)?;
         }
-        Ok(counted(count))
+        Ok(Counted { key, minute, until, count })
     }
 
     /// Counts what was done, whatever becomes of this process.
@@ -86,21 +118,39 @@ impl Tallies {
         let key = key(&entry, &entry.target);
         let minute = minute(turn.at());
         let stored = self.take(&key, minute, turn)?;
-        let stored = stored.unwrap_or(Tally { minute, count: 0, place, entry });
+        let stored = stored.unwrap_or(Tally { minute, count: 0, place, entry, until: None });
         put(&key, &Tally { count: stored.count.saturating_add(1), ..stored }, turn)
     }
 
-    /// The alarm rang: tells of the minutes that are over.
+    /// The alarm rang: tells of the minutes and hours that are over.
     pub fn wake(&self, turn: &mut Turn) -> Result<(), Reason> {
-        let minute = minute(turn.at());
+        let now = minute(turn.at());
         let range = Range { prefix: TALLIES, after: None, reverse: false, limit: MAX_TALLIES };
         for (key, tally) in turn.list_readable::<Tally>(&range)? {
-            if tally.minute == minute {
-                turn.wake_at(end_of(minute))?;
+            if tally.goes_on(now) {
+                turn.wake_at(start_of(tally.until()))?;
             } else {
                 self.tell(&key, tally, turn)?;
                 turn.delete(key);
             }
+        }
+        let range = Range { prefix: TOLD, ..range };
+        for (key, told) in turn.list_readable::<Told>(&range)? {
+            if told.day == day(now) {
+                turn.wake_at(start_of(next_day(now)))?;
+            } else {
+                turn.delete(key);
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells of all that was counted, also in this minute.
+    pub fn tell_all(&self, turn: &mut Turn) -> Result<(), Reason> {
+        let range = Range { prefix: TALLIES, after: None, reverse: false, limit: MAX_TALLIES };
+        for (key, tally) in turn.list_readable::<Tally>(&range)? {
+            self.tell(&key, tally, turn)?;
+            turn.delete(key);
         }
         Ok(())
     }
@@ -116,17 +166,24 @@ impl Tallies {
         known.map(|known| known.count)
     }
 
-    /// The row of this minute; one of another minute is told of first.
+    /// The row of this minute or hour; one that is over is told of first.
     fn take(&self, key: &str, minute: u64, turn: &mut Turn) -> Result<Option<Tally>, Reason> {
         match turn.get::<Tally>(key)? {
-            Some(tally) if tally.minute != minute => self.tell(key, tally, turn).map(|()| None),
+            Some(tally) if !tally.goes_on(minute) => self.tell(key, tally, turn).map(|()| None),
             found => Ok(found),
         }
     }
 
     fn tell(&self, key: &str, tally: Tally, turn: &mut Turn) -> Result<(), Reason> {
-        let Tally { minute, count, place, entry } = tally;
+        let Tally { minute, count, place, entry, until } = tally;
         let count = self.count(key, minute).max(Some(count));
+        if until.is_some() {
+            let (row, now) = (told_row(key), self::minute(turn.at()));
+            let known = turn.get::<Told>(&row)?.filter(|told| told.day == day(now));
+            let count = known.map_or(0, |told| told.count).saturating_add(1);
+            turn.put(row, &Told { day: day(now), count });
+            turn.wake_at(start_of(next_day(now)))?;
+        }
         tell(place, Entry { count, ..entry }, turn)
     }
 }
@@ -145,7 +202,26 @@ pub fn tell(place: Place, entry: Entry, turn: &mut Turn) -> Result<(), Reason> {
 
 fn put(key: &str, tally: &Tally, turn: &mut Turn) -> Result<(), Reason> {
     turn.put(key, tally);
-    turn.wake_at(end_of(tally.minute))
+    turn.wake_at(start_of(tally.until()))
+}
+
+/// The minute in which a refusal is told that is counted from now on: the next one, until the day has told of it often.
+fn next_telling(key: &str, now: u64, turn: &Turn) -> Result<u64, Reason> {
+    let told = turn.get::<Told>(&told_row(key))?.filter(|told| told.day == day(now));
+    let step = if told.is_some_and(|told| told.count >= MINUTES_A_DAY) { HOUR_MINUTES } else { 1 };
+    Ok((now / step).saturating_add(1).saturating_mul(step))
+}
+
+fn told_row(key: &str) -> String {
+    format!("{TOLD}{key}")
+}
+
+fn day(minute: u64) -> u64 {
+    minute / DAY_MINUTES
+}
+
+fn next_day(minute: u64) -> u64 {
+    day(minute).saturating_add(1).saturating_mul(DAY_MINUTES)
 }
 
 fn key(entry: &Entry, what: &str) -> String {
@@ -156,6 +232,6 @@ fn minute(at: Timestamp) -> u64 {
     at.0 / MINUTE_MILLIS
 }
 
-fn end_of(minute: u64) -> Timestamp {
-    Timestamp(minute.saturating_add(1).saturating_mul(MINUTE_MILLIS))
+fn start_of(minute: u64) -> Timestamp {
+    Timestamp(minute.saturating_mul(MINUTE_MILLIS))
 }

@@ -9,7 +9,7 @@ use super::{
     deployment::{self, Deployment, WorkspaceRecord},
     identity, kept, leak, listing,
     record::{CredentialRecord, Status},
-    records, settings,
+    records, retention, settings,
 };
 use crate::{
     audit::{self, Act, By, Entry},
@@ -61,6 +61,7 @@ impl Machine for Workspace {
     fn wake(&self, turn: &mut Turn) -> Result<Lesson<Self>, Reason> {
         bulk::wake(turn)?;
         kept::wake(turn)?;
+        retention::wake(turn)?;
         if let Some(checkpoint) = audit::wake(turn)?
             && let Some(deployment) = turn.get::<String>(DEPLOYMENT)?
         {
@@ -180,9 +181,18 @@ fn answer(command: Command, info: &WorkspaceRecord, turn: &mut Turn) -> Result<R
             Some(made) => turn.get(&made)?.map(Reply::Known).ok_or(Reason::Unreadable(made)),
             None => Ok(Reply::Done),
         },
-        Command::NoteConversation(note) => listing::note(note, turn),
-        Command::ConversationsWrote(wrote) => listing::note_writers(wrote, turn),
+        Command::KnowsConversation(id) => retention::knows(&id, turn).map(Reply::Listed),
+        Command::NoteConversation(note) => {
+            retention::plan(turn)?;
+            listing::note(note, turn)
+        }
+        Command::ForgetConversation { id, report, swept } => retention::forget(&id, report, swept, turn),
+        Command::ConversationsWrote(wrote) => {
+            retention::plan(turn)?;
+            listing::note_writers(wrote, turn)
+        }
         Command::ListConversations { environment, after, limit } => {
+            retention::plan(turn)?;
             listing::conversations(environment, after, limit, turn)
         }
         Command::Identity(command) => {

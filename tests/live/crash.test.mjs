@@ -11,6 +11,7 @@ const POLICY_TOML = `brand = "clv"
 messages_per_minute = 1000000
 messages_per_minute_per_conversation = 1000000
 conversations_per_hour = 100000
+messages_per_hour_per_key = 1000000
 page = 500
 `;
 

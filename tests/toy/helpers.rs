@@ -3,7 +3,8 @@
 use super::{Name, START, Toy};
 use claviger::{
     credential::{DeployKey, Kind as _},
-    id::{CredentialId, Stage},
+    id::Stage,
+    id_check,
     machine::World as _,
     time::Timestamp,
 };
@@ -116,7 +117,8 @@ impl Toy {
     /// A deploy key that lives for `seconds`.
     pub fn deploy_key_for(&self, stage: Stage, deployment: &str, seconds: u64) -> String {
         let issued_at = self.now();
-        let id = CredentialId::issue_deploy_key(Timestamp(START), self.random().unwrap());
+        let ring = &self.config.as_ref().unwrap().ring;
+        let id = id_check::deploy_key(Timestamp(START), self.random().unwrap(), ring).unwrap();
         let expires_at = issued_at.plus_seconds(seconds);
         self.write(&DeployKey { id, stage, deployment: deployment.to_owned(), issued_at, expires_at })
     }

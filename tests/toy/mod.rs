@@ -356,7 +356,7 @@ impl Toy {
         let mut memory = self.take_memory::<M>(name);
         let Decided { lesson, reply, changes } = {
             let tiers = self.config.as_ref().map_or(&[][..], |config| &config.policy.tiers);
-            host::handle(&*memory, &self.stored(name), command, self.objects_now(), tiers)
+            host::handle(&*memory, &self.stored(name), command, self.objects_now(), tiers, self.retention_seconds())
         };
         let written = self.commit(name, &changes);
         if let (Ok(()), Some(learn)) = (&written, lesson) {
@@ -377,6 +377,7 @@ impl Toy {
             &self.stored(name),
             self.objects_now(),
             self.config.as_ref().ok().map(|config| &config.ring),
+            self.retention_seconds(),
         );
         let written = woken.and_then(|woken| self.commit(name, &woken.changes).map(|()| woken.lesson));
         let is_written = written.is_ok();
@@ -385,6 +386,10 @@ impl Toy {
         }
         self.memory.borrow_mut().insert(name.clone(), memory);
         is_written
+    }
+
+    fn retention_seconds(&self) -> Option<u64> {
+        self.config.as_ref().ok()?.policy.retention_seconds()
     }
 
     fn take_memory<M: Machine + 'static>(&self, name: &Name) -> Box<M> {

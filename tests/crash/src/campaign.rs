@@ -178,6 +178,8 @@ fn policy() -> String {
     format!(
         "brand = \"clv\"\n[widget]\nmessages_per_minute = {}\nmessages_per_minute_per_conversation = {}\n\
          conversations_per_hour = {}\nconversations_per_hour_per_key = 1_000_000\npage = 500\n\
+         messages_per_hour_per_key = 4_000_000_000\nmessages_per_conversation = 1_000_000\n\
+         bytes_per_conversation = 1_073_741_824\n\
          [tiers.calls]\nrequests = {{ limit = {}, window_seconds = {} }}\n{}",
         limits::NETWORK,
         limits::CONVERSATION,
