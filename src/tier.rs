@@ -16,6 +16,8 @@ pub struct Tier {
     pub custom: bool,
     /// Permits may be leased to isolates for so long: then this is the bound on revocation.
     pub lease_seconds: Option<u32>,
+    /// A workspace's administrator may grant it, whatever the workspace's plan says.
+    pub granted_by_admin: bool,
 }
 
 /// Every tier of a policy, by name.

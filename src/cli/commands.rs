@@ -86,8 +86,15 @@ pub fn check(file: &Path) -> Answer {
     let text = fs::read_to_string(file)
         .map_err(|error| misused(format!("{} cannot be read: {error}. Name a policy file.", without_secrets(&name))))?;
     // As editors read it.
-    let Policy { brand, scopes, tiers, routes, widget, .. } =
+    let policy =
         policy::parse(&text).map_err(|error| Failure::unsound(format!("{name}:{}: {}", error.line, error.reason)))?;
+    if policy.has_no_limits() {
+        return Err(Failure::unsound(format!("{name}:1: {}", policy::NO_LIMITS)));
+    }
+    for warning in policy.warnings() {
+        tell(&format!("warning: {warning}"));
+    }
+    let Policy { brand, scopes, tiers, routes, widget, .. } = policy;
     let [scopes, tiers, routes] = [scopes.len(), tiers.len(), routes.len()];
     let widget = if widget.is_some() { "yes" } else { "no" };
     let numbers = format!("scopes {scopes}, tiers {tiers}, routes {routes}, widget {widget}");

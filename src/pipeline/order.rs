@@ -33,7 +33,7 @@ pub fn scopes(fields: &mut Fields, asked: &Asked<'_>) -> Result<Option<Vec<Scope
     let policy = &asked.config.policy;
     let scopes = policy.resolve(&names)?;
     let principal = asked.admitted.principal();
-    let admin = policy.satisfying(ADMIN);
+    let admin = policy.satisfying(policy.own(ADMIN));
     let administers = principal.kind() == CredentialKind::DeployKey
         || principal.scopes().iter().any(|held| admin.iter().any(|name| name == held.as_str()));
     let beyond = scopes.iter().filter(|scope| !administers && !policy.covers(principal.scopes(), scope));

@@ -165,10 +165,10 @@ impl Action {
             Self::ReadMessages => &["messages:read"],
             Self::Reply => &["messages:write"],
             Self::ListCredentials | Self::ReadCredential | Self::ReadUsage => &["credentials:read", ADMIN],
+            Self::ReadWorkspace => &["workspaces:read", ADMIN],
+            Self::ChangeWorkspace => &["workspaces:write", ADMIN],
             Self::CreateWorkspace
             | Self::ListWorkspaces
-            | Self::ReadWorkspace
-            | Self::ChangeWorkspace
             | Self::CreateIdentitySecret
             | Self::ListIdentitySecrets
             | Self::RevokeCredentials
@@ -189,7 +189,7 @@ impl Action {
     /// What a call needs of a credential of this kind; none: it needs no scope. A policy without the scope lets nobody.
     pub fn needs(self, kind: CredentialKind, policy: &Policy) -> Option<Needs> {
         let has_scopes = matches!(kind, CredentialKind::ServerKey | CredentialKind::ServiceToken);
-        let scopes = self.scopes(kind);
+        let scopes: Vec<&str> = self.scopes(kind).iter().map(|ours| policy.own(ours)).collect();
         let known = |scope: &&&str| policy.scopes.iter().any(|(known, _)| known.as_str() == **scope);
         let wanted = *scopes.last().filter(|_| has_scopes)?;
         let Some(scope) = scopes.iter().find(known) else {

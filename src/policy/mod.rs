@@ -5,11 +5,13 @@ mod built_in;
 mod file;
 mod gate;
 mod identity;
+mod own;
 mod records;
 mod router;
 mod routes;
 mod scopes;
 mod table;
+mod warnings;
 
 pub use crate::tier::Tier;
 pub use action::{ADMIN, Action};
@@ -17,6 +19,7 @@ pub use built_in::{BUILT_IN, DEFAULT, built_in};
 pub use file::{MAX_WINDOW_SECONDS, PolicyError, parse};
 pub use gate::authorize_route;
 pub use identity::IdentityRule;
+pub use warnings::NO_LIMITS;
 
 use crate::{error::Reason, id::Environment, limit::Limit, principal::Principal, scope::Scope};
 
@@ -29,6 +32,10 @@ pub struct Policy {
     pub operators: Vec<String>,
     /// Every scope, with what a person reads about it.
     pub scopes: Vec<(Scope, ScopeRule)>,
+    /// The policy's own scopes for our own calls, by the names that these have here; the same name, where one is not listed.
+    pub own: Vec<(&'static str, Scope)>,
+    /// Keys are not limited, and the file says so.
+    pub unlimited: bool,
     /// Every tier.
     pub tiers: Vec<(String, Tier)>,
     /// The chat widget, if there is one.
