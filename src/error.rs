@@ -52,6 +52,12 @@ pub enum Reason {
     Identity(IdentityFault),
     /// The request makes no sense; for people: which field, and why.
     InvalidRequest(String, String),
+    /// What a workspace's own credential asks for is not in the workspace's plan: what, and what is; for people.
+    PlanExceeded(String, String),
+    /// What a credential asks for would be wider than the credential itself: how; for people.
+    CallerExceeded(String),
+    /// The policy that serves has no tier of the credential's: its name.
+    TierUnknown(String),
     /// A genuine credential of a kind that this route does not take.
     KindNotAllowed(String),
     /// The path exists, the method does not; the methods that do.
@@ -129,6 +135,7 @@ wire!(enum Reason {
     40 TokensLimited { retry_after_millis, quotas, tokens }, 41 TokensTooMany(a, b),
     42 UpstreamDown(a), 43 UpstreamLost, 44 UpstreamTimedOut, 45 SignatureInvalid,
     46 IdempotencyKeysFull(a),
+    60 PlanExceeded(a, b), 61 CallerExceeded(a), 62 TierUnknown(a),
 });
 
 /// Why a visitor's identity proves nothing. One that is genuine and unsound is an invalid request instead.
@@ -182,6 +189,9 @@ impl Reason {
             Self::Identity(IdentityFault::Missing) => "identity_missing",
             Self::Identity(IdentityFault::SecretUnknown) => "identity_secret_unknown",
             Self::InvalidRequest(..) => "invalid_request",
+            Self::PlanExceeded(..) => "plan_exceeded",
+            Self::CallerExceeded(..) => "caller_exceeded",
+            Self::TierUnknown(..) => "tier_unknown",
             Self::KindNotAllowed(..) => "kind_not_allowed",
             Self::MethodNotAllowed(..) => "method_not_allowed",
             Self::NotConfigured(..) => "not_configured",
@@ -212,7 +222,10 @@ impl Reason {
     /// What an operator must know beyond the name: of our own making, never of a caller's.
     pub fn detail(&self) -> Option<&str> {
         match self {
-            Self::NotConfigured(what) | Self::RouteNotServed(what) | Self::Unreadable(what) => Some(what),
+            Self::NotConfigured(what)
+            | Self::RouteNotServed(what)
+            | Self::TierUnknown(what)
+            | Self::Unreadable(what) => Some(what),
             _ => None,
         }
     }

@@ -71,6 +71,12 @@ fn reasons() -> Vec<Reason> {
         Reason::Identity(IdentityFault::Missing),
         Reason::Identity(IdentityFault::SecretUnknown),
         Reason::invalid("environment", "Either live or test."),
+        Reason::PlanExceeded(
+            text("The workspace's plan does not grant the tier enterprise."),
+            text("It grants the tier free."),
+        ),
+        Reason::CallerExceeded(text("A deploy key does not put off its own end.")),
+        Reason::TierUnknown(text("gold")),
         Reason::KindNotAllowed(text("widget_key")),
         Reason::MethodNotAllowed(text("GET, HEAD")),
         Reason::NotConfigured(text("The variable ORIGIN is not set.")),

@@ -118,8 +118,10 @@ pub async fn create(
         return Err(Reason::KindNotAllowed(kind.as_str().to_owned()));
     }
     refuse_foreign_members(&mut fields)?;
-    let stage = Stage::parse(&fields.text("stage", 8)?);
-    let stage = stage.ok_or_else(|| Reason::invalid("stage", "One of dev, staging and prod."))?;
+    let stage = Stage::parse(&fields.text("stage", 12)?);
+    let stage = stage.ok_or_else(|| {
+        Reason::invalid("stage", "One of dev, staging and prod (development and production are the same).")
+    })?;
     let name = required("name", fields.label("name", 100, &asked.config.door())?)?;
     let expires_in = fields.optional_number("expires_in", 1, MAX_LIFE_SECONDS)?.unwrap_or(DEFAULT_LIFE_SECONDS);
     fields.finish()?;

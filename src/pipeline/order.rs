@@ -12,10 +12,10 @@ use crate::{
     kind::CredentialKind,
     limit::Limit,
     origin::Origin,
-    policy::{ADMIN, MAX_WINDOW_SECONDS, Tier},
-    registry::command::Plan,
+    policy::{ADMIN, MAX_WINDOW_SECONDS},
+    registry::{command::Plan, record::KeyPart},
     scope::Scope,
-    tier::Numbers,
+    tier::{self, Numbers},
 };
 
 /// Origins, and ranges of addresses, that one credential may list.
@@ -41,14 +41,21 @@ pub fn scopes(fields: &mut Fields, asked: &Asked<'_>) -> Result<Option<Vec<Scope
     if beyond.is_empty() { Ok(Some(scopes)) } else { Err(Reason::InsufficientScope(beyond)) }
 }
 
-/// The tier that is asked for, with the numbers of a custom one; `None` where neither member is there.
-pub fn plan(fields: &mut Fields, asked: &Asked<'_>, known: Option<&str>) -> Result<Option<Plan>, Reason> {
+/// The tier that is asked for, with the numbers of a custom one; `None` where neither member is there. `known` is what it is
+/// asked for.
+pub fn plan(fields: &mut Fields, asked: &Asked<'_>, known: Option<&KeyPart>) -> Result<Option<Plan>, Reason> {
     let tier = fields.optional_text("tier", 64)?;
-    let numbers = fields.take_member("limits").map(numbers).transpose()?;
+    let own = known.and_then(|key| key.numbers.as_ref());
+    let numbers = fields.take_member("limits").map(|member| numbers("limits", member, asked, own)).transpose()?;
     if tier.is_none() && numbers.is_none() {
         return Ok(None);
     }
-    let name = tier.or(known.map(str::to_owned));
+    let name = tier.or(known.and_then(|key| key.tier.clone()));
+    // What was made under a policy without tiers has numbers and no name for them.
+    let is_nameless = asked.config.policy.tiers.is_empty() || known.is_some() && numbers.as_ref() == own;
+    if name.is_none() && is_nameless {
+        return Ok(Some(Plan { tier: None, numbers }));
+    }
     let name = required("tier", name)?;
     let tiers = &asked.config.policy.tiers;
     let names = || tiers.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
@@ -61,23 +68,24 @@ pub fn plan(fields: &mut Fields, asked: &Asked<'_>, known: Option<&str>) -> Resu
     }
 }
 
-/// The tier of a credential that asks for none: the workspace's, or `free` where the policy has it; a policy without tiers
-/// limits nothing.
+/// The tier of a credential that asks for none: the workspace's, or `free` where the policy has it. A policy without tiers
+/// limits nothing where it says so, and each credential by the same numbers where it does not.
 pub fn plan_otherwise(asked: &Asked<'_>, default_tier: Option<String>) -> Result<Plan, Reason> {
-    let tiers = &asked.config.policy.tiers;
-    let is_ready = |name: &str| tiers.iter().any(|(known, Tier { custom, .. })| known == name && !custom);
-    let tier = default_tier.filter(|name| is_ready(name)).or_else(|| is_ready("free").then(|| "free".to_owned()));
-    match tier {
-        None if !tiers.is_empty() => Err(Reason::invalid("tier", "Say which tier: the policy has no `free` one.")),
-        tier => Ok(Plan { tier, numbers: None }),
+    let policy = &asked.config.policy;
+    match tier::ready(&policy.tiers, default_tier.as_deref()) {
+        None if !policy.tiers.is_empty() => {
+            Err(Reason::invalid("tier", "Say which tier: the policy has no `free` one."))
+        }
+        None => Ok(Plan { tier: None, numbers: policy.has_no_limits().then(tier::without_name) }),
+        tier => Ok(Plan { tier: tier.map(str::to_owned), numbers: None }),
     }
 }
 
 /// `{"requests": [{"limit": 1000, "window_seconds": 60}], "tokens": [ … ]}`.
-fn numbers(member: Member) -> Result<Numbers, Reason> {
+pub fn numbers(field: &str, member: Member, asked: &Asked<'_>, known: Option<&Numbers>) -> Result<Numbers, Reason> {
     let unfit = || {
         Reason::invalid(
-            "limits",
+            field,
             "An object with `requests`, and `tokens` if wanted: lists of 1 to 8 windows of `limit` and `window_seconds`.",
         )
     };
@@ -104,6 +112,14 @@ fn numbers(member: Member) -> Result<Numbers, Reason> {
     }
     Limit::tell_apart(&mut numbers.requests);
     Limit::tell_apart(&mut numbers.tokens);
+    // Left out, they would be unlimited. What was granted before stays as it is.
+    if let Some(route) = asked.config.policy.counting_route()
+        && numbers.tokens.is_empty()
+        && known != Some(&numbers)
+    {
+        let why = format!("`tokens` is missing, which {} counts: a limit is at most 4294967295.", route.name());
+        return Err(Reason::invalid(field, &why));
+    }
     Ok(numbers)
 }
 

@@ -71,7 +71,10 @@ fn policy(file: Table) -> Result<Policy, Fault> {
         tiers.push((name.text, tier));
     }
     if unlimited && !tiers.is_empty() {
-        return Err((place, "`unlimited = true` says that no key is limited, and [tiers] limit them: keep one".to_owned()));
+        return Err((
+            place,
+            "`unlimited = true` says that no key is limited, and [tiers] limit them: keep one".to_owned(),
+        ));
     }
     let widget = file.table("widget")?.map(widget).transpose()?;
     let routes = routes::read(file.tables("routes")?, &scopes)?;
