@@ -400,7 +400,7 @@ fn obeys(which: usize, plan: &Value, steps: &[Step]) -> Result<(), TestCaseError
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(192))]
+    #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
     fn a3_no_credential_widens_what_holds_it_by_any_calls_in_any_order(

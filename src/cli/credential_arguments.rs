@@ -106,6 +106,9 @@ pub struct Create {
     /// In a tier with numbers of one's own, once for each window: 1000/60 is 1000 requests a minute
     #[arg(long = "limit", value_name = "REQUESTS/SECONDS", value_parser = quantity::limit)]
     pub limits: Vec<Limit>,
+    /// The same in tokens, for a policy that counts them: 40000/60 is 40000 tokens a minute
+    #[arg(long = "token-limit", value_name = "TOKENS/SECONDS", value_parser = quantity::limit)]
+    pub token_limits: Vec<Limit>,
     /// Its life: 90d, 12h, 10m or 30s
     #[arg(long, value_name = "LIFE", value_parser = quantity::some_seconds)]
     pub expires_in: Option<u64>,
