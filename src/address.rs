@@ -35,6 +35,11 @@ impl AddressRange {
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.contains(&address.to_canonical())
     }
+
+    /// Whether all of those addresses are among these.
+    pub fn holds(&self, range: &Self) -> bool {
+        self.0.contains(&range.0)
+    }
 }
 
 impl std::fmt::Display for AddressRange {

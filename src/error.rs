@@ -65,6 +65,12 @@ pub enum Reason {
     Identity(IdentityFault),
     /// The request makes no sense; for people: which field, and why.
     InvalidRequest(String, String),
+    /// What a workspace's own credential asks for is not in the workspace's plan: what, and what is; for people.
+    PlanExceeded(String, String),
+    /// What a credential asks for would be wider than the credential itself: how; for people.
+    CallerExceeded(String),
+    /// The policy that serves has no tier of the credential's: its name.
+    TierUnknown(String),
     /// A genuine credential of a kind that this route does not take.
     KindNotAllowed(String),
     /// The isolate holds as much for callers of this kind, or for this caller, as it may.
@@ -157,6 +163,7 @@ wire!(enum Reason {
     55 NoScopeOpens(a), 56 KindNotTaken(a, b), 57 Missing(a, b, c), 58 Unknown(a, b, c),
     70 CredentialMissingIn(a),
     63 ConversationFull,
+    60 PlanExceeded(a, b), 61 CallerExceeded(a), 62 TierUnknown(a),
 });
 
 /// A part of a request that has a name.
@@ -239,6 +246,9 @@ impl Reason {
             Self::InvalidRequest(..) | Self::Missing(..) | Self::Unknown(..) => "invalid_request",
             Self::KindNotAllowed(..) | Self::KindNotTaken(..) => "kind_not_allowed",
             Self::MemoryFull => "memory_full",
+            Self::PlanExceeded(..) => "plan_exceeded",
+            Self::CallerExceeded(..) => "caller_exceeded",
+            Self::TierUnknown(..) => "tier_unknown",
             Self::MethodNotAllowed(..) => "method_not_allowed",
             Self::NotConfigured(..) => "not_configured",
             Self::NotFound => "not_found",
@@ -269,7 +279,10 @@ impl Reason {
     /// What an operator must know beyond the name: of our own making, never of a caller's.
     pub fn detail(&self) -> Option<&str> {
         match self {
-            Self::NotConfigured(what) | Self::RouteNotServed(what) | Self::Unreadable(what) => Some(what),
+            Self::NotConfigured(what)
+            | Self::RouteNotServed(what)
+            | Self::TierUnknown(what)
+            | Self::Unreadable(what) => Some(what),
             _ => None,
         }
     }

@@ -248,9 +248,26 @@ impl Stage {
         }
     }
 
-    /// Reads `dev`, `staging` or `prod`.
+    /// Every stage.
+    pub const ALL: [Self; 3] = [Self::Dev, Self::Staging, Self::Prod];
+
+    /// The word that `as_str` shortens: taken wherever a stage is told, and shown nowhere.
+    pub fn long(self) -> &'static str {
+        match self {
+            Self::Dev => "development",
+            Self::Staging => "staging",
+            Self::Prod => "production",
+        }
+    }
+
+    /// Reads `dev`, `staging` or `prod`, or the long word for it.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Dev, Self::Staging, Self::Prod].into_iter().find(|stage| stage.as_str() == text)
+        Self::ALL.into_iter().find(|stage| stage.as_str() == text || stage.long() == text)
+    }
+
+    /// Reads a stage inside a credential: that has one spelling, under its signature.
+    pub fn parse_signed(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|stage| stage.as_str() == text)
     }
 }
 

@@ -36,6 +36,16 @@ pub struct Limit {
 
 wire!(Limit { name, limit, window_seconds });
 
+impl Limit {
+    /// Whether windows that all must admit never admit more than this one.
+    pub fn is_kept_by(&self, windows: &[Self]) -> bool {
+        windows.iter().any(|other| {
+            let times = self.window_seconds.div_ceil(other.window_seconds.max(1));
+            u64::from(other.limit) * u64::from(times) <= u64::from(self.limit)
+        })
+    }
+}
+
 /// A limit as it stands: what the headers of `docs/http.md` tell.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Quota {

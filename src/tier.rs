@@ -16,6 +16,8 @@ pub struct Tier {
     pub custom: bool,
     /// Permits may be leased to isolates for so long: then this is the bound on revocation.
     pub lease_seconds: Option<u32>,
+    /// A workspace's administrator may grant it, whatever the workspace's plan says.
+    pub granted_by_admin: bool,
 }
 
 /// Every tier of a policy, by name.
@@ -31,6 +33,36 @@ pub struct Numbers {
 }
 
 wire!(Numbers { requests, tokens });
+
+impl Numbers {
+    /// Whether whatever these admit, these here would admit too: each of their windows is kept by one of the others'.
+    pub fn hold(&self, others: &Self) -> bool {
+        let hold = |mine: &[Limit], others: &[Limit]| mine.iter().all(|mine| mine.is_kept_by(others));
+        hold(&self.requests, &others.requests) && hold(&self.tokens, &others.tokens)
+    }
+
+    /// As people read them: `600 requests in 60 s`.
+    pub fn words(&self) -> String {
+        let words = |what, windows: &[Limit]| -> Vec<String> {
+            windows.iter().map(|window| format!("{} {what} in {} s", window.limit, window.window_seconds)).collect()
+        };
+        [words("requests", &self.requests), words("tokens", &self.tokens)].concat().join(", ")
+    }
+}
+
+/// The numbers of a credential under a policy that has no tiers and does not say that this is meant.
+pub fn without_name() -> Numbers {
+    Numbers {
+        requests: vec![Limit { name: "requests".to_owned(), limit: 600, window_seconds: 60 }],
+        tokens: Vec::new(),
+    }
+}
+
+/// The tier of a credential that asks for none: the workspace's, where the policy has its numbers, else `free`.
+pub fn ready<'a>(tiers: &'a Tiers, default_tier: Option<&str>) -> Option<&'a str> {
+    let find = |name: &str| tiers.iter().find(|(known, tier)| known == name && !tier.custom);
+    default_tier.and_then(find).or_else(|| find("free")).map(|(name, _)| name.as_str())
+}
 
 /// The windows that hold a credential.
 #[derive(Clone, Copy, Debug, Default)]

@@ -177,7 +177,7 @@ fn a_stage_or_deployment_that_no_worker_can_have_is_wrong_usage() {
     let with = |stage, deployment| {
         run(&[("ROOT_SECRETS", OLD)], &["deploy-key", "--stage", stage, "--deployment", deployment])
     };
-    for stage in ["", "Dev", "production", "dev:x"] {
+    for stage in ["", "Dev", "Production", "prod.", "dev:x"] {
         assert!(with(stage, "local").error(2).contains("a stage is dev, staging or prod"), "{stage}");
     }
     for deployment in ["", "a b", "a|b", "a:b", "ä", &"a".repeat(65)] {
@@ -336,20 +336,23 @@ fn the_built_in_policies_are_sound() {
     assert!(
         support
             .line()
-            .ends_with(": brand woes, scopes 16, tiers 3, routes 0, widget yes, public suffixes of 2026-11-05"),
+            .ends_with(": brand woes, scopes 16, tiers 3, routes 35, widget yes, public suffixes of 2026-11-05"),
         "{support:?}"
     );
-    assert_eq!((default.stderr.as_str(), support.stderr.as_str()), ("", ""));
+    for file in ["analytics.toml", "default.toml", "llm.toml", "memory.toml", "support.toml"] {
+        let told = check(file).stderr;
+        assert!(told.lines().all(|line| line.starts_with("note: ")), "{file}: {told}");
+    }
 }
 
 #[test]
 fn a_sound_policy_with_routes_and_no_widget_is_summed_up() {
-    let path = policy("sound", &format!("{BASE}{ROUTE}"));
+    let path = policy("sound", &format!("{BASE}{TIER}{ROUTE}"));
     let checked = run(&[], &["policy", "check", path.to_str().unwrap()]);
     assert_eq!(
         checked.line(),
         format!(
-            "{} is sound: brand gs, scopes 1, tiers 0, routes 1, widget no, public suffixes of 2026-11-05",
+            "{} is sound: brand gs, scopes 1, tiers 1, routes 1, widget no, public suffixes of 2026-11-05",
             path.display()
         )
     );
@@ -359,6 +362,85 @@ fn a_sound_policy_with_routes_and_no_widget_is_summed_up() {
     let checked = run(&[], &["policy", "check", path.to_str().unwrap()]);
     assert!(checked.stderr.contains("forwarded = \"append\" believes whoever reaches Claviger"), "{checked:?}");
 }
+
+#[test]
+fn n4_a_policy_says_how_much_keys_may_use_or_that_they_are_unlimited() {
+    let check = |name: &str, text: &str| {
+        let path = policy(name, text);
+        (run(&[], &["policy", "check", path.to_str().unwrap()]), path)
+    };
+    for (name, text) in [
+        ("silent", format!("{BASE}{ROUTE}")),
+        ("empty", format!("{BASE}[tiers]\n{ROUTE}")),
+        ("no", format!("unlimited = false\n{BASE}")),
+    ] {
+        let (silent, path) = check(name, &text);
+        let line = silent.error(1);
+        assert!(line.starts_with(&format!("{}:1: no [tiers]", path.display())), "{line}");
+        // What it says to do, done.
+        assert!(
+            line.contains("[tiers.free] with `requests = { limit = 600, window_seconds = 60 }`, or `unlimited = true`")
+        );
+    }
+    for (name, text) in
+        [("limited", format!("{BASE}{TIER}{ROUTE}")), ("unlimited", format!("unlimited = true\n{BASE}{ROUTE}"))]
+    {
+        let (told, _) = check(name, &text);
+        assert_eq!((told.code, told.stderr.as_str()), (Some(0), ""), "{name}");
+    }
+    let (both, path) = check("both", &format!("brand = \"gs\"\nunlimited = true\n{TIER}"));
+    assert!(both.error(1).starts_with(&format!("{}:2: `unlimited = true`", path.display())), "{both:?}");
+}
+
+#[test]
+fn n3_n4_what_is_sound_and_may_not_be_meant_is_a_warning_and_no_failure() {
+    let warned = |name: &str, text: &str| {
+        let path = policy(name, &format!("brand = \"gs\"\n{text}"));
+        let checked = run(&[], &["policy", "check", path.to_str().unwrap()]);
+        assert_eq!(checked.code, Some(0), "{checked:?}");
+        assert!(checked.line().contains(" is sound: "), "{checked:?}");
+        checked
+            .stderr
+            .lines()
+            .map(|line| line.strip_prefix("warning: ").expect("a warning").to_owned())
+            .collect::<Vec<_>>()
+    };
+    let scopes = warned("useless", &format!("{TIER}[scopes]\n\"a:read\" = \"A\"\n\"b:read\" = \"B\"\n{ROUTE}"));
+    assert_eq!(scopes, ["the scope `b:read` opens nothing: no route takes it, and no call of Claviger's own"]);
+    let counting = "[[routes]]\nmatch = \"POST /v1/chat\"\naccept = [\"server_key\"]\nto = \"upstream\"\n\
+        tokens = { reserve = \"max_tokens\", settle = \"usage.total_tokens\" }\n";
+    let tiers = warned(
+        "windows",
+        &format!(
+            "[tiers.calls]\nrequests = {{ limit = 1, window_seconds = 1 }}\n[tiers.both]\nrequests = {{ limit = 1, window_seconds = 1 }}\n\
+         tokens = {{ limit = 1, window_seconds = 1 }}\n[tiers.tokens]\ntokens = {{ limit = 1, window_seconds = 1 }}\n\
+         [tiers.own]\ncustom = true\ngranted_by = \"admin\"\n{counting}"
+        ),
+    );
+    let begins = [
+        "the tier `calls` has no `tokens`",
+        "the tier `own` is custom and `granted_by",
+        "the tier `tokens` has no `requests`",
+    ];
+    assert_eq!(tiers.len(), begins.len(), "{tiers:?}");
+    for (warning, begin) in tiers.iter().zip(begins) {
+        assert!(warning.starts_with(begin), "{warning}");
+    }
+    assert!(tiers[0].ends_with("on POST /v1/chat"), "{}", tiers[0]);
+}
+
+#[test]
+fn n8_a_stage_may_be_written_out_and_is_shown_short() {
+    for (word, stage) in
+        [("development", "dev"), ("dev", "dev"), ("staging", "staging"), ("production", "prod"), ("prod", "prod")]
+    {
+        let made = run(&[("ROOT_SECRETS", OLD)], &["deploy-key", "--stage", word, "--deployment", "main"]);
+        assert!(made.line().starts_with(&format!("{stage}:main|clv_dk_")), "{made:?}");
+        assert!(made.stderr.contains(&format!("for {stage}:main, ")), "{made:?}");
+    }
+}
+
+const TIER: &str = "[tiers.free]\nrequests = { limit = 60, window_seconds = 60 }\n";
 
 const BASE: &str = "brand = \"gs\"\n[scopes]\n\"a:read\" = \"Read\"\n";
 const ROUTE: &str =

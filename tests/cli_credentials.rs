@@ -62,6 +62,8 @@ fn every_argument_of_a_new_credential_reaches_the_worker() {
         "1000/60",
         "--limit",
         "9/1",
+        "--token-limit",
+        "40000/60",
         "--expires-in",
         "90d",
         "--allowed-address",
@@ -86,7 +88,10 @@ fn every_argument_of_a_new_credential_reaches_the_worker() {
     let expected = json!({
         "kind": "server_key", "workspace": "acme", "environment": "live", "name": "api", "tier": "enterprise",
         "scopes": ["messages:read", "messages:write"],
-        "limits": {"requests": [{"limit": 1000, "window_seconds": 60}, {"limit": 9, "window_seconds": 1}]},
+        "limits": {
+            "requests": [{"limit": 1000, "window_seconds": 60}, {"limit": 9, "window_seconds": 1}],
+            "tokens": [{"limit": 40_000, "window_seconds": 60}],
+        },
         "expires_in": 7_776_000, "allowed_addresses": ["203.0.113.0/24", "2001:db8::/48"],
         "origins": ["https://shop.example"], "service": "billing", "stage": "prod",
     });

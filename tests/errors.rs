@@ -76,6 +76,12 @@ fn reasons() -> Vec<Reason> {
         Reason::Identity(IdentityFault::Missing),
         Reason::Identity(IdentityFault::SecretUnknown),
         Reason::invalid("environment", "Either live or test."),
+        Reason::PlanExceeded(
+            text("The workspace's plan does not grant the tier enterprise."),
+            text("It grants the tier free."),
+        ),
+        Reason::CallerExceeded(text("A deploy key does not put off its own end.")),
+        Reason::TierUnknown(text("gold")),
         Reason::KindNotAllowed(text("widget_key")),
         Reason::KindNotTaken(text("service_token"), vec![text("deploy_key"), text("server_key")]),
         Reason::Missing(Part::Member, text("name"), text("A text of 1 to 100 characters without control characters.")),

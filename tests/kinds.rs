@@ -206,7 +206,13 @@ fn of_server(kind: &str, state: &str) -> Option<Answer> {
             toy.send("POST", "/v1/self/revoke", &sent, "").ok(200);
             toy.send("GET", here, &sent, "")
         }
-        "it was rotated out" if !is_deploy_key => {
+        "it was rotated out" if is_deploy_key => {
+            let id = toy.send("GET", "/v1/whoami", &[("authorization", &text)], "").ok(200).text_at("id");
+            let rotate = format!("/v1/credentials/{id}/rotate");
+            toy.admin("POST", &rotate, &json!({"overlap_seconds": 0})).ok(201);
+            send(here, &headers(&text))
+        }
+        "it was rotated out" => {
             end("rotate", json!({"overlap_seconds": 0})).ok(201);
             send(here, &headers(&text))
         }

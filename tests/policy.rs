@@ -116,6 +116,10 @@ fn a_tier_has_windows_or_is_custom() {
     assert_eq!(two.tokens, [limit("tokens-1", u32::MAX, 1), limit("tokens-3", 16, 3)]);
     assert_eq!((two.requests, two.lease_seconds), (vec![], Some(60)));
     assert!(tier("custom = true").custom);
+    for (text, by_admin) in [("", false), ("granted_by = \"plan\"", false), ("granted_by = \"admin\"", true)] {
+        assert_eq!(tier(&format!("custom = true\n{text}")).granted_by_admin, by_admin, "{text}");
+    }
+    refused("[tiers.a]\ncustom = true\ngranted_by = \"anybody\"", 4, "`granted_by` is \"plan\" or \"admin\"");
     let windows = "[tiers.a]\nrequests = { limit = 1, window_seconds = 1 }\n";
     refused("[tiers.a]\ncustom = false", 2, "a tier has windows, or `custom = true`");
     refused(&format!("{windows}custom = true"), 2, "a tier has windows, or `custom = true`");

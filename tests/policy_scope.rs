@@ -10,7 +10,8 @@
 
 use claviger::{
     error::Reason,
-    policy::{self, Implies, Policy, built_in},
+    kind::CredentialKind,
+    policy::{self, Action, Implies, Policy, built_in},
     scope::Scope,
 };
 use proptest::prelude::*;
@@ -145,6 +146,43 @@ fn the_support_product_has_sixteen_scopes_two_for_each_resource() {
     assert_eq!(names(&support).into_iter().map(str::to_owned).collect::<BTreeSet<_>>(), expected);
     assert_eq!(expected.len(), 16);
     apart(&support);
+    assert_eq!(support.warnings(), Vec::<String>::new(), "each of them opens something");
+}
+
+#[test]
+fn n3_no_scope_of_a_built_in_policy_opens_nothing() {
+    for (name, text) in policy::BUILT_IN {
+        let policy = policy::parse(text).unwrap();
+        assert_eq!(policy.warnings(), Vec::<String>::new(), "{name}");
+        assert!(!policy.has_no_limits(), "{name}");
+    }
+}
+
+#[test]
+fn n3_a_policy_says_which_of_its_scopes_our_own_calls_take() {
+    let read = |own: &str| {
+        let scopes = "brand = \"gs\"\n[scopes]\n\"inbox:read\" = \"Read\"\n\"messages:read\" = \"M\"\nroot = \"All\"\n";
+        policy::parse(&format!("{scopes}[own]\n{own}"))
+    };
+    let policy = read("\"messages:read\" = \"inbox:read\"\nadmin = \"root\"").unwrap();
+    let needs = |action: Action| action.needs(CredentialKind::ServerKey, &policy).unwrap();
+    assert_eq!(needs(Action::ReadMessages).enough, ["inbox:read"], "and not the scope of our name any more");
+    assert_eq!(needs(Action::CreateCredential).enough, ["root"]);
+    // One that is not listed stands for itself: here there is no such scope, and none that brings all.
+    assert_eq!(needs(Action::ListConversations).enough, Vec::<String>::new());
+    let useless = policy.warnings();
+    assert_eq!(useless.len(), 1, "{useless:?}");
+    assert!(useless[0].starts_with("the scope `messages:read` opens nothing"), "{}", useless[0]);
+    for (own, line, reason) in [
+        ("\"messages:read\" = \"inbox:reed\"", 7, "unknown scope `inbox:reed`"),
+        ("root = \"root\"", 7, "no call takes the scope `root`, expected one of admin, "),
+        ("admin = \"root\"\n\"Messages:read\" = \"root\"", 8, "no call takes the scope `Messages:read`"),
+        ("admin = 5", 7, "`admin` is a text"),
+        ("admin = [\"root\"]", 7, "`admin` is a text"),
+    ] {
+        let error = read(own).expect_err(own);
+        assert!(error.line == line && error.reason.contains(reason), "{error}");
+    }
 }
 
 fn apart(policy: &Policy) {

@@ -136,7 +136,8 @@ fn what_belongs_to_a_workspace_or_to_another_stage_does_not_belong_to_a_deploy_k
         ("allowed_addresses", json!(["192.0.2.1"])),
         ("service", json!("s")),
         ("deployment", json!("other")),
-        ("stage", json!("production")),
+        ("stage", json!("live")),
+        ("stage", json!("Production")),
         ("stage", Value::Null),
         ("name", Value::Null),
         ("name", json!("clv_dk_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")),
@@ -147,7 +148,7 @@ fn what_belongs_to_a_workspace_or_to_another_stage_does_not_belong_to_a_deploy_k
         refused.refused(400, "invalid_request");
         assert!(refused.text_at("error").contains(name), "{name}: {}", refused.text);
     }
-    for stage in ["staging", "prod"] {
+    for stage in ["staging", "prod", "production"] {
         let mut body = order();
         body["stage"] = json!(stage);
         toy.admin("POST", "/v1/credentials", &body).refused(403, "wrong_stage");

@@ -120,6 +120,7 @@ fn an_older_name_that_arrives_late_or_twice_does_not_come_back() {
         created_at: claviger::time::Timestamp(toy::START),
         default_tier: None,
         version,
+        plan: None,
     };
     change(&toy, &json!({"name": "one"})).ok(200);
     change(&toy, &json!({"name": "two"})).ok(200);

@@ -51,7 +51,7 @@ Examples, with ROOT_SECRETS or DEPLOY_SUB_KEY in the environment, and the worker
   claviger deploy-key --stage dev --deployment local
   claviger deploy-key --stage prod --deployment main --expires-in 12h")]
     DeployKey {
-        /// dev, staging or prod: the key opens nothing where the variable STAGE is another
+        /// dev, staging or prod (development and production are the same): the key opens nothing where the variable STAGE is another
         #[arg(long, value_parser = stage)]
         stage: Stage,
         /// The name in the variable DEPLOYMENT
@@ -230,7 +230,7 @@ fn anchor(text: &str) -> Result<(String, u64), &'static str> {
 }
 
 fn stage(text: &str) -> Result<Stage, &'static str> {
-    Stage::parse(text).ok_or("a stage is dev, staging or prod")
+    Stage::parse(text).ok_or("a stage is dev, staging or prod (or development, production)")
 }
 
 fn deployment(text: &str) -> Result<String, &'static str> {

@@ -90,11 +90,17 @@ pub fn check(file: &Path) -> Answer {
     // As editors read it.
     let policy =
         policy::parse(&text).map_err(|error| Failure::unsound(format!("{name}:{}: {}", error.line, error.reason)))?;
+    if policy.has_no_limits() {
+        return Err(Failure::unsound(format!("{name}:1: {}", policy::NO_LIMITS)));
+    }
+    for warning in policy.warnings() {
+        tell(&format!("warning: {warning}"));
+    }
     if let Some(warning) = policy.retention_warning() {
-        tell(&format!("{name}: warning: {warning}"));
+        tell(&format!("warning: {warning}"));
     }
     for hint in policy::hints(&policy.upstream, &policy.routes) {
-        super::tell(&format!("{name}: note: {hint}"));
+        tell(&format!("note: {hint}"));
     }
     let Policy { brand, scopes, tiers, routes, widget, .. } = policy;
     let [scopes, tiers, routes] = [scopes.len(), tiers.len(), routes.len()];

@@ -60,7 +60,10 @@ fn create(worker: &Worker, asked: &Create) -> Answer {
     put("environment", environment.as_ref().map(|text| json!(text)));
     put("scopes", some(scopes));
     put("tier", tier.as_ref().map(|text| json!(text)));
-    put("limits", (!limits.is_empty()).then(|| json!({ "requests": limits })));
+    let tokens = &asked.token_limits;
+    let limits =
+        if tokens.is_empty() { json!({ "requests": limits }) } else { json!({ "requests": limits, "tokens": tokens }) };
+    put("limits", Some(limits).filter(|_| !asked.limits.is_empty() || !tokens.is_empty()));
     put("expires_in", asked.expires_in.map(|seconds| json!(seconds)));
     put("allowed_addresses", some(&asked.allowed_addresses));
     put("origins", some(&asked.origins));

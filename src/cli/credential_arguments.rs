@@ -2,10 +2,20 @@
 #![allow(missing_docs, reason = "the doc lines here are the help that people read")]
 
 use super::quantity::{self, Limit};
-use crate::id::{CredentialId, WorkspaceId};
-use clap::{Args, Subcommand};
+use crate::id::{CredentialId, Stage, WorkspaceId};
+use clap::{
+    Args, Subcommand,
+    builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
+};
 
 const KINDS: [&str; 4] = ["server_key", "service_token", "widget_key", "deploy_key"];
+
+/// The stages, also by their long words; sent as they are shown.
+fn stage() -> impl TypedValueParser<Value = String> {
+    let values = Stage::ALL.map(|stage| PossibleValue::new(stage.as_str()).alias(stage.long()));
+    let short = |text: String| Stage::parse(&text).map_or(text, |stage| stage.as_str().to_owned());
+    PossibleValuesParser::new(values).map(short)
+}
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -100,6 +110,9 @@ pub struct Create {
     /// In a tier with numbers of one's own, once for each window: 1000/60 is 1000 requests a minute
     #[arg(long = "limit", value_name = "REQUESTS/SECONDS", value_parser = quantity::limit)]
     pub limits: Vec<Limit>,
+    /// The same in tokens, for a policy that counts them: 40000/60 is 40000 tokens a minute
+    #[arg(long = "token-limit", value_name = "TOKENS/SECONDS", value_parser = quantity::limit)]
+    pub token_limits: Vec<Limit>,
     /// Its life: 90d, 12h, 10m or 30s
     #[arg(long, value_name = "LIFE", value_parser = quantity::some_seconds)]
     pub expires_in: Option<u64>,
@@ -113,7 +126,7 @@ pub struct Create {
     #[arg(long)]
     pub service: Option<String>,
     /// The stage that a deploy key administers
-    #[arg(long, value_parser = ["dev", "staging", "prod"])]
+    #[arg(long, value_parser = stage())]
     pub stage: Option<String>,
     /// Repeated within a day with the same arguments, it makes nothing twice
     #[arg(long, value_name = "TEXT")]

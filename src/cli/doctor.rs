@@ -80,7 +80,7 @@ pub fn run(json: bool) -> Answer {
         ring,
         brand: is_told.then_some(policy.brand),
         deploy_schemes: policy.deploy_schemes,
-        stage: text_of("STAGE")?,
+        stage: text_of("STAGE")?.map(|text| Stage::parse(&text).map_or(text, |stage| stage.as_str().to_owned())),
         deployment: text_of("DEPLOYMENT")?,
         at: now()?,
     };

@@ -158,7 +158,7 @@ impl<'a> Reading<'a> {
     /// Stage and deployment of a deploy key.
     pub fn stage(&self) -> Option<(Stage, &'a str)> {
         let (stage, deployment) = self.place?.split_once(':')?;
-        Some((Stage::parse(stage)?, deployment)).filter(|_| is_deployment_name(deployment))
+        Some((Stage::parse_signed(stage)?, deployment)).filter(|_| is_deployment_name(deployment))
     }
 
     /// Reads the end.

@@ -1,7 +1,11 @@
 //! What comes along when a credential is pasted: quotes, a header's name, white space. Takes it off, and says what it was.
 
 use super::form::Reading;
-use crate::{id::CredentialId, jose::Jws, keyring::KeyRing};
+use crate::{
+    id::{CredentialId, Stage},
+    jose::Jws,
+    keyring::KeyRing,
+};
 use zeroize::Zeroizing;
 
 /// What is left of a text once all else is off.
@@ -108,7 +112,7 @@ impl Pasted {
 /// What a text is that is no credential at all, and what to do; nothing where nobody knows.
 pub fn mistaken(text: &str) -> Option<&'static str> {
     let is_masked = ["…", "...", "***", "•"].iter().any(|mark| text.contains(mark));
-    let is_stage = text.split_once(':').is_some_and(|(stage, _)| matches!(stage, "dev" | "staging" | "prod"));
+    let is_stage = text.split_once(':').is_some_and(|(stage, _)| Stage::parse(stage).is_some());
     let sub_key = text.split_once(':').is_some_and(|(_, rest)| rest.starts_with("deploy_key:"));
     Some(if text.is_empty() {
         "There is nothing left to look at."

@@ -35,7 +35,7 @@ impl Kind for DeployKey {
         let body = token.strip_prefix(brand)?.strip_prefix("_dk_")?;
         Some((|| {
             let (stage, deployment) = place.split_once(':').ok_or(Reason::CredentialMalformed)?;
-            let stage = Stage::parse(stage).ok_or(Reason::CredentialMalformed)?;
+            let stage = Stage::parse_signed(stage).ok_or(Reason::CredentialMalformed)?;
             if !is_deployment_name(deployment) {
                 return Err(Reason::CredentialMalformed);
             }

@@ -41,8 +41,9 @@ impl Config {
             variable(name).ok_or_else(|| Reason::NotConfigured(format!("The variable {name} is not set.")))
         };
         let ring = KeyRing::parse(&zeroize::Zeroizing::new(required("ROOT_SECRETS")?))?;
-        let stage = Stage::parse(&required("STAGE")?)
-            .ok_or_else(|| Reason::NotConfigured("STAGE is dev, staging or prod.".to_owned()))?;
+        let stage = Stage::parse(&required("STAGE")?).ok_or_else(|| {
+            Reason::NotConfigured("STAGE is dev, staging or prod (or development, production).".to_owned())
+        })?;
         let deployment = required("DEPLOYMENT")?;
         if !is_deployment_name(&deployment) {
             return Err(Reason::NotConfigured("DEPLOYMENT is 1 to 64 of a-z, A-Z, 0-9, `_` and `-`.".to_owned()));

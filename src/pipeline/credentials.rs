@@ -14,9 +14,11 @@ use crate::{
     kind::CredentialKind,
     machine::World,
     registry::{
+        key::Needs,
         record::{CredentialRecord, Status},
         workspace::{self, Change, Expiry, ListCredentials, Workspace},
     },
+    scope::Scope,
     time::Timestamp,
 };
 use serde::Serialize;
@@ -103,7 +105,15 @@ pub async fn change(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
         }
         Some(key) => {
             change.scopes = order::scopes(&mut fields, asked)?;
-            change.plan = order::plan(&mut fields, asked, key.tier.as_deref())?;
+            if let Some(scopes) = change.scopes.as_deref().filter(|_| *asked.admitted.principal().id() == record.id) {
+                let policy = &asked.config.policy;
+                let enough = |scope: &Scope| Needs {
+                    scope: scope.as_str().to_owned(),
+                    enough: policy.satisfying(scope.as_str()),
+                };
+                change.needs = Some(scopes.iter().map(enough).collect());
+            }
+            change.plan = order::plan(&mut fields, asked, Some(key))?;
             change.addresses = order::addresses(&mut fields, asked)?;
         }
     }

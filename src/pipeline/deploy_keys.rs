@@ -39,7 +39,7 @@ const DEFAULT_LIFE_SECONDS: u64 = 90 * 86_400;
 const TRIES: usize = 3;
 
 /// The stages that there are.
-const STAGES: &str = "One of dev, staging and prod.";
+const STAGES: &str = "One of dev, staging and prod (development and production are the same).";
 
 /// What a credential of a workspace has, and a deploy key has not.
 const FOREIGN: [&str; 8] =

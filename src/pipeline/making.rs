@@ -74,7 +74,7 @@ pub async fn create(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
                 CredentialKind::ServiceToken => CredentialId::issue_service_token(&workspace, at, random),
                 _ => CredentialId::issue_server_key(&workspace, at, random),
             };
-            if part.tier.is_none() {
+            if part.tier.is_none() && part.numbers.is_none() {
                 let plan = order::plan_otherwise(asked, default_tier(&workspace, world).await?)?;
                 (part.tier, part.numbers) = (plan.tier, plan.numbers);
             }

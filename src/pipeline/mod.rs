@@ -37,6 +37,7 @@ mod mint;
 mod network;
 mod once;
 mod order;
+mod plan;
 mod records;
 mod retry;
 mod rotation;
@@ -56,7 +57,7 @@ use crate::{
     id::CredentialId,
     limit::Quota,
     machine::World,
-    policy::ErrorDialect,
+    policy::{ErrorDialect, NO_LIMITS},
     principal::Facts,
     request::{Request, pairs},
 };
@@ -123,7 +124,14 @@ struct LogLine<'a> {
     target: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     workspace: Option<&'a str>,
+    /// What is wrong with the variables, though they serve: in the first line of each isolate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warnings: Option<[&'static str; 1]>,
 }
+
+/// Whether this isolate has said what is wrong.
+#[derive(Default)]
+struct Warned(bool);
 
 /// Answers a request, whatever it is.
 pub async fn serve(request: &Request, config: Result<&Config, &Reason>, world: &impl World) -> Reply {
@@ -155,6 +163,10 @@ pub async fn serve(request: &Request, config: Result<&Config, &Reason>, world: &
         credential: notes.credential.as_deref(),
         target: notes.target.as_deref(),
         workspace: notes.workspace.as_deref(),
+        warnings: config.ok().filter(|config| config.policy.has_no_limits()).and_then(|_| {
+            let is_first = world.isolate().with(|warned: &mut Warned| !std::mem::replace(&mut warned.0, true));
+            is_first.then_some([NO_LIMITS])
+        }),
     };
     reply.log = serde_json::to_string(&line).unwrap_or_default();
     reply

@@ -12,11 +12,11 @@ use crate::{
     kind::CredentialKind,
     limit::Limit,
     origin::Origin,
-    policy::{ADMIN, MAX_WINDOW_SECONDS, Tier},
+    policy::{ADMIN, MAX_WINDOW_SECONDS},
     refusal::{instead, plain},
-    registry::command::Plan,
+    registry::{command::Plan, record::KeyPart},
     scope::Scope,
-    tier::Numbers,
+    tier::{self, Numbers},
 };
 
 /// Origins, and ranges of addresses, that one credential may list.
@@ -34,7 +34,7 @@ pub fn scopes(fields: &mut Fields, asked: &Asked<'_>) -> Result<Option<Vec<Scope
     let policy = &asked.config.policy;
     let scopes = policy.resolve(&names)?;
     let principal = asked.admitted.principal();
-    let admin = policy.satisfying(ADMIN);
+    let admin = policy.satisfying(policy.own(ADMIN));
     let administers = principal.kind() == CredentialKind::DeployKey
         || principal.scopes().iter().any(|held| admin.iter().any(|name| name == held.as_str()));
     let beyond = scopes.iter().filter(|scope| !administers && !policy.covers(principal.scopes(), scope));
@@ -42,14 +42,21 @@ pub fn scopes(fields: &mut Fields, asked: &Asked<'_>) -> Result<Option<Vec<Scope
     if beyond.is_empty() { Ok(Some(scopes)) } else { Err(Reason::InsufficientScope(beyond)) }
 }
 
-/// The tier that is asked for, with the numbers of a custom one; `None` where neither member is there.
-pub fn plan(fields: &mut Fields, asked: &Asked<'_>, known: Option<&str>) -> Result<Option<Plan>, Reason> {
+/// The tier that is asked for, with the numbers of a custom one; `None` where neither member is there. `known` is what it is
+/// asked for.
+pub fn plan(fields: &mut Fields, asked: &Asked<'_>, known: Option<&KeyPart>) -> Result<Option<Plan>, Reason> {
     let tier = fields.optional_text("tier", 64)?;
-    let numbers = fields.take_member("limits").map(numbers).transpose()?;
+    let own = known.and_then(|key| key.numbers.as_ref());
+    let numbers = fields.take_member("limits").map(|member| numbers("limits", member, asked, own)).transpose()?;
     if tier.is_none() && numbers.is_none() {
         return Ok(None);
     }
-    let name = tier.or(known.map(str::to_owned));
+    let name = tier.or(known.and_then(|key| key.tier.clone()));
+    // What was made under a policy without tiers has numbers and no name for them.
+    let is_nameless = asked.config.policy.tiers.is_empty() || known.is_some() && numbers.as_ref() == own;
+    if name.is_none() && is_nameless {
+        return Ok(Some(Plan { tier: None, numbers }));
+    }
     let tiers = &asked.config.policy.tiers;
     let known: Vec<&str> = tiers.iter().map(|(name, _)| name.as_str()).collect();
     let rule = match known.as_slice() {
@@ -69,19 +76,18 @@ pub fn plan(fields: &mut Fields, asked: &Asked<'_>, known: Option<&str>) -> Resu
     }
 }
 
-/// The tier of a credential that asks for none: the workspace's, or `free` where the policy has it; a policy without tiers
-/// limits nothing.
+/// The tier of a credential that asks for none: the workspace's, or `free` where the policy has it. A policy without tiers
+/// limits nothing where it says so, and each credential by the same numbers where it does not.
 pub fn plan_otherwise(asked: &Asked<'_>, default_tier: Option<String>) -> Result<Plan, Reason> {
-    let tiers = &asked.config.policy.tiers;
-    let is_ready = |name: &str| tiers.iter().any(|(known, Tier { custom, .. })| known == name && !custom);
-    let tier = default_tier.filter(|name| is_ready(name)).or_else(|| is_ready("free").then(|| "free".to_owned()));
-    match tier {
-        None if !tiers.is_empty() => {
-            let known: Vec<&str> = tiers.iter().map(|(name, _)| name.as_str()).collect();
+    let policy = &asked.config.policy;
+    match tier::ready(&policy.tiers, default_tier.as_deref()) {
+        None if !policy.tiers.is_empty() => {
+            let known: Vec<&str> = policy.tiers.iter().map(|(name, _)| name.as_str()).collect();
             let wanted = format!("Say which tier, since the policy has no `free` one: {}.", known.join(", "));
             Err(Reason::missing(Part::Member, "tier", &wanted))
         }
-        tier => Ok(Plan { tier, numbers: None }),
+        None => Ok(Plan { tier: None, numbers: policy.has_no_limits().then(tier::without_name) }),
+        tier => Ok(Plan { tier: tier.map(str::to_owned), numbers: None }),
     }
 }
 
@@ -90,10 +96,10 @@ const NUMBERS: &str =
     "An object with `requests`, and `tokens` if wanted: lists of 1 to 8 windows of `limit` and `window_seconds`.";
 
 /// `{"requests": [{"limit": 1000, "window_seconds": 60}], "tokens": [ … ]}`.
-fn numbers(member: Member) -> Result<Numbers, Reason> {
-    let Member::Object(mut members) = member else { return Err(Reason::invalid("limits", NUMBERS)) };
+pub fn numbers(field: &str, member: Member, asked: &Asked<'_>, known: Option<&Numbers>) -> Result<Numbers, Reason> {
+    let Member::Object(mut members) = member else { return Err(Reason::invalid(field, NUMBERS)) };
     let mut windows = |name: &str| {
-        let path = format!("limits.{name}");
+        let path = format!("{field}.{name}");
         match members.take(name) {
             None | Some(Member::Null) => Ok(Vec::new()),
             // An empty list, as a credential without such windows is shown.
@@ -104,13 +110,21 @@ fn numbers(member: Member) -> Result<Numbers, Reason> {
     };
     let mut numbers = Numbers { requests: windows("requests")?, tokens: windows("tokens")? };
     if let Some(name) = members.names().next() {
-        return Err(unknown_in("limits", name, &["requests", "tokens"]));
+        return Err(unknown_in(field, name, &["requests", "tokens"]));
     }
     if numbers.requests.is_empty() {
-        return Err(Reason::missing(Part::Member, "limits.requests", NUMBERS));
+        return Err(Reason::missing(Part::Member, &format!("{field}.requests"), NUMBERS));
     }
     Limit::tell_apart(&mut numbers.requests);
     Limit::tell_apart(&mut numbers.tokens);
+    // Left out, they would be unlimited. What was granted before stays as it is.
+    if let Some(route) = asked.config.policy.counting_route()
+        && numbers.tokens.is_empty()
+        && known != Some(&numbers)
+    {
+        let why = format!("`tokens` is missing, which {} counts: a limit is at most 4294967295.", route.name());
+        return Err(Reason::invalid(field, &why));
+    }
     Ok(numbers)
 }
 

@@ -51,7 +51,7 @@ pub struct Shown<'a> {
 
 /// The numbers of a custom tier.
 #[derive(Serialize)]
-struct Limits {
+pub struct Limits {
     requests: Vec<Window>,
     tokens: Vec<Window>,
 }
@@ -110,7 +110,8 @@ pub fn shown<'a>(record: &'a CredentialRecord, secret: Option<&'a Secret>, at: T
     }
 }
 
-fn limits(numbers: &Numbers) -> Limits {
+/// Shows the numbers of a custom tier.
+pub fn limits(numbers: &Numbers) -> Limits {
     let window = |limit: &Limit| Window { limit: limit.limit, window_seconds: limit.window_seconds };
     Limits {
         requests: numbers.requests.iter().map(window).collect(),

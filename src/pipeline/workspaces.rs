@@ -1,12 +1,13 @@
 //! `/v1/workspaces`.
 
-use super::{Notes, api::Asked, body::Fields, identity_secrets, known, reply::Reply};
+use super::{Notes, api::Asked, body::Fields, identity_secrets, known, plan, reply::Reply};
 use crate::{
     error::Reason,
     id::WorkspaceId,
     machine::World,
     registry::{
         deployment::{self, Deployment, WorkspaceRecord},
+        plan::{PlanChange, WorkspacePlan},
         settings::{DefaultTier, Settings},
         workspace::{self, Workspace},
     },
@@ -19,9 +20,9 @@ struct Shown {
     id: String,
     name: String,
     created_at: String,
-    /// A list tells neither.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    default_tier: Option<Option<String>>,
+    default_tier: Option<String>,
+    plan: plan::Shown,
+    /// A list does not tell it.
     #[serde(skip_serializing_if = "Option::is_none")]
     identity_secret_count: Option<usize>,
 }
@@ -32,10 +33,16 @@ struct Page {
     next_cursor: Option<String>,
 }
 
-impl From<WorkspaceRecord> for Shown {
-    fn from(record: WorkspaceRecord) -> Self {
-        let created_at = record.created_at.rfc3339();
-        Self { id: record.id.into(), name: record.name, created_at, default_tier: None, identity_secret_count: None }
+impl Shown {
+    fn of(record: WorkspaceRecord, asked: &Asked<'_>) -> Self {
+        Self {
+            plan: plan::shown(&record, &asked.config.policy.tiers),
+            id: record.id.into(),
+            name: record.name,
+            created_at: record.created_at.rfc3339(),
+            default_tier: record.default_tier,
+            identity_secret_count: None,
+        }
     }
 }
 
@@ -55,14 +62,17 @@ pub async fn create(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
         })?,
         None => WorkspaceId::issue(world.now(), world.random()?),
     };
+    let plan = asked_plan(plan::change(&mut fields, asked)?);
     fields.finish()?;
-    let record = WorkspaceRecord { id: id.clone(), name, created_at: world.now(), default_tier: None, version: None };
+    let (created_at, wanted) = (world.now(), plan.clone());
+    let record = WorkspaceRecord { id: id.clone(), name, created_at, default_tier: None, version: None, plan };
     let create = workspace::Command::Create(record, asked.config.deployment.clone(), asked.by.clone());
     match world.ask::<Workspace>(id.as_str(), create).await? {
         workspace::Reply::Workspace(record) => {
             notes.workspace = Some(record.id.as_str().to_owned());
             known::remember(&record.id, world);
-            Reply::json(201, &Shown::from(record))
+            knows(&record, wanted.as_ref(), asked)?;
+            Reply::json(201, &Shown::of(record, asked))
         }
         _ => Err(Reason::Unavailable),
     }
@@ -81,7 +91,7 @@ pub async fn list(asked: &Asked<'_>, world: &impl World) -> Result<Reply, Reason
     let more = records.len() > limit;
     records.truncate(limit);
     let next_cursor = records.last().filter(|_| more).map(|record| record.id.as_str().to_owned());
-    Reply::json(200, &Page { items: records.into_iter().map(Shown::from).collect(), next_cursor })
+    Reply::json(200, &Page { items: records.into_iter().map(|record| Shown::of(record, asked)).collect(), next_cursor })
 }
 
 /// `GET /v1/workspaces/{id}`.
@@ -89,7 +99,7 @@ pub async fn read(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> R
     let named = WorkspaceId::try_from(asked.id.to_owned()).map_err(|_| Reason::NotFound)?;
     let id = asked.workspace_of(Some(named), world).await?;
     let answer = world.ask::<Workspace>(id.as_str(), workspace::Command::Describe).await?;
-    shown_whole(answer, asked, world, notes).await
+    shown_whole(answer, None, asked, world, notes).await
 }
 
 /// `PATCH /v1/workspaces/{id}`.
@@ -99,10 +109,26 @@ pub async fn change(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
     let (_, mut fields) = asked.body()?;
     let name = fields.label("name", 100, &asked.config.door())?;
     let default_tier = default_tier(&mut fields, &asked.config.policy.tiers)?;
+    let plan = plan::change(&mut fields, asked)?;
     fields.finish()?;
-    let change = workspace::Command::ChangeWorkspace(Settings { name, default_tier }, asked.by.clone());
+    let wanted = asked_plan(plan.clone());
+    let change = workspace::Command::ChangeWorkspace(Settings { name, default_tier, plan }, asked.by.clone());
     let answer = world.ask::<Workspace>(id.as_str(), change).await?;
-    shown_whole(answer, asked, world, notes).await
+    shown_whole(answer, wanted.as_ref(), asked, world, notes).await
+}
+
+/// The plan that is asked for, where it is one of the workspace's own.
+fn asked_plan(change: Option<PlanChange>) -> Option<WorkspacePlan> {
+    match change {
+        Some(PlanChange::Set(plan)) => Some(plan),
+        Some(PlanChange::Default | PlanChange::Shown(_)) | None => None,
+    }
+}
+
+/// While a deployment goes out, an object of the version before passes over what it does not know: that is no success.
+fn knows(record: &WorkspaceRecord, wanted: Option<&WorkspacePlan>, asked: &Asked<'_>) -> Result<(), Reason> {
+    let plan = plan::effective(record, &asked.config.policy.tiers);
+    if wanted.is_none_or(|wanted| *wanted == plan) { Ok(()) } else { Err(Reason::Unavailable) }
 }
 
 /// The tier of credentials that ask for none: one whose numbers the policy has, or `null`.
@@ -126,13 +152,14 @@ fn default_tier(fields: &mut Fields, tiers: &Tiers) -> Result<Option<DefaultTier
 /// A workspace with all that is known of it.
 async fn shown_whole(
     answer: workspace::Reply,
+    wanted: Option<&WorkspacePlan>,
     asked: &Asked<'_>,
     world: &impl World,
     notes: &mut Notes,
 ) -> Result<Reply, Reason> {
     let workspace::Reply::Workspace(record) = answer else { return Err(Reason::Unavailable) };
     notes.workspace = Some(record.id.as_str().to_owned());
+    knows(&record, wanted, asked)?;
     let identity_secret_count = Some(identity_secrets::count(&record.id, asked, world).await?);
-    let default_tier = Some(record.default_tier.clone());
-    Reply::json(200, &Shown { default_tier, identity_secret_count, ..record.into() })
+    Reply::json(200, &Shown { identity_secret_count, ..Shown::of(record, asked) })
 }

@@ -210,10 +210,10 @@ impl Action {
             Self::ReadMessages => &["messages:read"],
             Self::Reply => &["messages:write"],
             Self::ListCredentials | Self::ReadCredential | Self::ReadUsage => &["credentials:read", ADMIN],
+            Self::ReadWorkspace => &["workspaces:read", ADMIN],
+            Self::ChangeWorkspace => &["workspaces:write", ADMIN],
             Self::CreateWorkspace
             | Self::ListWorkspaces
-            | Self::ReadWorkspace
-            | Self::ChangeWorkspace
             | Self::CreateIdentitySecret
             | Self::ListIdentitySecrets
             | Self::RevokeCredentials
@@ -273,6 +273,7 @@ impl Action {
 /// One of these scopes, as the policy knows them; none: no scope at all.
 fn one_of(scopes: &[&str], kind: CredentialKind, policy: &Policy) -> Option<Needs> {
     let has_scopes = matches!(kind, CredentialKind::ServerKey | CredentialKind::ServiceToken);
+    let scopes: Vec<&str> = scopes.iter().map(|ours| policy.own(ours)).collect();
     let known = |scope: &&&str| policy.scopes.iter().any(|(known, _)| known.as_str() == **scope);
     let wanted = *scopes.last().filter(|_| has_scopes)?;
     let Some(scope) = scopes.iter().find(known) else {

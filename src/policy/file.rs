@@ -1,7 +1,7 @@
 //! The policy file: TOML into types, or the line and the reason why not.
 
 use super::{
-    IdentityRule, Implies, Policy, ScopeRule, Tier, WidgetPolicy,
+    IdentityRule, Implies, Policy, ScopeRule, Tier, WidgetPolicy, own,
     router::Router,
     routes,
     table::{Fault, Table, Text, table},
@@ -45,8 +45,19 @@ pub fn parse(text: &str) -> Result<Policy, PolicyError> {
 }
 
 fn policy(file: Table) -> Result<Policy, Fault> {
-    let file =
-        file.only(&["brand", "operators", "scopes", "tiers", "widget", "routes", "schemes", "leaks", "upstream"])?;
+    let file = file.only(&[
+        "brand",
+        "operators",
+        "scopes",
+        "own",
+        "unlimited",
+        "tiers",
+        "widget",
+        "routes",
+        "schemes",
+        "leaks",
+        "upstream",
+    ])?;
     let brand = file.required_text("brand")?;
     if !(2..=8).contains(&brand.text.len()) || !brand.text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
     {
@@ -57,10 +68,18 @@ fn policy(file: Table) -> Result<Policy, Fault> {
         return Err((operator.span.clone(), "operators are e-mail addresses".to_owned()));
     }
     let scopes = file.table("scopes")?.map(scopes).transpose()?.unwrap_or_default();
+    let own = file.table("own")?.map(|table| own::read(&table, &scopes)).transpose()?.unwrap_or_default();
+    let (unlimited, place) = file.flag("unlimited")?;
     let mut tiers = Vec::new();
     for (name, value) in file.table("tiers")?.iter().flat_map(Table::members) {
         let tier = tier(table(&name.text, value)?)?;
         tiers.push((name.text, tier));
+    }
+    if unlimited && !tiers.is_empty() {
+        return Err((
+            place,
+            "`unlimited = true` says that no key is limited, and [tiers] limit them: keep one".to_owned(),
+        ));
     }
     let widget = file.table("widget")?.map(widget).transpose()?;
     let upstream = file.table("upstream")?.map(upstream::read).transpose()?.unwrap_or_default();
@@ -73,6 +92,8 @@ fn policy(file: Table) -> Result<Policy, Fault> {
         brand: brand.text,
         operators: operators.into_iter().map(|operator| operator.text).collect(),
         scopes,
+        own,
+        unlimited,
         tiers,
         widget,
         routes,
@@ -134,7 +155,7 @@ fn scope_rule(file: &Table, name: &Text, value: &Spanned<DeValue>) -> Result<Sco
 }
 
 fn tier(file: Table) -> Result<Tier, Fault> {
-    let file = file.only(&["requests", "tokens", "custom", "lease_seconds"])?;
+    let file = file.only(&["requests", "tokens", "custom", "lease_seconds", "granted_by"])?;
     let requests = windows("requests", file.tables("requests")?)?;
     let tokens = windows("tokens", file.tables("tokens")?)?;
     let (custom, _) = file.flag("custom")?;
@@ -142,7 +163,13 @@ fn tier(file: Table) -> Result<Tier, Fault> {
     if custom != (requests.is_empty() && tokens.is_empty()) {
         return Err((file.span, "a tier has windows, or `custom = true`, not both and not neither".to_owned()));
     }
-    Ok(Tier { requests, tokens, custom, lease_seconds })
+    let granted_by_admin = match file.text("granted_by")? {
+        None => false,
+        Some(by) if by.text == "plan" => false,
+        Some(by) if by.text == "admin" => true,
+        Some(by) => return Err((by.span, "`granted_by` is \"plan\" or \"admin\"".to_owned())),
+    };
+    Ok(Tier { requests, tokens, custom, lease_seconds, granted_by_admin })
 }
 
 /// The longest window: 31 days.

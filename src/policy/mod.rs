@@ -6,6 +6,7 @@ mod built_in;
 mod file;
 mod gate;
 mod identity;
+mod own;
 mod records;
 mod router;
 mod routes;
@@ -13,6 +14,7 @@ mod scopes;
 mod table;
 mod tokens;
 mod upstream;
+mod warnings;
 
 pub use crate::tier::Tier;
 pub use action::{ADMIN, Action};
@@ -22,6 +24,7 @@ pub use gate::authorize_route;
 pub use identity::IdentityRule;
 pub use tokens::{Asks, Dialect, MAX_PARTS, Tells, TokenRule};
 pub use upstream::{UpstreamPolicy, hints};
+pub use warnings::NO_LIMITS;
 
 use crate::{conversation::Room, error::Reason, id::Environment, limit::Limit, principal::Principal, scope::Scope};
 use std::sync::Arc;
@@ -35,6 +38,10 @@ pub struct Policy {
     pub operators: Vec<String>,
     /// Every scope, with what a person reads about it.
     pub scopes: Vec<(Scope, ScopeRule)>,
+    /// The policy's own scopes for our own calls, by the names that these have here; the same name, where one is not listed.
+    pub own: Vec<(&'static str, Scope)>,
+    /// Keys are not limited, and the file says so.
+    pub unlimited: bool,
     /// Every tier.
     pub tiers: Vec<(String, Tier)>,
     /// The chat widget, if there is one.

@@ -126,6 +126,20 @@ codes! {
         when "For instance, a key for `staging` is used against `prod`."
         fix "Make one for this stage and this deployment with `claviger deploy-key`."
     }
+    PlanExceeded 403 "plan_exceeded" {
+        means "A workspace's own credential asked for a tier or for limits that the workspace's plan does not grant."
+        when "A key is made or changed with such a tier or such numbers; or the workspace's `default_tier` or `plan` is \
+              changed by anybody but a deploy key. `error` says what is not in the plan, `fix` what is."
+        fix "Ask for what the plan grants. Whoever runs the deployment changes the plan with a deploy key: \
+             `PATCH /v1/workspaces/{id}` with `plan`."
+    }
+    EscalationNotAllowed 403 "escalation_not_allowed" {
+        means "What was asked for would be wider than the credential that asks."
+        when "A credential puts off its own end or widens its own `allowed_addresses`, or makes, changes or rotates \
+              another one that would outlive it or be usable from where it is not."
+        fix "Ask for an `expires_at` no later than its own and for addresses among its own; or ask with a credential \
+             that has no such bound, such as a deploy key."
+    }
     CredentialKindNotAllowed 403 "credential_kind_not_allowed" {
         means "The credential is good, and of a kind that this call never takes."
         when "A widget key or a history secret is sent to a call of servers, a server's key to a call of the widget, or a \

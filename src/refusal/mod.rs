@@ -187,6 +187,24 @@ impl From<&Reason> for Refusal {
                 };
                 field(name, say(C::InvalidRequest, &error, known))
             }
+            Reason::PlanExceeded(what, plan) => say(
+                C::PlanExceeded,
+                what,
+                &format!(
+                    "{plan} Ask for that, or have whoever runs this deployment change the plan with a deploy key."
+                ),
+            ),
+            Reason::CallerExceeded(what) => say(
+                C::EscalationNotAllowed,
+                what,
+                "Ask for less, or ask with a deploy key, or with an administrator's key that is not bound so.",
+            ),
+            Reason::TierUnknown(name) => say(
+                C::NotConfigured,
+                &format!("The policy has no tier `{name}`, which this credential has."),
+                "Give the policy that tier again, or this credential another one: a deploy key does so with PATCH \
+                 /v1/credentials/{id}.",
+            ),
             Reason::KindNotAllowed(kind) => say(
                 C::CredentialKindNotAllowed,
                 &format!("A {kind} is not accepted here."),

@@ -4,6 +4,7 @@ use super::{
     bulk,
     deployment::WorkspaceRecord,
     identity,
+    key::Needs,
     leak::Leak,
     note::ConversationNote,
     record::{CredentialRecord, SecretRecord, Sighting},
@@ -108,6 +109,7 @@ impl Command {
             Self::CreateCredential(_, _, by)
             | Self::ChangeCredential(_, _, by)
             | Self::RotateCredential(_, _, _, by, _)
+            | Self::ChangeWorkspace(_, by)
             | Self::RevokeMany(_, by)
             | Self::FinishRotation(_, by)
             | Self::Identity(identity::Command::Create(identity::Made { by, .. }, _)) => Some(by),
@@ -148,9 +150,11 @@ pub struct Change {
     pub plan: Option<Plan>,
     /// Where it may be used from.
     pub addresses: Option<Vec<AddressRange>>,
+    /// Of the scopes that a credential gives itself: which are enough to have each.
+    pub needs: Option<Vec<Needs>>,
 }
 
-wire!(Change { name, origins, expires_at, scopes, plan, addresses });
+wire!(Change { name, origins, expires_at, scopes, plan, addresses, needs });
 
 /// How much a credential may use.
 #[derive(Clone, Debug, Eq, PartialEq)]

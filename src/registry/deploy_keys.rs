@@ -85,6 +85,10 @@ fn change(id: &CredentialId, change: Change, mandate: Mandate, turn: &mut Turn) 
             let why = format!("Its text says when it ends at the latest: {}.", text.expires_at.rfc3339());
             return Err(Reason::invalid("expires_at", &why));
         }
+        // Whoever holds it does not put off its end: that is for another one.
+        if moment > record.ends_at.unwrap_or(text.expires_at) && is_by(&mandate, id) {
+            return Err(Reason::CallerExceeded("A deploy key does not put off its own end.".to_owned()));
+        }
         record.ends_at = Some(moment);
         members.push("expires_at");
     }
@@ -103,6 +107,9 @@ fn rotate(
     turn: &mut Turn,
 ) -> Result<Reply, Reason> {
     let (mut record, old) = find_living(id, turn)?;
+    if record.current_until.is_some() && is_by(&mandate, id) {
+        return Err(Reason::CallerExceeded("A secret that leaked does not replace itself.".to_owned()));
+    }
     // Two texts of one moment could not be told apart.
     if text.serial <= old.serial {
         return Err(Reason::Conflict("Another rotation came first.".to_owned()));
@@ -237,6 +244,11 @@ fn tell(record: &DeployKeyRecord, turn: &mut Turn) -> Result<(), Reason> {
 fn note(act: Act, mandate: Mandate, id: &CredentialId, reason: Option<String>, turn: &mut Turn) -> Result<(), Reason> {
     let entry = Entry { reason, ..Entry::done(act, mandate.by, id.as_str(), turn.at()) };
     audit::record(&audit::deployment(&mandate.deployment), entry, turn)
+}
+
+/// Whether it is the key itself that asks.
+fn is_by(mandate: &Mandate, id: &CredentialId) -> bool {
+    mandate.by.actor.split_once(':').is_some_and(|(_, actor)| actor == id.as_str())
 }
 
 fn row(id: &CredentialId) -> String {

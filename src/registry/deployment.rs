@@ -1,7 +1,7 @@
 //! The object of a whole deployment: the lists of its workspaces and of its deploy keys, its own audit chain, the checkpoints of theirs,
 //! and the keys that sign assertions. On no ordinary request's path: isolates fetch those keys about once a minute.
 
-use super::{assertion_keys, deploy_keys};
+use super::{assertion_keys, deploy_keys, plan::WorkspacePlan};
 use crate::{
     audit::{self, Ask, Checkpoint, Page, Report},
     error::Reason,
@@ -82,9 +82,11 @@ pub struct WorkspaceRecord {
     pub default_tier: Option<String>,
     /// Grows with every change; none: it never changed. The list ignores what is older than what it has.
     pub version: Option<u64>,
+    /// What its own credentials may grant; none: it has no plan of its own. The workspace itself keeps it in a row apart.
+    pub plan: Option<WorkspacePlan>,
 }
 
-wire!(WorkspaceRecord { id, name, created_at, default_tier, version });
+wire!(WorkspaceRecord { id, name, created_at, default_tier, version, plan });
 
 impl Machine for Deployment {
     const BINDING: &'static str = "DEPLOYMENT_OBJECT";

@@ -262,9 +262,9 @@ fn sight(id: &CredentialId, origin: &str, turn: &mut Turn) -> Result<(), Reason>
 impl KeyRecord {
     /// The windows that all must admit; refused where the policy that serves does not know them.
     pub(super) fn limits<'a>(&'a self, turn: &Turn<'a>) -> Result<Limits<'a>, Reason> {
-        let Some(tier) = &self.tier else { return Ok(Limits::default()) };
-        tier::limits(turn.tiers(), tier, self.numbers.as_ref())
-            .ok_or_else(|| Reason::NotConfigured("The policy has no tier of this credential's name.".to_owned()))
+        let own = || self.numbers.as_ref().map(|own| Limits { requests: &own.requests, tokens: &own.tokens });
+        let Some(tier) = &self.tier else { return Ok(own().unwrap_or_default()) };
+        tier::limits(turn.tiers(), tier, self.numbers.as_ref()).ok_or_else(|| Reason::TierUnknown(tier.clone()))
     }
 
     fn place(&self) -> Place {

@@ -22,6 +22,7 @@ mod metering;
 mod note;
 pub mod once;
 mod place;
+pub mod plan;
 pub mod record;
 pub mod record_name;
 pub mod records;

@@ -7,7 +7,7 @@ use super::{
     bulk,
     credential::{self, Credential, SHARDS, shard_name},
     deployment::{self, Deployment, WorkspaceRecord},
-    identity, kept, leak, listing,
+    identity, kept, leak, listing, plan,
     record::{CredentialRecord, Status},
     records, retention, settings,
 };
@@ -51,7 +51,7 @@ impl Machine for Workspace {
             }
             (Command::Create(record, deployment, by), None) => create(record, &deployment, by, turn)?,
             (_, None) => return Err(Reason::NotFound),
-            (Command::Describe, Some(info)) => Reply::Workspace(info),
+            (Command::Describe, Some(info)) => Reply::Workspace(WorkspaceRecord { plan: plan::stored(turn)?, ..info }),
             (command, Some(info)) => answer(command, &info, turn)?,
         };
         Ok(Step::reply(reply))
@@ -73,7 +73,10 @@ impl Machine for Workspace {
 
 /// Recorded twice: in the workspace's own chain, and in the deployment's.
 fn create(record: WorkspaceRecord, deployment: &str, by: By, turn: &mut Turn) -> Result<Reply, Reason> {
-    turn.put(INFO, &record);
+    turn.put(INFO, &WorkspaceRecord { plan: None, ..record.clone() });
+    if let Some(plan) = &record.plan {
+        turn.put(plan::PLAN, plan);
+    }
     turn.put(DEPLOYMENT, &deployment.to_owned());
     note(&record, Act::WorkspaceCreate, by.clone(), record.id.as_str(), turn)?;
     let entry = Entry::done(Act::WorkspaceCreate, by, record.id.as_str(), turn.at());
@@ -96,7 +99,7 @@ fn answer(command: Command, info: &WorkspaceRecord, turn: &mut Turn) -> Result<R
     }
     match command {
         Command::Create(..) | Command::Describe => Ok(Reply::Done),
-        Command::CreateCredential(record, retry, by) => {
+        Command::CreateCredential(mut record, retry, by) => {
             if let Some(made) = retry.as_ref().map(|key| replay::find(key, turn)).transpose()?.flatten() {
                 // Told again: the request that made it may have been answered before every shard knew.
                 let record: Box<CredentialRecord> = turn.get(&made)?.ok_or(Reason::Unreadable(made))?;
@@ -104,6 +107,7 @@ fn answer(command: Command, info: &WorkspaceRecord, turn: &mut Turn) -> Result<R
                 turn.await_delivery();
                 return Ok(Reply::Known(record));
             }
+            plan::create(&mut record, &by, info, turn)?;
             let count = turn.get::<usize>(CREDENTIAL_COUNT)?.unwrap_or_default();
             if count >= MAX_CREDENTIALS {
                 return Err(Reason::Conflict(format!("In this workspace {count} credentials were made already.")));
@@ -117,14 +121,16 @@ fn answer(command: Command, info: &WorkspaceRecord, turn: &mut Turn) -> Result<R
         }
         Command::ReadCredential(id) => find(&id, turn).map(|record| Reply::Credential(Box::new(record))),
         Command::ListCredentials(list) => listing::credentials(&list, turn),
-        Command::ChangeCredential(id, change, by) => {
+        Command::ChangeCredential(id, mut change, by) => {
             let mut record = find_living(&id, turn)?;
+            let (before, needs) = (record.clone(), change.needs.take().unwrap_or_default());
             let Some(members) = change.apply(&mut record) else {
                 // Told again: the request that made it so may have been answered before every shard knew.
                 tell_shards(&record, turn)?;
                 turn.await_delivery();
                 return Ok(Reply::Credential(Box::new(record)));
             };
+            plan::change(&before, &record, &needs, &by, info, turn)?;
             let entry = Entry::done(Act::CredentialChange, by, id.as_str(), turn.at());
             let entry = Entry { reason: Some(members), ..entry };
             audit::record(&audit::workspace(info.id.as_str()), entry, turn)?;
@@ -138,6 +144,7 @@ fn answer(command: Command, info: &WorkspaceRecord, turn: &mut Turn) -> Result<R
                     "This credential has expired: give it another expires_at first.".to_owned(),
                 ));
             }
+            plan::hand_out(&record, &by, turn)?;
             note(info, Act::CredentialRotate, by, id.as_str(), turn)?;
             record.rotate(secret, overlap_seconds, unused.as_deref(), turn.at());
             publish(record, turn)

@@ -8,7 +8,7 @@ use claviger::{
     id::{ConversationId, CredentialId, Environment, IdentitySecretId, WorkspaceId},
     limit::{Limit, Quota, Window},
     origin::Origin,
-    registry::{credential, deployment, identity, kept, leak, once, record, records, tally, witness, workspace},
+    registry::{credential, deployment, identity, kept, leak, once, plan, record, records, tally, witness, workspace},
     replay::RetryKey,
     time::Timestamp,
     wire::{self, Wire},
@@ -77,10 +77,12 @@ const LAWS: [Law; TYPES as usize] = [
     same::<records::Command>,
     same::<records::Record>,
     same::<records::Reply>,
+    same::<plan::PlanChange>,
+    same::<plan::WorkspacePlan>,
 ];
 
 /// How many types there are.
-pub const TYPES: u8 = 59;
+pub const TYPES: u8 = 61;
 
 pub fn check(bytes: &[u8]) {
     if let Some((which, bytes)) = bytes.split_first() {
