@@ -69,7 +69,7 @@ async fn act(
         return Err(Reason::RouteNotServed(what.to_owned()));
     }
     if route.to == Destination::Records {
-        return records::serve(admitted, route, &body.unwrap_or_default(), by, request, world, notes).await;
+        return records::serve(admitted, route, &body.unwrap_or_default(), by, (request, config), world, notes).await;
     }
     let retry = once::key(admitted, route, body.as_deref(), request, world)?;
     let attempt = match once::begin(retry, admitted, route, by, config, world).await? {

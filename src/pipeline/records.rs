@@ -1,7 +1,10 @@
 //! The embedded records: JSON documents that the gateway serves by itself, where a route of the policy leads to them.
 
 use super::{
-    Notes, body, once,
+    Notes, body,
+    config::Config,
+    cursor::{self, Cursor},
+    once,
     reply::{Body, Reply},
 };
 use crate::{
@@ -14,6 +17,7 @@ use crate::{
     policy::Route,
     registry::{
         kept::Answer,
+        listing::stale_cursor,
         record_name::{Collection, RecordId},
         records::{Command, Expects, OURS, Place, Record, Reply as Word, Write},
         workspace::{self, Workspace},
@@ -28,18 +32,20 @@ pub async fn serve(
     route: &Route,
     sent: &[u8],
     by: By,
-    request: &Request,
+    (request, config): (&Request, &Config),
     world: &impl World,
     notes: &mut Notes,
 ) -> Result<Reply, Reason> {
     let (collection, id) = route.record(request.path()).ok_or(Reason::NotFound)?;
     let workspace = workspace(admitted, request)?;
     let place = Place { environment: environment(admitted, request)?, collection: Collection::parse(collection)? };
+    let of = ["records", workspace.as_str(), place.environment.as_str(), place.collection.as_str()].map(str::to_owned);
+    let of: Vec<&str> = of.iter().map(String::as_str).collect();
     let id = id.map(RecordId::parse).transpose()?;
     let retry = once::key(admitted, route, Some(sent), request, world)?;
     let command = match (request.method.as_str(), id) {
         ("GET" | "HEAD", Some(id)) => Command::Read(place, id),
-        ("GET" | "HEAD", None) => Command::List(place, cursor(request)?, request.limit()?),
+        ("GET" | "HEAD", None) => Command::List(place, after(request, &of, config)?, request.limit()?),
         ("POST", None) => {
             let id = RecordId::issue(world.now(), world.random()?);
             let text = Some(document(sent, world)?);
@@ -64,7 +70,7 @@ pub async fn serve(
     notes.workspace = Some(workspace.into());
     match word {
         Word::One(record) => Ok(json(200, record.json()).with("etag", record.etag())),
-        Word::Page(records, more) => Ok(page(&records, more)),
+        Word::Page(records, more) => page(&records, more, &of, config),
         Word::Written(answer, was_done) => written(answer, was_done),
     }
 }
@@ -75,11 +81,13 @@ fn json(status: u16, text: String) -> Reply {
     reply
 }
 
-fn page(records: &[Record], more: bool) -> Reply {
+fn page(records: &[Record], more: bool, of: cursor::List, config: &Config) -> Result<Reply, Reason> {
     let items: Vec<String> = records.iter().map(Record::json).collect();
     let last = records.last().filter(|_| more);
-    let next = last.map_or("null".to_owned(), |last| format!("\"{}.{}\"", last.created_at.0, last.id.as_str()));
-    json(200, format!("{{\"items\":[{}],\"next_cursor\":{next}}}", items.join(",")))
+    let place = last.map(|last| format!("{}.{}", last.created_at.0, last.id.as_str()));
+    let next = place.map(|place| cursor::issue(&place, of, &config.ring)).transpose()?;
+    let next = next.map_or("null".to_owned(), |next| format!("\"{next}\""));
+    Ok(json(200, format!("{{\"items\":[{}],\"next_cursor\":{next}}}", items.join(","))))
 }
 
 fn written(Answer { status, headers, body }: Answer, was_done: bool) -> Result<Reply, Reason> {
@@ -117,15 +125,16 @@ fn expects(world: &impl World) -> Result<Expects, Reason> {
     }
 }
 
-/// Where a page begins: `next_cursor` of the one before.
-fn cursor(request: &Request) -> Result<Option<(Timestamp, RecordId)>, Reason> {
-    let Some(text) = request.parameter("cursor")? else { return Ok(None) };
+/// Where a page begins: `next_cursor` of the one before. One of an earlier version names a place of the caller's own collection too.
+fn after(request: &Request, of: cursor::List, config: &Config) -> Result<Option<(Timestamp, RecordId)>, Reason> {
+    let cursor = cursor::read(request.parameter("cursor")?, of, &config.ring)?;
+    let Some(Cursor::Tagged(text) | Cursor::Plain(text)) = cursor else { return Ok(None) };
     let read = || {
         let (at, id) = text.split_once('.')?;
         let is_moment = at.len() <= 15 && at.bytes().all(|b| b.is_ascii_digit());
         Some((Timestamp(at.parse().ok().filter(|_| is_moment)?), RecordId::parse(id).ok()?))
     };
-    read().map(Some).ok_or_else(|| Reason::invalid("cursor", "Use next_cursor of the page before."))
+    read().map(Some).ok_or_else(stale_cursor)
 }
 
 /// The workspace whose records are meant: implied by a bound credential, which it must match; else it must be given.

@@ -2,10 +2,12 @@
 //!
 //! A use is counted in the transaction that admits it. A refusal is counted in memory and written at 1, 2, 4, 8 and so on of
 //! a minute: a flood costs a few writes, and a crash loses less than half of a count. When the minute is over, the alarm tells
-//! the object that keeps the chain.
+//! the object that keeps the chain. Of a server's credential three minutes of a day are told so, and what follows as one: what a workspace
+//! is told does not grow with how long its keys are refused.
 
 use super::{
     deployment::{self, Deployment},
+    news,
     workspace::{self, Workspace},
 };
 use crate::{
@@ -17,7 +19,13 @@ use crate::{
 };
 
 const TALLIES: &str = "tally/";
+/// Minutes that were told of a day, of a server's credential: that day, and how many.
+const TOLD: &str = "tally-told/";
 const MINUTE_MILLIS: u64 = 60_000;
+const DAY_MINUTES: u64 = 1_440;
+
+/// Minutes of a day that are told by themselves.
+const MINUTES: u64 = 3;
 
 /// More rows than there are reasons and calls: one alarm tells of all of them.
 const MAX_TALLIES: usize = 200;
@@ -32,6 +40,7 @@ pub struct Counted {
     key: String,
     minute: u64,
     count: u64,
+    until: u64,
 }
 
 /// Who tells it, and to which chain.
@@ -50,9 +59,21 @@ struct Tally {
     count: u64,
     place: Place,
     entry: Entry,
+    /// The minute before which it is not told; none: the next one.
+    until: Option<u64>,
 }
 
-wire!(Tally { minute, count, place, entry });
+wire!(Tally { minute, count, place, entry, until });
+
+impl Tally {
+    fn until(&self) -> u64 {
+        self.until.unwrap_or(self.minute.saturating_add(1))
+    }
+
+    fn is_open(&self, minute: u64) -> bool {
+        (self.minute..self.until()).contains(&minute)
+    }
+}
 
 impl Tallies {
     /// Counts a refusal of the genuine credential `target`.
@@ -68,17 +89,23 @@ impl Tallies {
         let key = key(&entry, reason.name());
         let minute = minute(turn.at());
         let known = self.count(&key, minute);
-        let counted = |count| Counted { key: key.clone(), minute, count };
-        if let Some(known) = known.filter(|known| !(known + 1).is_power_of_two()) {
-            return Ok(counted(known + 1));
+        if let Some(known) = known.filter(|known| !(known.count + 1).is_power_of_two()) {
+            return Ok(Counted { count: known.count + 1, ..known.clone() });
         }
-        let stored = self.take(&key, minute, turn)?;
-        let count = known.max(stored.as_ref().map(|stored| stored.count)).unwrap_or_default().saturating_add(1);
+        let stored = match self.take(&key, minute, turn)? {
+            Some(stored) => stored,
+            None => {
+                let place = place();
+                let until = until(&key, minute, &entry, &place, turn)?;
+                Tally { minute, count: 0, place, entry, until }
+            }
+        };
+        let count = known.map_or(0, |known| known.count).max(stored.count).saturating_add(1);
+        let counted = Counted { key, minute: stored.minute, count, until: stored.until() };
         if count.is_power_of_two() {
-            let (place, entry) = stored.map_or_else(|| (place(), entry), |stored| (stored.place, stored.entry));
-            put(&key, &Tally { minute, count, place, entry }, turn)?;
+            put(&counted.key, &Tally { count, ..stored }, turn)?;
         }
-        Ok(counted(count))
+        Ok(counted)
     }
 
     /// Counts what was done, whatever becomes of this process.
@@ -86,7 +113,7 @@ impl Tallies {
         let key = key(&entry, &entry.target);
         let minute = minute(turn.at());
         let stored = self.take(&key, minute, turn)?;
-        let stored = stored.unwrap_or(Tally { minute, count: 0, place, entry });
+        let stored = stored.unwrap_or(Tally { minute, count: 0, place, entry, until: None });
         put(&key, &Tally { count: stored.count.saturating_add(1), ..stored }, turn)
     }
 
@@ -95,8 +122,8 @@ impl Tallies {
         let minute = minute(turn.at());
         let range = Range { prefix: TALLIES, after: None, reverse: false, limit: MAX_TALLIES };
         for (key, tally) in turn.list_readable::<Tally>(&range)? {
-            if tally.minute == minute {
-                turn.wake_at(end_of(minute))?;
+            if tally.is_open(minute) {
+                turn.wake_at(start_of(tally.until()))?;
             } else {
                 self.tell(&key, tally, turn)?;
                 turn.delete(key);
@@ -111,23 +138,22 @@ impl Tallies {
         self.0.push(counted);
     }
 
-    fn count(&self, key: &str, minute: u64) -> Option<u64> {
-        let known = self.0.iter().find(|known| known.key == key && known.minute == minute);
-        known.map(|known| known.count)
+    fn count(&self, key: &str, minute: u64) -> Option<&Counted> {
+        self.0.iter().find(|known| known.key == key && (known.minute..known.until).contains(&minute))
     }
 
-    /// The row of this minute; one of another minute is told of first.
+    /// The row that counts in this minute; one that is over is told of first.
     fn take(&self, key: &str, minute: u64, turn: &mut Turn) -> Result<Option<Tally>, Reason> {
         match turn.get::<Tally>(key)? {
-            Some(tally) if tally.minute != minute => self.tell(key, tally, turn).map(|()| None),
+            Some(tally) if !tally.is_open(minute) => self.tell(key, tally, turn).map(|()| None),
             found => Ok(found),
         }
     }
 
     fn tell(&self, key: &str, tally: Tally, turn: &mut Turn) -> Result<(), Reason> {
-        let Tally { minute, count, place, entry } = tally;
-        let count = self.count(key, minute).max(Some(count));
-        tell(place, Entry { count, ..entry }, turn)
+        let Tally { minute, count, place, entry, .. } = tally;
+        let count = self.count(key, minute).map_or(count, |known| known.count.max(count));
+        tell(place, Entry { count: Some(count), ..entry }, turn)
     }
 }
 
@@ -145,7 +171,24 @@ pub fn tell(place: Place, entry: Entry, turn: &mut Turn) -> Result<(), Reason> {
 
 fn put(key: &str, tally: &Tally, turn: &mut Turn) -> Result<(), Reason> {
     turn.put(key, tally);
-    turn.wake_at(end_of(tally.minute))
+    turn.wake_at(start_of(tally.until()))
+}
+
+/// When a refusal that is counted now is told, where that is not in the next minute: days begin at another minute for each credential.
+fn until(key: &str, minute: u64, entry: &Entry, place: &Place, turn: &mut Turn) -> Result<Option<u64>, Reason> {
+    if !["server_key:", "service_token:"].iter().any(|kind| entry.by.actor.starts_with(kind)) {
+        return Ok(None);
+    }
+    let offset = news::spread(&place.source, DAY_MINUTES);
+    let day = minute.saturating_add(offset) / DAY_MINUTES;
+    let row = format!("{TOLD}{key}");
+    let told = turn.get::<(u64, u64)>(&row)?.filter(|(known, _)| *known == day).map_or(0, |(_, told)| told);
+    if told >= MINUTES {
+        let next = (day.saturating_add(1).saturating_mul(DAY_MINUTES)).saturating_sub(offset);
+        return Ok(Some(next.max(minute.saturating_add(1))));
+    }
+    turn.put(row, &(day, told + 1));
+    Ok(None)
 }
 
 fn key(entry: &Entry, what: &str) -> String {
@@ -156,6 +199,6 @@ fn minute(at: Timestamp) -> u64 {
     at.0 / MINUTE_MILLIS
 }
 
-fn end_of(minute: u64) -> Timestamp {
-    Timestamp(minute.saturating_add(1).saturating_mul(MINUTE_MILLIS))
+fn start_of(minute: u64) -> Timestamp {
+    Timestamp(minute.saturating_mul(MINUTE_MILLIS))
 }

@@ -9,7 +9,9 @@ use super::{
     deployment::{self, Deployment, WorkspaceRecord},
     identity, kept, leak, listing,
     record::{CredentialRecord, Status},
-    records, settings,
+    record_room, records,
+    room::{Facts, Room},
+    settings,
 };
 use crate::{
     audit::{self, Act, By, Entry},
@@ -29,10 +31,17 @@ pub const CREDENTIALS: &str = "credential/";
 /// Rows of conversations.
 pub const CONVERSATIONS: &str = "conversation/";
 
-/// Credentials that can ever be made in a workspace, revoked ones included: a listing stays bounded, and a leaked deploy key
-/// cannot fill the disk.
-const MAX_CREDENTIALS: usize = 10_000;
-const CREDENTIAL_COUNT: &str = "credential-count";
+/// The room of credentials.
+pub(super) const ROOM: Room = Room {
+    rows: CREDENTIALS,
+    kinds: &["sk_", "st_", "wk_"],
+    total: "credential-count",
+    counts: "credential-counts",
+    made: Some("credential-made/"),
+    ends: "credential-end/",
+    forgotten: "credential-forgotten/",
+    read: |row, turn| Ok(turn.get::<CredentialRecord>(row)?.map(|record| facts(&record))),
+};
 
 /// See the module.
 #[derive(Default)]
@@ -61,6 +70,9 @@ impl Machine for Workspace {
     fn wake(&self, turn: &mut Turn) -> Result<Lesson<Self>, Reason> {
         bulk::wake(turn)?;
         kept::wake(turn)?;
+        ROOM.wake(turn)?;
+        listing::wake(turn)?;
+        record_room::wake(turn)?;
         if let Some(checkpoint) = audit::wake(turn)?
             && let Some(deployment) = turn.get::<String>(DEPLOYMENT)?
         {
@@ -74,6 +86,9 @@ impl Machine for Workspace {
 fn create(record: WorkspaceRecord, deployment: &str, by: By, turn: &mut Turn) -> Result<Reply, Reason> {
     turn.put(INFO, &record);
     turn.put(DEPLOYMENT, &deployment.to_owned());
+    ROOM.begin(turn);
+    listing::begin(turn);
+    record_room::begin(turn);
     note(&record, Act::WorkspaceCreate, by.clone(), record.id.as_str(), turn)?;
     let entry = Entry::done(Act::WorkspaceCreate, by, record.id.as_str(), turn.at());
     let source = audit::workspace(record.id.as_str());
@@ -98,16 +113,12 @@ fn answer(command: Command, info: &WorkspaceRecord, turn: &mut Turn) -> Result<R
         Command::CreateCredential(record, retry, by) => {
             if let Some(made) = retry.as_ref().map(|key| replay::find(key, turn)).transpose()?.flatten() {
                 // Told again: the request that made it may have been answered before every shard knew.
-                let record: Box<CredentialRecord> = turn.get(&made)?.ok_or(Reason::Unreadable(made))?;
+                let record: Box<CredentialRecord> = turn.get(&made)?.ok_or_else(forgotten)?;
                 tell_shards(&record, turn)?;
                 turn.await_delivery();
                 return Ok(Reply::Known(record));
             }
-            let count = turn.get::<usize>(CREDENTIAL_COUNT)?.unwrap_or_default();
-            if count >= MAX_CREDENTIALS {
-                return Err(Reason::Conflict(format!("In this workspace {count} credentials were made already.")));
-            }
-            turn.put(CREDENTIAL_COUNT, &(count + 1));
+            ROOM.take(&record.id, record.environment, turn)?;
             if let Some(key) = &retry {
                 replay::remember(key, credential_key(&record.id), turn)?;
             }
@@ -115,7 +126,7 @@ fn answer(command: Command, info: &WorkspaceRecord, turn: &mut Turn) -> Result<R
             publish(*record, turn)
         }
         Command::ReadCredential(id) => find(&id, turn).map(|record| Reply::Credential(Box::new(record))),
-        Command::ListCredentials(list) => listing::credentials(&list, turn),
+        Command::ListCredentials(list) => listing::credentials(list, turn),
         Command::ChangeCredential(id, change, by) => {
             let mut record = find_living(&id, turn)?;
             let Some(members) = change.apply(&mut record) else {
@@ -177,13 +188,13 @@ fn answer(command: Command, info: &WorkspaceRecord, turn: &mut Turn) -> Result<R
         Command::Leaked(leak) => leak::handle(leak, info, turn),
         Command::FinishRotation(id, by) => finish_rotation(&id, by, info, turn),
         Command::FindMade(retry) => match replay::find(&retry, turn)? {
-            Some(made) => turn.get(&made)?.map(Reply::Known).ok_or(Reason::Unreadable(made)),
+            Some(made) => turn.get(&made)?.map(Reply::Known).ok_or_else(forgotten),
             None => Ok(Reply::Done),
         },
         Command::NoteConversation(note) => listing::note(note, turn),
         Command::ConversationsWrote(wrote) => listing::note_writers(wrote, turn),
-        Command::ListConversations { environment, after, limit } => {
-            listing::conversations(environment, after, limit, turn)
+        Command::ListConversations { environment, after, limit, is_plain } => {
+            listing::conversations(environment, after, limit, is_plain == Some(true), turn)
         }
         Command::Identity(command) => {
             identity::handle(command, &audit::workspace(info.id.as_str()), turn).map(Reply::Identity)
@@ -232,6 +243,8 @@ pub(super) fn end(
 }
 
 pub(super) fn store(mut record: CredentialRecord, turn: &mut Turn) -> Result<CredentialRecord, Reason> {
+    let known: Option<CredentialRecord> = turn.get(&credential_key(&record.id))?;
+    ROOM.store(&record.id, known.as_ref().map(facts).as_ref(), &facts(&record), turn)?;
     record.version = next(record.version)?;
     turn.put(credential_key(&record.id), &record);
     tell_shards(&record, turn)?;
@@ -250,7 +263,17 @@ pub(super) fn tell_shards(record: &CredentialRecord, turn: &mut Turn) -> Result<
 }
 
 fn credential_key(id: &CredentialId) -> String {
-    format!("{CREDENTIALS}{id}")
+    ROOM.row(id)
+}
+
+/// What decides about a credential's room.
+fn facts(record: &CredentialRecord) -> Facts {
+    let ends_at = [record.revoked_at, record.ends_at()].into_iter().flatten().min();
+    Facts { environment: record.environment, takes_room: true, ends_at, hashes: record.digests().copied().collect() }
+}
+
+fn forgotten() -> Reason {
+    Reason::Conflict("The credential that this request made has ended, and is forgotten.".to_owned())
 }
 
 pub(super) fn find(id: &CredentialId, turn: &Turn) -> Result<CredentialRecord, Reason> {
