@@ -12,7 +12,7 @@
 mod hosted;
 
 use claviger::{
-    audit::By,
+    audit::{By, Entry, Report},
     error::Reason,
     id::{CredentialId, Environment, Locator, WorkspaceId},
     kind::CredentialKind,
@@ -311,6 +311,25 @@ fn a4_work_that_an_earlier_build_began_goes_on() {
             assert!(record.revoked_at.is_some());
         }
     }
+}
+
+/// What a chain takes of refusals one by one in a minute is a room of each environment.
+#[test]
+fn a4_refusals_of_test_keys_take_no_room_of_live_ones_in_the_audit() {
+    let mut hosted = workspace();
+    let live = create(&mut hosted, 1, Environment::Live).unwrap();
+    let test: Vec<CredentialId> =
+        (2..102).map(|number| create(&mut hosted, number, Environment::Test).unwrap()).collect();
+    let mut refuse = |id: &CredentialId| {
+        let by = By { actor: format!("server_key:{id}"), ..by() };
+        let entry = Entry::refused(by, id.as_str(), &Reason::CredentialExpired, Timestamp(hosted.now));
+        let report = Report { chain: "workspace:acme".to_owned(), source: id.to_string(), sequence: 1, entry };
+        let before = hosted.count("audit/");
+        hosted.tell(&Command::Report(report)).unwrap();
+        hosted.count("audit/") - before
+    };
+    assert_eq!(test.iter().map(&mut refuse).sum::<usize>(), 50);
+    assert_eq!(refuse(&live), 1);
 }
 
 fn key(number: u64) -> (Hosted<Credential>, [u8; 32]) {

@@ -207,10 +207,8 @@ impl Credential {
             Ok(_) => None,
             Err(reason) => Some(self.refuse(&record, &present, reason, turn)?),
         };
-        if outcome.is_ok() && turn.writes() {
-            if news::is_due_later(news::REPORTED, record.id.as_str(), turn)? {
-                credential::tell_of_use(&record.id, turn.at(), turn)?;
-            }
+        if outcome.is_ok() && turn.writes() && news::is_due_later(news::REPORTED, record.id.as_str(), turn)? {
+            credential::tell_of_use(&record.id, turn.at(), turn)?;
         }
         let KeyRecord { id, scopes, tier, expires_at, .. } = record;
         let lesson: Lesson<Self> = Some(Box::new(|memory: &mut Self| {

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     error::Reason,
-    id::{ConversationId, Environment},
+    id::{ConversationId, CredentialId, Environment},
     machine::{Range, Turn},
     time::Timestamp,
     wire,
@@ -165,6 +165,16 @@ pub fn note(note: ConversationNote, turn: &mut Turn) -> Result<Reply, Reason> {
         turn.put(key, &ConversationNote { last_message_at: note.last_message_at.max(wrote), ..note });
     }
     Ok(Reply::Done)
+}
+
+/// The environment of a credential of this workspace, by how the audit names it: `<kind>:<id>`, or `history_secret:<conversation>`.
+pub fn environment_of(actor: &str, turn: &Turn) -> Option<Environment> {
+    let (_, id) = actor.split_once(':')?;
+    if let Ok(id) = CredentialId::try_from(id.to_owned()) {
+        return workspace::find(&id, turn).ok().map(|record| record.environment);
+    }
+    let id = ConversationId::try_from(id.to_owned()).ok()?;
+    turn.get::<ConversationNote>(&row(&id)).ok()?.map(|note| note.environment)
 }
 
 /// Visitors wrote in these conversations.

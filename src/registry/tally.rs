@@ -1,9 +1,8 @@
 //! What is told of by the minute: refusals of genuine credentials, and uses of deploy keys. One event each, with a count.
 //!
-//! A use is counted in the transaction that admits it. A refusal is counted in memory and written at 1, 2, 4, 8 and so on of
-//! a minute: a flood costs a few writes, and a crash loses less than half of a count. When the minute is over, the alarm tells
-//! the object that keeps the chain. Of a server's credential three minutes of a day are told so, and what follows as one: what a workspace
-//! is told does not grow with how long its keys are refused.
+//! A use is counted in the transaction that admits it. A refusal is counted in memory and written at 1, 2, 4, 8 and so on: a
+//! flood costs a few writes, and a crash loses less than half of a count. When the minute is over, the alarm tells the object
+//! that keeps the chain. What is refused minute after minute is told by the hour, for the rest of the day.
 
 use super::{
     deployment::{self, Deployment},
@@ -19,18 +18,23 @@ use crate::{
 };
 
 const TALLIES: &str = "tally/";
-/// Minutes that were told of a day, of a server's credential: that day, and how many.
-const TOLD: &str = "tally-told/";
+/// How often this day was told, by what; until the day is over.
+pub const TOLD: &str = "told/";
 const MINUTE_MILLIS: u64 = 60_000;
+const HOUR_MINUTES: u64 = 60;
 const DAY_MINUTES: u64 = 1_440;
 
-/// Minutes of a day that are told by themselves.
-const MINUTES: u64 = 3;
+/// Events of one credential and reason that a day tells by the minute; then it is by the hour: 34 events a day at most.
+const MINUTES_A_DAY: u64 = 10;
+
+/// The same of a server's credential; then it is by the day, and days end at another minute for each of them: a workspace may have ten
+/// thousand that are refused all the time.
+const MINUTES_A_DAY_OF_A_SERVER: u64 = 3;
 
 /// More rows than there are reasons and calls: one alarm tells of all of them.
 const MAX_TALLIES: usize = 200;
 
-/// What memory knows of this minute's refusals; rows know it to the next lower power of two.
+/// What memory knows of the refusals of this minute or hour; rows know it to the next lower power of two.
 #[derive(Default)]
 pub struct Tallies(Vec<Counted>);
 
@@ -39,8 +43,8 @@ pub struct Tallies(Vec<Counted>);
 pub struct Counted {
     key: String,
     minute: u64,
-    count: u64,
     until: u64,
+    count: u64,
 }
 
 /// Who tells it, and to which chain.
@@ -59,7 +63,7 @@ struct Tally {
     count: u64,
     place: Place,
     entry: Entry,
-    /// The minute before which it is not told; none: the next one.
+    /// The minute in which it is told; none: the next one.
     until: Option<u64>,
 }
 
@@ -67,13 +71,20 @@ wire!(Tally { minute, count, place, entry, until });
 
 impl Tally {
     fn until(&self) -> u64 {
-        self.until.unwrap_or(self.minute.saturating_add(1))
+        self.until.unwrap_or_else(|| self.minute.saturating_add(1))
     }
 
-    fn is_open(&self, minute: u64) -> bool {
-        (self.minute..self.until()).contains(&minute)
+    fn goes_on(&self, now: u64) -> bool {
+        (self.minute..self.until()).contains(&now)
     }
 }
+
+struct Told {
+    day: u64,
+    count: u64,
+}
+
+wire!(Told { day, count });
 
 impl Tallies {
     /// Counts a refusal of the genuine credential `target`.
@@ -87,25 +98,24 @@ impl Tallies {
     ) -> Result<Counted, Reason> {
         let entry = Entry::refused(by, target, reason, turn.at());
         let key = key(&entry, reason.name());
-        let minute = minute(turn.at());
-        let known = self.count(&key, minute);
+        let now = minute(turn.at());
+        let known = self.0.iter().find(|known| known.key == key && (known.minute..known.until).contains(&now));
         if let Some(known) = known.filter(|known| !(known.count + 1).is_power_of_two()) {
             return Ok(Counted { count: known.count + 1, ..known.clone() });
         }
-        let stored = match self.take(&key, minute, turn)? {
-            Some(stored) => stored,
-            None => {
-                let place = place();
-                let until = until(&key, minute, &entry, &place, turn)?;
-                Tally { minute, count: 0, place, entry, until }
-            }
+        let stored = self.take(&key, now, turn)?;
+        let (minute, until) = match (&stored, known) {
+            (Some(stored), _) => (stored.minute, stored.until()),
+            (None, Some(known)) => (known.minute, known.until),
+            (None, None) => (now, next_telling(&key, &entry, now, turn)?),
         };
-        let count = known.map_or(0, |known| known.count).max(stored.count).saturating_add(1);
-        let counted = Counted { key, minute: stored.minute, count, until: stored.until() };
+        let known = known.map(|known| known.count);
+        let count = known.max(stored.as_ref().map(|stored| stored.count)).unwrap_or_default().saturating_add(1);
         if count.is_power_of_two() {
-            put(&counted.key, &Tally { count, ..stored }, turn)?;
+            let (place, entry) = stored.map_or_else(|| (place(), entry), |stored| (stored.place, stored.entry));
+            put(&key, &Tally { minute, count, place, entry, until: Some(until) }, turn)?;
         }
-        Ok(counted)
+        Ok(Counted { key, minute, until, count })
     }
 
     /// Counts what was done, whatever becomes of this process.
@@ -117,17 +127,35 @@ impl Tallies {
         put(&key, &Tally { count: stored.count.saturating_add(1), ..stored }, turn)
     }
 
-    /// The alarm rang: tells of the minutes that are over.
+    /// The alarm rang: tells of the minutes and hours that are over.
     pub fn wake(&self, turn: &mut Turn) -> Result<(), Reason> {
-        let minute = minute(turn.at());
+        let now = minute(turn.at());
         let range = Range { prefix: TALLIES, after: None, reverse: false, limit: MAX_TALLIES };
         for (key, tally) in turn.list_readable::<Tally>(&range)? {
-            if tally.is_open(minute) {
+            if tally.goes_on(now) {
                 turn.wake_at(start_of(tally.until()))?;
             } else {
                 self.tell(&key, tally, turn)?;
                 turn.delete(key);
             }
+        }
+        let range = Range { prefix: TOLD, ..range };
+        for (key, told) in turn.list_readable::<Told>(&range)? {
+            if told.day == day(now) {
+                turn.wake_at(start_of(next_day(now)))?;
+            } else {
+                turn.delete(key);
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells of all that was counted, also in this minute.
+    pub fn tell_all(&self, turn: &mut Turn) -> Result<(), Reason> {
+        let range = Range { prefix: TALLIES, after: None, reverse: false, limit: MAX_TALLIES };
+        for (key, tally) in turn.list_readable::<Tally>(&range)? {
+            self.tell(&key, tally, turn)?;
+            turn.delete(key);
         }
         Ok(())
     }
@@ -138,22 +166,30 @@ impl Tallies {
         self.0.push(counted);
     }
 
-    fn count(&self, key: &str, minute: u64) -> Option<&Counted> {
-        self.0.iter().find(|known| known.key == key && (known.minute..known.until).contains(&minute))
+    fn count(&self, key: &str, minute: u64) -> Option<u64> {
+        let known = self.0.iter().find(|known| known.key == key && known.minute == minute);
+        known.map(|known| known.count)
     }
 
-    /// The row that counts in this minute; one that is over is told of first.
+    /// The row of this minute or hour; one that is over is told of first.
     fn take(&self, key: &str, minute: u64, turn: &mut Turn) -> Result<Option<Tally>, Reason> {
         match turn.get::<Tally>(key)? {
-            Some(tally) if !tally.is_open(minute) => self.tell(key, tally, turn).map(|()| None),
+            Some(tally) if !tally.goes_on(minute) => self.tell(key, tally, turn).map(|()| None),
             found => Ok(found),
         }
     }
 
     fn tell(&self, key: &str, tally: Tally, turn: &mut Turn) -> Result<(), Reason> {
-        let Tally { minute, count, place, entry, .. } = tally;
-        let count = self.count(key, minute).map_or(count, |known| known.count.max(count));
-        tell(place, Entry { count: Some(count), ..entry }, turn)
+        let Tally { minute, count, place, entry, until } = tally;
+        let count = self.count(key, minute).max(Some(count));
+        if until.is_some() {
+            let (row, now) = (told_row(key), self::minute(turn.at()));
+            let known = turn.get::<Told>(&row)?.filter(|told| told.day == day(now));
+            let count = known.map_or(0, |told| told.count).saturating_add(1);
+            turn.put(row, &Told { day: day(now), count });
+            turn.wake_at(start_of(next_day(now)))?;
+        }
+        tell(place, Entry { count, ..entry }, turn)
     }
 }
 
@@ -174,21 +210,28 @@ fn put(key: &str, tally: &Tally, turn: &mut Turn) -> Result<(), Reason> {
     turn.wake_at(start_of(tally.until()))
 }
 
-/// When a refusal that is counted now is told, where that is not in the next minute: days begin at another minute for each credential.
-fn until(key: &str, minute: u64, entry: &Entry, place: &Place, turn: &mut Turn) -> Result<Option<u64>, Reason> {
-    if !["server_key:", "service_token:"].iter().any(|kind| entry.by.actor.starts_with(kind)) {
-        return Ok(None);
-    }
-    let offset = news::spread(&place.source, DAY_MINUTES);
-    let day = minute.saturating_add(offset) / DAY_MINUTES;
-    let row = format!("{TOLD}{key}");
-    let told = turn.get::<(u64, u64)>(&row)?.filter(|(known, _)| *known == day).map_or(0, |(_, told)| told);
-    if told >= MINUTES {
-        let next = (day.saturating_add(1).saturating_mul(DAY_MINUTES)).saturating_sub(offset);
-        return Ok(Some(next.max(minute.saturating_add(1))));
-    }
-    turn.put(row, &(day, told + 1));
-    Ok(None)
+/// The minute in which a refusal is told that is counted from now on: the next one, until the day has told of it often.
+fn next_telling(key: &str, entry: &Entry, now: u64, turn: &Turn) -> Result<u64, Reason> {
+    let told = turn.get::<Told>(&told_row(key))?.filter(|told| told.day == day(now)).map_or(0, |told| told.count);
+    let is_of_a_server = ["server_key:", "service_token:"].iter().any(|kind| entry.by.actor.starts_with(kind));
+    let (step, offset) = match is_of_a_server {
+        true if told >= MINUTES_A_DAY_OF_A_SERVER => (DAY_MINUTES, news::spread(&entry.target, DAY_MINUTES)),
+        false if told >= MINUTES_A_DAY => (HOUR_MINUTES, 0),
+        _ => (1, 0),
+    };
+    Ok((now.saturating_add(offset) / step).saturating_add(1).saturating_mul(step).saturating_sub(offset))
+}
+
+fn told_row(key: &str) -> String {
+    format!("{TOLD}{key}")
+}
+
+fn day(minute: u64) -> u64 {
+    minute / DAY_MINUTES
+}
+
+fn next_day(minute: u64) -> u64 {
+    day(minute).saturating_add(1).saturating_mul(DAY_MINUTES)
 }
 
 fn key(entry: &Entry, what: &str) -> String {

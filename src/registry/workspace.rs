@@ -201,7 +201,10 @@ fn answer(command: Command, info: &WorkspaceRecord, turn: &mut Turn) -> Result<R
         }
         Command::Records(command) => records::handle(command, turn).map(Reply::Records),
         Command::ReadAudit(ask) => Ok(Reply::Audit(Box::new(audit::read(&ask, turn)?))),
-        Command::Report(report) => audit::receive(report, turn).map(|()| Reply::Done),
+        Command::Report(report) => {
+            let environment = listing::environment_of(&report.entry.by.actor, turn);
+            audit::receive_of(environment, report, turn).map(|()| Reply::Done)
+        }
         Command::ChangeWorkspace(change, by) => settings::change(change, info, by, turn).map(Reply::Workspace),
     }
 }
