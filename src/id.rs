@@ -178,6 +178,12 @@ impl ConversationId {
     pub fn workspace(&self) -> Option<WorkspaceId> {
         located(&self.0)
     }
+
+    /// The last id that this moment could have in this workspace: it tells of no conversation.
+    pub fn of_its_moment(&self) -> Option<Self> {
+        let (moment, workspace) = (self.0.get(..5 + 7)?, self.workspace()?);
+        Self::try_from(format!("{moment}{}_{workspace}", "z".repeat(UNIQUE_LENGTH - 7))).ok()
+    }
 }
 
 /// The workspace at the end of `<tag>_<unique>_<workspace>`.

@@ -350,6 +350,12 @@ pub trait World {
     /// Asks the object `name` of this kind: one hop.
     async fn ask<M: Machine>(&self, name: &str, command: M::Command) -> Result<M::Reply, Reason>;
 
+    /// The same, and unavailable where no answer came within so many milliseconds. A world without a stopwatch waits.
+    async fn ask_within<M: Machine>(&self, name: &str, command: M::Command, millis: u32) -> Result<M::Reply, Reason> {
+        let _ = millis;
+        self.ask::<M>(name, command).await
+    }
+
     /// Calls the API behind; the request's body goes with it as it comes.
     async fn forward(&self, call: Outgoing) -> Result<Incoming, Reason>;
 

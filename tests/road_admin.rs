@@ -33,8 +33,8 @@ fn a_workspace_is_made_once_listed_and_read() {
         toy.workspace(name);
     }
     let first = get(&toy, "/v1/workspaces?limit=2").ok(200);
-    assert_eq!((first.json["items"].as_array().unwrap().len(), first.json["next_cursor"].as_str()), (2, Some("b")));
-    let rest = get(&toy, "/v1/workspaces?limit=3&cursor=b").ok(200);
+    assert_eq!(first.json["items"].as_array().unwrap().len(), 2);
+    let rest = get(&toy, &format!("/v1/workspaces?limit=3&cursor={}", first.text_at("next_cursor"))).ok(200);
     assert_eq!((rest.json["items"].as_array().unwrap().len(), rest.json["next_cursor"].is_null()), (3, true));
     for query in ["limit=0", "limit=101", "limit=x", "cursor=..", "limit=1&limit=2"] {
         get(&toy, &format!("/v1/workspaces?{query}")).refused(400, "invalid_request");

@@ -14,7 +14,7 @@ pub use act::{Act, By, Entry};
 pub use checkpoint::{Checkpoint, Signature};
 pub use event::{Event, GENESIS};
 pub use page::{Ask, Page, read};
-pub use report::{Report, forget_sent, forget_source, receive};
+pub use report::{Report, forget_sent, forget_source, receive, receive_of};
 pub use walk::Walk;
 
 use crate::{

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     error::Reason,
+    id::Environment,
     machine::{Range, Turn, next},
     time::Timestamp,
     wire,
@@ -23,6 +24,8 @@ const RECEIVED: &str = "audit-from/";
 const SEEN: &str = "audit-seen/";
 /// Refusals that found no room, by kind of credential and reason.
 const MORE: &str = "audit-more/";
+/// What both have behind the kind, of `test` credentials.
+const OF_TEST: &str = "/test";
 
 /// Refusals of one kind of credential that a chain takes one by one in a minute.
 const MAX_REFUSALS: u64 = 50;
@@ -97,6 +100,11 @@ pub fn forget_source(source: &str, turn: &mut Turn) {
 
 /// Records what another object tells; nothing where it was told before. Messages of one object arrive in order.
 pub fn receive(report: Report, turn: &mut Turn) -> Result<(), Reason> {
+    receive_of(None, report, turn)
+}
+
+/// The same, of a credential of this environment: refusals of `test` ones take no room of others.
+pub fn receive_of(environment: Option<Environment>, report: Report, turn: &mut Turn) -> Result<(), Reason> {
     let key = format!("{RECEIVED}{}", report.source);
     if turn.get::<u64>(&key)?.is_some_and(|known| report.sequence <= known) {
         return Ok(());
@@ -105,6 +113,7 @@ pub fn receive(report: Report, turn: &mut Turn) -> Result<(), Reason> {
     let Report { chain, entry, .. } = report;
     let kind = entry.by.actor.split_once(':').map(|(kind, _)| kind.to_owned());
     match kind.filter(|_| entry.outcome == "refused") {
+        Some(kind) if environment == Some(Environment::Test) => refuse(&format!("{kind}{OF_TEST}"), chain, entry, turn),
         Some(kind) => refuse(&kind, chain, entry, turn),
         None => record(&chain, entry, turn),
     }
@@ -133,7 +142,7 @@ fn refuse(kind: &str, chain: String, entry: Entry, turn: &mut Turn) -> Result<()
     let count = Some(count.saturating_add(entry.count.unwrap_or(1)));
     let first = known.map_or_else(
         || {
-            let by = By { actor: format!("{kind}:*"), ..entry.by };
+            let by = By { actor: format!("{}:*", kind.trim_end_matches(OF_TEST)), ..entry.by };
             Entry { by, target: "*".to_owned(), ..entry }
         },
         |more| more.entry,

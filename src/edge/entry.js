@@ -2,7 +2,7 @@
 import { work } from "./crypto.js";
 import { fetching } from "./fetching.js";
 import * as core from "./index.js";
-import { epoch, FAILED, guarded, hop } from "./object.js";
+import { epoch, FAILED, guarded, hop, within } from "./object.js";
 import { passing } from "./passing.js";
 import { reading } from "./reading.js";
 import { forward, named } from "./upstream.js";
@@ -78,7 +78,11 @@ function hops(env, id, asks) {
   const one = (at) => {
     if (asks[at] === FETCH) return fetching(env, asks[at + 1]);
     const command = guarded(() => core.command(id, at / 2));
-    return asks[at] === CRYPTO ? work(asks[at + 1], command) : hop(env, asks[at], asks[at + 1], command);
+    if (asks[at] === CRYPTO) return work(asks[at + 1], command);
+    const limit = asks[at].indexOf("@"); // BINDING@milliseconds: nothing is waited for longer
+    if (limit < 0) return hop(env, asks[at], asks[at + 1], command);
+    const reply = hop(env, asks[at].slice(0, limit), asks[at + 1], command);
+    return within(Number(asks[at].slice(limit + 1)), reply).then((came) => came ?? new Uint8Array());
   };
   if (asks.length === 2) return one(0).then((reply) => [reply]);
   return Promise.all(Array.from({ length: asks.length / 2 }, (_, number) => one(2 * number)));

@@ -34,7 +34,7 @@ export async function hop(env, binding, name, command) {
 }
 
 // What comes of `promise`, or nothing after so long. The timer ends with it: an object may have only so many at once.
-function within(millis, promise) {
+export function within(millis, promise) {
   let timer;
   const over = new Promise((done) => (timer = setTimeout(done, millis)));
   return Promise.race([promise, over]).finally(() => clearTimeout(timer));

@@ -168,6 +168,21 @@ impl Edge {
         .await
     }
 
+    async fn ask_object<M: Machine>(
+        &self,
+        binding: &str,
+        name: &str,
+        command: &M::Command,
+    ) -> Result<M::Reply, Reason> {
+        let command = wire::write(command);
+        #[cfg(feature = "faults")]
+        let command = [self.fault_of_object(M::BINDING), &command].concat();
+        match self.exchange(binding, name, command).await {
+            Came::Reply(reply) => host::read::<M>(&reply),
+            Came::Body(_) => Err(Reason::Unavailable),
+        }
+    }
+
     /// Only in the module that the tests build to fail.
     #[cfg(feature = "faults")]
     #[allow(clippy::panic, reason = "on purpose")]
@@ -222,13 +237,11 @@ impl World for Edge {
     }
 
     async fn ask<M: Machine>(&self, name: &str, command: M::Command) -> Result<M::Reply, Reason> {
-        let command = wire::write(&command);
-        #[cfg(feature = "faults")]
-        let command = [self.fault_of_object(M::BINDING), &command].concat();
-        match self.exchange(M::BINDING, name, command).await {
-            Came::Reply(reply) => host::read::<M>(&reply),
-            Came::Body(_) => Err(Reason::Unavailable),
-        }
+        self.ask_object::<M>(M::BINDING, name, &command).await
+    }
+
+    async fn ask_within<M: Machine>(&self, name: &str, command: M::Command, millis: u32) -> Result<M::Reply, Reason> {
+        self.ask_object::<M>(&format!("{}@{millis}", M::BINDING), name, &command).await
     }
 
     async fn forward(&self, call: Outgoing) -> Result<Incoming, Reason> {

@@ -9,6 +9,8 @@ pub enum Purpose {
     AuditCheckpoint,
     /// Keyed checks of opaque credentials.
     CredentialCheck,
+    /// Tags of the cursors of lists.
+    Cursor,
     /// Tags of deploy keys.
     DeployKey,
     /// Tags of history secrets.
@@ -23,10 +25,11 @@ pub enum Purpose {
 
 impl Purpose {
     /// Every purpose.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::AssertionKey,
         Self::AuditCheckpoint,
         Self::CredentialCheck,
+        Self::Cursor,
         Self::DeployKey,
         Self::HistorySecret,
         Self::IdCheck,
@@ -40,6 +43,7 @@ impl Purpose {
             Self::AssertionKey => "assertion_key",
             Self::AuditCheckpoint => "audit_checkpoint",
             Self::CredentialCheck => "credential_check",
+            Self::Cursor => "cursor",
             Self::DeployKey => "deploy_key",
             Self::HistorySecret => "history_secret",
             Self::IdCheck => "id_check",
@@ -54,6 +58,7 @@ impl Purpose {
             Self::AssertionKey => "claviger/1/assertion_key",
             Self::AuditCheckpoint => "claviger/1/audit_checkpoint",
             Self::CredentialCheck => "claviger/1/credential_check",
+            Self::Cursor => "claviger/1/cursor",
             Self::DeployKey => "claviger/1/deploy_key",
             Self::HistorySecret => "claviger/1/history_secret",
             Self::IdCheck => "claviger/1/id_check",

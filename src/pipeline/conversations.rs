@@ -1,10 +1,17 @@
 //! `/v1/conversations`: the customer's people read what visitors wrote, and reply.
 
-use super::{Notes, api::Asked, known, reply::Reply, retry};
+use super::{
+    Notes,
+    api::Asked,
+    cursor::{self, Cursor},
+    known,
+    reply::Reply,
+    retry,
+};
 use crate::{
     conversation::{Append, Command, Conversation, Message, Party, Reply as Answer},
     error::Reason,
-    id::ConversationId,
+    id::Environment,
     machine::World,
     registry::workspace::{self, ConversationNote, Workspace},
     time::Timestamp,
@@ -81,15 +88,17 @@ pub fn after(text: Option<String>) -> Result<u64, Reason> {
 pub async fn list(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
     let workspace = asked.workspace(asked.query("workspace")?, world).await?;
     let environment = asked.environment(asked.query("environment")?)?;
-    let after = asked.query("cursor")?.map(ConversationId::try_from).transpose();
-    let list = workspace::Command::ListConversations {
-        environment,
-        after: after.map_err(|_| Reason::invalid("cursor", "Use next_cursor of the page before."))?,
-        limit: asked.limit()?,
-    };
+    let of = ["conversations", workspace.as_str(), environment.map_or("", Environment::as_str)].map(str::to_owned);
+    let of: Vec<&str> = of.iter().map(String::as_str).collect();
+    let (after, is_plain) = Cursor::parse(cursor::read(asked.query("cursor")?, &of, &asked.config.ring)?)?;
+    let (limit, is_plain) = (asked.limit()?, Some(is_plain));
+    let list = workspace::Command::ListConversations { environment, after, limit, is_plain };
     let workspace::Reply::Conversations(items, next) = world.ask::<Workspace>(workspace.as_str(), list).await? else {
         return Err(Reason::Unavailable);
     };
+    // What was shown last is a place of the caller's own, whatever else was looked at.
+    let next = next.map(|next| items.last().map_or(next, |note| note.id.clone()));
+    let next_cursor = next.map(|next| cursor::issue(next.as_str(), &of, &asked.config.ring)).transpose()?;
     notes.workspace = Some(workspace.into());
     let listed = |note: ConversationNote| Listed {
         id: note.id.into(),
@@ -102,7 +111,7 @@ pub async fn list(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> R
         last_message_at: note.last_message_at.map(Timestamp::rfc3339),
     };
     let items = items.into_iter().map(listed).collect();
-    Reply::json(200, &List { items, next_cursor: next.map(String::from) })
+    Reply::json(200, &List { items, next_cursor })
 }
 
 /// `GET /v1/conversations/{id}/messages`.

@@ -3,14 +3,16 @@
 use super::{
     Notes,
     api::Asked,
-    body, deploy_keys, order,
+    body,
+    cursor::{self, Cursor},
+    deploy_keys, freshness, order,
     reply::Reply,
     shown::{Shown, shown},
     wildcards,
 };
 use crate::{
     error::Reason,
-    id::CredentialId,
+    id::{CredentialId, Environment},
     kind::CredentialKind,
     machine::World,
     registry::{
@@ -50,16 +52,30 @@ pub async fn list(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> R
     }
     let kind = kind.map(|kind| kind.filter(|kind| KINDS.contains(kind)).ok_or_else(unknown_kind));
     let workspace = asked.workspace(asked.query("workspace")?, world).await?;
-    let (status, after) = (wanted_status(asked)?, cursor(asked)?);
+    let (status, kind) = (wanted_status(asked)?, kind.transpose()?);
     let environment = asked.environment(asked.query("environment")?)?;
-    let list = ListCredentials { status, after, limit: asked.limit()?, kind: kind.transpose()?, environment };
+    let of = [
+        "credentials",
+        workspace.as_str(),
+        environment.map_or("", Environment::as_str),
+        kind.map_or("", CredentialKind::as_str),
+        status.as_deref().unwrap_or_default(),
+    ]
+    .map(str::to_owned);
+    let of: Vec<&str> = of.iter().map(String::as_str).collect();
+    let (after, is_plain) = Cursor::parse(cursor::read(asked.query("cursor")?, &of, &asked.config.ring)?)?;
+    let list = ListCredentials { status, after, limit: asked.limit()?, kind, environment, is_plain: Some(is_plain) };
     let reply = world.ask::<Workspace>(workspace.as_str(), workspace::Command::ListCredentials(list)).await?;
-    let workspace::Reply::Credentials(records, next) = reply else {
+    let workspace::Reply::Credentials(mut records, next) = reply else {
         return Err(Reason::Unavailable);
     };
-    notes.workspace = Some(workspace.into());
+    // What was shown last is a place of the caller's own, whatever else was looked at.
+    let next = next.map(|next| records.last().map_or(next, |record| record.id.clone()));
+    let next_cursor = next.map(|next| cursor::issue(next.as_str(), &of, &asked.config.ring)).transpose()?;
+    freshness::refresh(&mut records, world).await;
     let items = records.iter().map(|record| shown(record, None, world.now())).collect();
-    Reply::json(200, &Page { items, next_cursor: next.map(String::from) })
+    notes.workspace = Some(workspace.into());
+    Reply::json(200, &Page { items, next_cursor })
 }
 
 /// The parameter `status`.
@@ -69,12 +85,6 @@ pub fn wanted_status(asked: &Asked<'_>) -> Result<Option<String>, Reason> {
         return Err(Reason::invalid("status", "One of active, expiring, revoked and expired."));
     }
     Ok(status)
-}
-
-/// The parameter `cursor`.
-pub fn cursor(asked: &Asked<'_>) -> Result<Option<CredentialId>, Reason> {
-    let after = asked.query("cursor")?.map(CredentialId::try_from).transpose();
-    after.map_err(|_| Reason::invalid("cursor", "Use next_cursor of the page before."))
 }
 
 /// Those that are made and listed here, for people.
@@ -87,7 +97,8 @@ fn unknown_kind() -> Reason {
 
 /// `GET /v1/credentials/{id}`.
 pub async fn read(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
-    let record = find(asked, world, notes).await?;
+    let mut record = find(asked, world, notes).await?;
+    freshness::refresh_one(&mut record, world).await;
     Reply::json(200, &shown(&record, None, world.now()))
 }
 

@@ -4,9 +4,10 @@ use super::{
     Notes,
     api::Asked,
     body::{self, Fields, required},
-    credentials::{cursor, revocation_reason, revoked, wanted_status},
+    credentials::{revocation_reason, revoked, wanted_status},
+    cursor::{self, Cursor},
     deploy_shown::{Shown, shown},
-    mint,
+    freshness, mint,
     reply::Reply,
     retry,
     rotation::overlap_seconds,
@@ -91,10 +92,14 @@ pub async fn act(id: CredentialId, asked: &Asked<'_>, world: &impl World, notes:
         notes.found(&id);
         return end(&id, why, asked, world).await;
     }
-    let record = find(&id, asked, world).await?;
+    let mut record = find(&id, asked, world).await?;
     notes.found(&id);
     match asked.admitted.action() {
-        Action::ReadCredential => Reply::json(200, &shown(&record, None, asked, world)),
+        Action::ReadCredential => {
+            let used = freshness::of_deploy_keys([&id].into_iter(), world).await;
+            record.last_used_at = record.last_used_at.max(used.into_iter().flatten().max());
+            Reply::json(200, &shown(&record, None, asked, world))
+        }
         Action::ChangeCredential => change(id, asked, world).await,
         Action::RotateCredential => rotate(record, asked, world).await,
         Action::FinishRotation => {
@@ -170,12 +175,21 @@ pub async fn list(asked: &Asked<'_>, world: &impl World) -> Result<Reply, Reason
             return Err(Reason::invalid(name, "A deploy key belongs to none: leave it out."));
         }
     }
-    let list = ListDeployKeys { status: wanted_status(asked)?, after: cursor(asked)?, limit: asked.limit()? };
-    let Answer::Many(records, next) = ask(Command::List(list, caller(asked)), asked, world).await? else {
+    let status = wanted_status(asked)?;
+    let of = ["deploy_keys".to_owned(), status.clone().unwrap_or_default()];
+    let of: Vec<&str> = of.iter().map(String::as_str).collect();
+    let (after, _) = Cursor::parse(cursor::read(asked.query("cursor")?, &of, &asked.config.ring)?)?;
+    let list = ListDeployKeys { status, after, limit: asked.limit()? };
+    let Answer::Many(mut records, next) = ask(Command::List(list, caller(asked)), asked, world).await? else {
         return Err(Reason::Unavailable);
     };
+    let next = next.map(|next| cursor::issue(next.as_str(), &of, &asked.config.ring)).transpose()?;
+    let used = freshness::of_deploy_keys(records.iter().map(|record| &record.id), world).await;
+    for (record, used) in records.iter_mut().zip(used) {
+        record.last_used_at = record.last_used_at.max(used);
+    }
     let items = records.iter().map(|record| shown(record, None, asked, world)).collect();
-    Reply::json(200, &Page { items, next_cursor: next.map(String::from) })
+    Reply::json(200, &Page { items, next_cursor: next })
 }
 
 async fn change(id: CredentialId, asked: &Asked<'_>, world: &impl World) -> Result<Reply, Reason> {

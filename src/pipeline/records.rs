@@ -4,6 +4,7 @@ use super::{
     Notes, body,
     condition::{Reading, expects, reading},
     config::Config,
+    cursor::{self, Cursor},
     known, once,
     reply::{Body, Reply},
 };
@@ -17,6 +18,7 @@ use crate::{
     policy::Route,
     registry::{
         kept::Answer,
+        listing::stale_cursor,
         record_name::{Collection, RecordId},
         records::{Command, Expects, OURS, Place, Record, Reply as Word, Write},
         workspace::{self, Workspace},
@@ -39,11 +41,13 @@ pub async fn serve(
     let workspace = workspace(admitted, request)?;
     let workspace = known::workspace(workspace, admitted.principal(), &config.deployment, world).await?;
     let place = Place { environment: environment(admitted, request)?, collection: Collection::parse(collection)? };
+    let of = ["records", workspace.as_str(), place.environment.as_str(), place.collection.as_str()].map(str::to_owned);
+    let of: Vec<&str> = of.iter().map(String::as_str).collect();
     let id = id.map(RecordId::parse).transpose()?;
     let retry = once::key(admitted, route, Some(sent), request, world)?;
     let command = match (request.method.as_str(), id) {
         ("GET" | "HEAD", Some(id)) => Command::Read(place, id),
-        ("GET" | "HEAD", None) => Command::List(place, cursor(request)?, request.limit()?),
+        ("GET" | "HEAD", None) => Command::List(place, after(request, &of, config)?, request.limit()?),
         ("POST", None) => {
             let id = RecordId::issue(world.now(), world.random()?);
             let text = Some(document(sent, world)?);
@@ -78,7 +82,7 @@ pub async fn serve(
             };
             Ok(reply.with("etag", etag))
         }
-        Word::Page(records, more) => Ok(page(&records, more)),
+        Word::Page(records, more) => page(&records, more, &of, config),
         Word::Written(answer, was_done) => written(answer, was_done),
     }
 }
@@ -89,11 +93,13 @@ fn json(status: u16, text: String) -> Reply {
     reply
 }
 
-fn page(records: &[Record], more: bool) -> Reply {
+fn page(records: &[Record], more: bool, of: cursor::List, config: &Config) -> Result<Reply, Reason> {
     let items: Vec<String> = records.iter().map(Record::json).collect();
     let last = records.last().filter(|_| more);
-    let next = last.map_or("null".to_owned(), |last| format!("\"{}.{}\"", last.created_at.0, last.id.as_str()));
-    json(200, format!("{{\"items\":[{}],\"next_cursor\":{next}}}", items.join(",")))
+    let place = last.map(|last| format!("{}.{}", last.created_at.0, last.id.as_str()));
+    let next = place.map(|place| cursor::issue(&place, of, &config.ring)).transpose()?;
+    let next = next.map_or("null".to_owned(), |next| format!("\"{next}\""));
+    Ok(json(200, format!("{{\"items\":[{}],\"next_cursor\":{next}}}", items.join(","))))
 }
 
 fn written(Answer { status, headers, body }: Answer, was_done: bool) -> Result<Reply, Reason> {
@@ -120,15 +126,16 @@ fn document(sent: &[u8], world: &impl World) -> Result<String, Reason> {
     Document::parse(text, &OURS).map(Document::into_text).map_err(unfit)
 }
 
-/// Where a page begins: `next_cursor` of the one before.
-fn cursor(request: &Request) -> Result<Option<(Timestamp, RecordId)>, Reason> {
-    let Some(text) = request.parameter("cursor")? else { return Ok(None) };
+/// Where a page begins: `next_cursor` of the one before. One of an earlier version names a place of the caller's own collection too.
+fn after(request: &Request, of: cursor::List, config: &Config) -> Result<Option<(Timestamp, RecordId)>, Reason> {
+    let cursor = cursor::read(request.parameter("cursor")?, of, &config.ring)?;
+    let Some(Cursor::Tagged(text) | Cursor::Plain(text)) = cursor else { return Ok(None) };
     let read = || {
         let (at, id) = text.split_once('.')?;
         let is_moment = at.len() <= 15 && at.bytes().all(|b| b.is_ascii_digit());
         Some((Timestamp(at.parse().ok().filter(|_| is_moment)?), RecordId::parse(id).ok()?))
     };
-    read().map(Some).ok_or_else(|| Reason::invalid("cursor", "Use next_cursor of the page before."))
+    read().map(Some).ok_or_else(stale_cursor)
 }
 
 /// The workspace whose records are meant: implied by a bound credential, which it must match; else it must be given.

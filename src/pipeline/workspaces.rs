@@ -1,6 +1,13 @@
 //! `/v1/workspaces`.
 
-use super::{Notes, api::Asked, body::Fields, identity_secrets, known, plan, reply::Reply};
+use super::{
+    Notes,
+    api::Asked,
+    body::Fields,
+    cursor::{self, Cursor},
+    identity_secrets, known, plan,
+    reply::Reply,
+};
 use crate::{
     error::Reason,
     id::WorkspaceId,
@@ -81,8 +88,8 @@ pub async fn create(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
 /// `GET /v1/workspaces`.
 pub async fn list(asked: &Asked<'_>, world: &impl World) -> Result<Reply, Reason> {
     let limit = asked.limit()?;
-    let after = asked.query("cursor")?.map(WorkspaceId::try_from).transpose();
-    let after = after.map_err(|_| Reason::invalid("cursor", "Use next_cursor of the page before."))?;
+    let of: cursor::List = &["workspaces"];
+    let (after, _) = Cursor::parse(cursor::read(asked.query("cursor")?, of, &asked.config.ring)?)?;
     let list = deployment::Command::ListWorkspaces(after, limit + 1);
     let deployment::Reply::Workspaces(mut records) = world.ask::<Deployment>(&asked.config.deployment, list).await?
     else {
@@ -90,7 +97,8 @@ pub async fn list(asked: &Asked<'_>, world: &impl World) -> Result<Reply, Reason
     };
     let more = records.len() > limit;
     records.truncate(limit);
-    let next_cursor = records.last().filter(|_| more).map(|record| record.id.as_str().to_owned());
+    let last = records.last().filter(|_| more);
+    let next_cursor = last.map(|last| cursor::issue(last.id.as_str(), of, &asked.config.ring)).transpose()?;
     Reply::json(200, &Page { items: records.into_iter().map(|record| Shown::of(record, asked)).collect(), next_cursor })
 }
 

@@ -59,6 +59,8 @@ pub enum Command {
         after: Option<ConversationId>,
         /// At most so many.
         limit: usize,
+        /// The id is a cursor of an earlier version: it is looked up first, since the caller may have made it up.
+        is_plain: Option<bool>,
     },
     /// A page of the audit chain.
     ReadAudit(Ask),
@@ -95,7 +97,7 @@ wire!(enum Command {
     0 Create(a, b, c), 1 Describe, 2 CreateCredential(a, b, c), 3 ReadCredential(a), 4 ListCredentials(a),
     5 ChangeCredential(a, b, c), 6 RotateCredential(a, b, c, d, e), 7 RevokeCredential(a, b, c),
     8 CredentialUsed(a, b), 9 NoteConversation(a),
-    10 ListConversations { environment, after, limit }, 11 ReadAudit(a), 12 Report(a),
+    10 ListConversations { environment, after, limit, is_plain }, 11 ReadAudit(a), 12 Report(a),
     13 Identity(a), 14 ConversationsWrote(a), 15 RevokeMany(a, b), 16 CredentialSighted(a, b),
     17 FinishRotation(a, b), 18 FindMade(a), 19 ChangeWorkspace(a, b),
     20 Leaked(a), 21 Records(a),
@@ -131,9 +133,11 @@ pub struct ListCredentials {
     pub kind: Option<CredentialKind>,
     /// Only of this environment.
     pub environment: Option<Environment>,
+    /// `after` is a cursor of an earlier version: it is looked up first, since the caller may have made it up.
+    pub is_plain: Option<bool>,
 }
 
-wire!(ListCredentials { status, after, limit, kind, environment });
+wire!(ListCredentials { status, after, limit, kind, environment, is_plain });
 
 /// What changes; `None` stays as it is.
 #[derive(Default)]

@@ -7,7 +7,7 @@ use super::{
     leak::Found,
     meter::KeyMeter,
     metering::{CEILING, MESSAGES_CEILING, Metered, Meters, network_row},
-    once, place,
+    news, once, place,
     record::ShardRecord,
     tally::Tallies,
     usage::{Minute, Span, Usage},
@@ -29,12 +29,9 @@ pub const SHARDS: u8 = 16;
 
 pub(super) const RECORD: &str = "record";
 pub(super) const REVOKED: &str = "revoked";
-const REPORTED: &str = "reported";
-
-/// A use is reported to the workspace at most this often.
-const REPORT_SECONDS: u64 = 3_600;
-/// The same, of a key that people look for when they rotate it.
-pub(super) const KEY_REPORT_SECONDS: u64 = 60;
+/// When a shard was last used, to the hour.
+const USED: &str = "used";
+const USED_SECONDS: u64 = 3_600;
 
 /// The name of the shard that admits calls from `network`.
 pub fn shard_for(id: &CredentialId, network: &str) -> String {
@@ -181,7 +178,8 @@ impl Machine for Credential {
             Command::Once(command) => Reply::Once(once::handle(*command, turn)?),
             Command::Reserve(id) => place::reserve(&id, turn)?,
             Command::ReadUsage(span) => {
-                let usage = self.meter.usage(turn)?;
+                let mut usage = self.meter.usage(turn)?;
+                usage.last_used_at = usage.last_used_at.max(turn.get(USED)?);
                 let series = usage.series(span, turn)?;
                 Reply::Usage(Box::new(usage), series)
             }
@@ -207,6 +205,7 @@ impl Machine for Credential {
     fn wake(&self, turn: &mut Turn) -> Result<Lesson<Self>, Reason> {
         place::wake(turn)?;
         once::wake(turn)?;
+        self.tell_of_use(turn)?;
         self.tallies.wake(turn)?;
         let closed = self.meters.wake(turn)?;
         let learnt = self.meter.wake(turn)?;
@@ -308,19 +307,24 @@ fn meter(visit: &Visit, meters: &Meters, turn: &mut Turn) -> Result<(Metered, Le
         quotas.retain(|quota| quota.limit == *per_network || quota.remaining == 0);
     }
     if outcome.is_ok() && turn.writes() {
-        report(&visit.id, REPORT_SECONDS, turn)?;
+        note_use(visit, turn)?;
     }
     Ok((outcome, Some(Box::new(|memory: &mut Credential| memory.meters.learn(learnt)))))
 }
 
-/// Tells the workspace that the key is in use, no more often than people need to know.
-pub(super) fn report(id: &CredentialId, every_seconds: u64, turn: &mut Turn) -> Result<(), Reason> {
-    let reported: Option<Timestamp> = turn.get(REPORTED)?;
-    let due = reported.is_none_or(|reported| reported.plus_seconds(every_seconds) <= turn.at());
-    if let Some(workspace) = id.workspace().filter(|_| due) {
-        turn.put(REPORTED, &turn.at());
-        let used = workspace::Command::CredentialUsed(id.clone(), turn.at());
-        turn.send::<Workspace>(workspace.as_str(), &used)?;
+/// Notes that the key is in use, to the hour, and tells its workspace.
+fn note_use(visit: &Visit, turn: &mut Turn) -> Result<(), Reason> {
+    let known: Option<Timestamp> = turn.get(USED)?;
+    if known.is_some_and(|known| known <= turn.at() && known.plus_seconds(USED_SECONDS) > turn.at()) {
+        return Ok(());
     }
-    Ok(())
+    turn.put(USED, &turn.at());
+    let seed = shard_for(&visit.id, &visit.network);
+    if news::is_due(news::REPORTED, &seed, turn)? { tell_of_use(&visit.id, turn.at(), turn) } else { Ok(()) }
+}
+
+/// Tells the workspace when a credential was used.
+pub(super) fn tell_of_use(id: &CredentialId, used_at: Timestamp, turn: &mut Turn) -> Result<(), Reason> {
+    let Some(workspace) = id.workspace() else { return Ok(()) };
+    turn.send::<Workspace>(workspace.as_str(), &workspace::Command::CredentialUsed(id.clone(), used_at))
 }

@@ -110,7 +110,7 @@ pub enum Reply {
     Known(Box<DeployKeyRecord>),
     /// Some, and where to go on.
     Many(Vec<DeployKeyRecord>, Option<CredentialId>),
-    /// What was found was seen to; whether the key is to be ended for good, in its own object.
+    /// What was found was seen to. A previous build said here whether the key's own object is still to end it; this one never does.
     Leaked(bool),
 }
 

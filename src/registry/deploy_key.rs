@@ -5,12 +5,12 @@
 //! stands in the text, tells them apart.
 
 use super::{
-    credential::{Credential, KEY_REPORT_SECONDS, REVOKED, Reply},
+    credential::{Credential, REVOKED, Reply},
     deploy_keys::{self, Ended, Seen},
     deployment::{self, Deployment},
-    key::SIGHT_SECONDS,
     leak::Found,
     meter::Tick,
+    news,
     record::Sighting,
     witness::Use,
 };
@@ -79,7 +79,7 @@ impl Credential {
         };
         let seen = Seen { id: used.id.clone(), text, used_at: None, sighting: None };
         if let Some(origin) = &used.browser {
-            if is_due(SIGHTED, SIGHT_SECONDS, turn)? {
+            if news::is_sighting_due(SIGHTED, used.id.as_str(), origin, turn)? {
                 let origin = Some(origin.clone()).filter(|origin| !origin.is_empty());
                 let sighting = Some(Sighting { at: turn.at(), origin });
                 tell(&used, deploy_keys::Command::Seen(Seen { sighting, ..seen }), turn)?;
@@ -91,7 +91,7 @@ impl Credential {
         self.tallies.admit(used.place(), entry, turn)?;
         let network = used.by.network.as_deref();
         let learnt = self.meter.count(&Tick { secret: &seen.text.hint, scope: None, network }, turn)?;
-        if is_due(TOLD, KEY_REPORT_SECONDS, turn)? {
+        if news::is_due(TOLD, used.id.as_str(), turn)? {
             let seen = Seen { used_at: Some(turn.at()), ..seen };
             tell(&used, deploy_keys::Command::Seen(seen), turn)?;
         }
@@ -182,14 +182,4 @@ pub(super) fn revoke(
 
 fn tell(used: &Use, what: deploy_keys::Command, turn: &mut Turn) -> Result<(), Reason> {
     turn.send::<Deployment>(&used.deployment, &deployment::Command::DeployKeys(Box::new(what)))
-}
-
-/// Whether the list has not been told for so long; it is now.
-fn is_due(row: &str, every_seconds: u64, turn: &mut Turn) -> Result<bool, Reason> {
-    let told: Option<Timestamp> = turn.get(row)?;
-    let is_due = told.is_none_or(|told| told.plus_seconds(every_seconds) <= turn.at() || turn.at() < told);
-    if is_due {
-        turn.put(row, &turn.at());
-    }
-    Ok(is_due)
 }

@@ -6,31 +6,37 @@ pub use super::deploy_command::{Change, Command, Ended, ListDeployKeys, Mandate,
 use super::{
     credential::{self, Credential},
     deploy_key::DeployText,
-    deploy_record::DeployKeyRecord,
+    deploy_record::{DeployKeyRecord, OFFLINE},
     leak::Found,
-    listing,
     record::Status,
+    room::{Facts, Room},
 };
 use crate::{
     audit::{self, Act, Entry},
     error::Reason,
-    id::CredentialId,
-    machine::{Range, Turn, next},
+    id::{CredentialId, Environment},
+    machine::{Turn, next},
     replay::{self, RetryKey},
 };
 
-const KEYS: &str = "deploy-key/";
-const COUNT: &str = "deploy-key-count";
-
-/// Deploy keys that can ever be made here: a leaked one cannot fill the disk.
-const MAX_KEYS: usize = 10_000;
+/// The room of deploy keys, which have no environment.
+const ROOM: Room = Room {
+    rows: "deploy-key/",
+    kinds: &["dk_"],
+    total: "deploy-key-count",
+    counts: "deploy-key-counts",
+    made: None,
+    ends: "deploy-key-end/",
+    forgotten: "deploy-key-forgotten/",
+    read: |row, turn| Ok(turn.get::<DeployKeyRecord>(row)?.map(|record| facts(&record))),
+};
 
 /// Answers within the deployment's turn.
 pub fn handle(command: Command, turn: &mut Turn) -> Result<Reply, Reason> {
     match command {
         Command::Create(record, retry, mandate) => create(*record, retry, mandate, turn),
         Command::FindMade(retry) => match replay::find(&retry, turn)? {
-            Some(made) => turn.get(&made)?.map(Reply::Known).ok_or(Reason::Unreadable(made)),
+            Some(made) => turn.get(&made)?.map(Reply::Known).ok_or_else(forgotten),
             None => Ok(Reply::Done),
         },
         Command::Read(id, caller) => {
@@ -38,13 +44,13 @@ pub fn handle(command: Command, turn: &mut Turn) -> Result<Reply, Reason> {
             find(&id, turn).map(|record| Reply::One(Box::new(record)))
         }
         Command::List(which, caller) => {
-            let new = caller.map(|seen| see(seen, turn)).transpose()?.flatten();
-            list(&which, new, turn)
+            caller.map(|seen| see(seen, turn)).transpose()?;
+            list(which, turn)
         }
         Command::Change(id, change, mandate) => self::change(&id, change, mandate, turn),
         Command::Rotate(id, text, overlap_seconds, mandate) => rotate(&id, text, overlap_seconds, mandate, turn),
         Command::FinishRotation(id, mandate) => finish_rotation(&id, mandate, turn),
-        Command::Seen(seen) => see(seen, turn).map(|_| Reply::Done),
+        Command::Seen(seen) => see(seen, turn).map(|()| Reply::Done),
         Command::Ended(ended) => end(*ended, turn),
         Command::Leaked(seen, found, deployment) => leaked(seen, &found, &deployment, turn),
     }
@@ -57,17 +63,14 @@ fn create(
     turn: &mut Turn,
 ) -> Result<Reply, Reason> {
     if let Some(made) = retry.as_ref().map(|key| replay::find(key, turn)).transpose()?.flatten() {
-        let record: Box<DeployKeyRecord> = turn.get(&made)?.ok_or(Reason::Unreadable(made))?;
+        let record: Box<DeployKeyRecord> = turn.get(&made)?.ok_or_else(forgotten)?;
         tell(&record, turn)?;
         return Ok(Reply::Known(record));
     }
-    let count = turn.get::<usize>(COUNT)?.unwrap_or_default();
-    if count >= MAX_KEYS {
-        return Err(Reason::Conflict(format!("In this deployment {count} deploy keys were made already.")));
-    }
-    turn.put(COUNT, &(count + 1));
+    wake(turn)?;
+    ROOM.take(&record.id, Environment::Live, turn)?;
     if let Some(key) = &retry {
-        replay::remember(key, row(&record.id), turn)?;
+        replay::remember(key, ROOM.row(&record.id), turn)?;
     }
     note(Act::CredentialCreate, mandate, &record.id, None, turn)?;
     publish(record, turn)
@@ -133,12 +136,14 @@ fn finish_rotation(id: &CredentialId, mandate: Mandate, turn: &mut Turn) -> Resu
     publish(record, turn)
 }
 
-/// A key of which nobody knew is listed: the answer, then. What is known of one stays, its end above all.
-fn see(seen: Seen, turn: &mut Turn) -> Result<Option<DeployKeyRecord>, Reason> {
+/// A key of which nobody knew is listed. What is known of one stays, its end above all: one that is forgotten is not listed anew.
+fn see(seen: Seen, turn: &mut Turn) -> Result<(), Reason> {
     let Seen { id, text, used_at, sighting } = seen;
-    let key = row(&id);
-    let known: Option<DeployKeyRecord> = turn.get(&key)?;
+    let known: Option<DeployKeyRecord> = turn.get(&ROOM.row(&id))?;
     let is_new = known.is_none();
+    if is_new && ROOM.forgotten(&id, turn)?.is_some() {
+        return Ok(());
+    }
     let mut record = known.unwrap_or_else(|| DeployKeyRecord::offline(id, Some(text), turn.at()));
     let is_later = used_at > record.last_used_at;
     if is_later {
@@ -148,17 +153,40 @@ fn see(seen: Seen, turn: &mut Turn) -> Result<Option<DeployKeyRecord>, Reason> {
     if is_sighted {
         record.sighting = sighting;
     }
-    if is_new || is_later || is_sighted {
-        turn.put(key, &record);
-    }
-    Ok(is_new.then_some(record))
+    if is_new || is_later || is_sighted { put(&record, turn) } else { Ok(()) }
 }
 
-/// A text was found. One that lives no more stays as it is; the one before the last ends, and its successor lives on.
+/// Stores a record, and takes the room of one that was not listed.
+fn put(record: &DeployKeyRecord, turn: &mut Turn) -> Result<(), Reason> {
+    let known: Option<DeployKeyRecord> = turn.get(&ROOM.row(&record.id))?;
+    ROOM.store(&record.id, known.as_ref().map(facts).as_ref(), &facts(record), turn)?;
+    turn.put(ROOM.row(&record.id), record);
+    Ok(())
+}
+
+/// What decides about a key's room.
+fn facts(record: &DeployKeyRecord) -> Facts {
+    let ends_at = [record.revoked_at, record.expires_at()].into_iter().flatten().min();
+    // Whoever holds the sub-key makes them offline as long as the deployment lives: they take no room of those that are made here.
+    let takes_room = record.created_by != OFFLINE;
+    Facts { environment: Environment::Live, takes_room, ends_at, hashes: Vec::new() }
+}
+
+fn forgotten() -> Reason {
+    Reason::Conflict("The deploy key that this request made has ended, and is forgotten.".to_owned())
+}
+
+/// Something comes, or the alarm rang: what ended long ago is forgotten.
+pub(super) fn wake(turn: &mut Turn) -> Result<(), Reason> {
+    ROOM.wake(turn)
+}
+
+/// A text was found. One that lives no more stays as it is; the one before the last ends, and its successor lives on. Which of the two it
+/// is, is decided in the turn that ends it: no rotation comes in between.
 fn leaked(seen: Seen, found: &Found, deployment: &str, turn: &mut Turn) -> Result<Reply, Reason> {
     let (id, text, at) = (seen.id.clone(), seen.text.clone(), turn.at());
-    // Nothing puts off the end that is signed.
-    if text.expires_at <= at {
+    // Nothing puts off the end that is signed, and nothing that has ended comes back.
+    if text.expires_at <= at || ROOM.forgotten(&id, turn)?.is_some() {
         return Ok(Reply::Leaked(false));
     }
     see(seen, turn)?;
@@ -168,7 +196,10 @@ fn leaked(seen: Seen, found: &Found, deployment: &str, turn: &mut Turn) -> Resul
     let act = match &mut record.previous {
         _ if record.revoked_at.is_some() => None,
         _ if is_current && record.current_until.is_some_and(|until| until <= end) => None,
-        _ if is_current && found.grace_seconds.is_none() => return Ok(Reply::Leaked(true)),
+        _ if is_current && found.grace_seconds.is_none() => {
+            (record.revoked_at, record.revoked_reason) = (Some(at), Some(found.why()));
+            Some(Act::DeployKeyRevoke)
+        }
         _ if is_current => {
             record.current_until = Some(end);
             Some(Act::CredentialChange)
@@ -179,6 +210,11 @@ fn leaked(seen: Seen, found: &Found, deployment: &str, turn: &mut Turn) -> Resul
         }
         _ => None,
     };
+    if record.revoked_at.is_some() {
+        // Its object admits: it is told here, and again by every report until it has heard.
+        let revoke = credential::Command::RevokeDeployKey(None, Some(found.why()), Some(found.clone()));
+        turn.send::<Credential>(id.as_str(), &revoke)?;
+    }
     let told = match act {
         Some(act) => {
             audit::record(&audit::deployment(deployment), found.entry(act, id.as_str(), at), turn)?;
@@ -186,44 +222,37 @@ fn leaked(seen: Seen, found: &Found, deployment: &str, turn: &mut Turn) -> Resul
         }
         None => tell_again(record, turn),
     };
+    turn.await_delivery();
     told.map(|_| Reply::Leaked(false))
 }
 
 /// The first end counts. One of a key that nobody knew is kept too: as long as this stands, no use brings the key back.
 fn end(ended: Ended, turn: &mut Turn) -> Result<Reply, Reason> {
     let Ended { id, at, why, report } = ended;
-    let key = row(&id);
-    let known: Option<DeployKeyRecord> = turn.get(&key)?;
-    let record = known.unwrap_or_else(|| DeployKeyRecord::offline(id, None, at));
-    if record.revoked_at.is_none() {
-        turn.put(key, &DeployKeyRecord { revoked_at: Some(at), revoked_reason: why, ..record });
+    wake(turn)?;
+    let known: Option<DeployKeyRecord> = turn.get(&ROOM.row(&id))?;
+    if known.is_some() || ROOM.forgotten(&id, turn)?.is_none() {
+        let record = known.unwrap_or_else(|| DeployKeyRecord::offline(id, None, at));
+        if record.revoked_at.is_none() {
+            put(&DeployKeyRecord { revoked_at: Some(at), revoked_reason: why, ..record }, turn)?;
+        }
     }
     report.map_or(Ok(()), |report| audit::receive(report, turn))?;
     Ok(Reply::Done)
 }
 
-fn list(which: &ListDeployKeys, new: Option<DeployKeyRecord>, turn: &Turn) -> Result<Reply, Reason> {
-    let after = which.after.as_ref().map(row);
-    let range = Range { prefix: KEYS, after: after.as_deref(), reverse: true, limit: listing::LOOK };
-    let mut rows: Vec<DeployKeyRecord> = turn.list_readable(&range)?.into_iter().map(|(_, record)| record).collect();
-    // Stored in this turn, so not among the rows yet.
-    let is_before = |new: &DeployKeyRecord| which.after.as_ref().is_none_or(|after| new.id < *after);
-    if let Some(new) = new.filter(is_before) {
-        let place = rows.partition_point(|record| record.id > new.id);
-        rows.insert(place, new);
-        rows.truncate(listing::LOOK);
-    }
-    let wanted = |record: &DeployKeyRecord| {
-        which.status.as_deref().is_none_or(|status| record.status(turn.at()).as_str() == status)
-    };
-    let (items, next) = listing::page(rows, which.limit, wanted);
-    Ok(Reply::Many(items, next.map(|record| record.id)))
+fn list(which: ListDeployKeys, turn: &Turn) -> Result<Reply, Reason> {
+    let ListDeployKeys { status, after, limit } = which;
+    let wanted =
+        |record: &DeployKeyRecord| status.as_deref().is_none_or(|status| record.status(turn.at()).as_str() == status);
+    let (items, next) = ROOM.page(&[], after, limit, turn, wanted)?;
+    Ok(Reply::Many(items, next))
 }
 
 /// Stores a new version, and tells the key's object before the answer goes.
 fn publish(mut record: DeployKeyRecord, turn: &mut Turn) -> Result<Reply, Reason> {
     record.version = next(record.version)?;
-    turn.put(row(&record.id), &record);
+    put(&record, turn)?;
     tell_again(record, turn)
 }
 
@@ -251,12 +280,8 @@ fn is_by(mandate: &Mandate, id: &CredentialId) -> bool {
     mandate.by.actor.split_once(':').is_some_and(|(_, actor)| actor == id.as_str())
 }
 
-fn row(id: &CredentialId) -> String {
-    format!("{KEYS}{id}")
-}
-
 fn find(id: &CredentialId, turn: &Turn) -> Result<DeployKeyRecord, Reason> {
-    turn.get(&row(id))?.ok_or(Reason::NotFound)
+    turn.get(&ROOM.row(id))?.ok_or(Reason::NotFound)
 }
 
 /// One that can be changed, and its text: what was revoked does not come back.

@@ -6,6 +6,9 @@ use super::{
 };
 use crate::{id::CredentialId, time::Timestamp, wire};
 
+/// Who makes keys offline.
+pub(super) const OFFLINE: &str = "cli:";
+
 /// A deploy key as the list keeps it.
 #[derive(Clone, Debug)]
 pub struct DeployKeyRecord {
@@ -81,7 +84,7 @@ impl DeployKeyRecord {
     /// One that was made offline, of which we learn at this moment: nobody gave it a name, and who made it stands nowhere.
     pub(super) fn offline(id: CredentialId, text: Option<DeployText>, at: Timestamp) -> Self {
         let made_at = text.as_ref().map_or(at, |text| Timestamp(text.serial));
-        Self { current: text, ..Self::blank(id, "made offline".to_owned(), made_at, "cli:".to_owned()) }
+        Self { current: text, ..Self::blank(id, "made offline".to_owned(), made_at, OFFLINE.to_owned()) }
     }
 
     /// When it ends.

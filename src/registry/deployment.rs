@@ -120,6 +120,7 @@ impl Machine for Deployment {
     }
 
     fn wake(&self, turn: &mut Turn) -> Result<Lesson<Self>, Reason> {
+        deploy_keys::wake(turn)?;
         audit::wake(turn).map(|_| None)
     }
 }

@@ -2,10 +2,10 @@
 
 use super::{
     asking::Asking,
-    credential::{Credential, Reply},
+    credential::{self, Credential, Reply},
     leasing::{Lease, Wish},
     meter::Tick,
-    place,
+    news, place,
     record::Sighting,
     tally::Place,
     tokens::Ask,
@@ -27,9 +27,6 @@ use crate::{
 
 pub(super) const KEY: &str = "key";
 const SIGHTED: &str = "sighted";
-
-/// The workspace is told of a key in a browser at most this often.
-pub(super) const SIGHT_SECONDS: u64 = 60;
 
 /// A credential as its own object keeps it: enough to admit a call without asking anybody.
 #[derive(Clone, Debug)]
@@ -213,8 +210,8 @@ impl Credential {
             Ok(_) => None,
             Err(reason) => Some(self.refuse(&record, &present, reason, turn)?),
         };
-        if outcome.is_ok() && turn.writes() {
-            super::credential::report(&record.id, super::credential::KEY_REPORT_SECONDS, turn)?;
+        if outcome.is_ok() && turn.writes() && news::is_due_later(news::REPORTED, record.id.as_str(), turn)? {
+            credential::tell_of_use(&record.id, turn.at(), turn)?;
         }
         let KeyRecord { id, scopes, tier, expires_at, .. } = record;
         let lesson: Lesson<Self> = Some(Box::new(|memory: &mut Self| {
@@ -225,6 +222,20 @@ impl Credential {
         }));
         let presented = Presented { id, scopes, tier, expires_at, outcome, lease };
         Ok(Step { lesson, reply: Reply::Presented(Box::new(presented)) })
+    }
+
+    /// The alarm rang: a use of which the workspace was not told yet.
+    pub(super) fn tell_of_use(&self, turn: &mut Turn) -> Result<(), Reason> {
+        let told = turn.get::<Timestamp>(news::REPORTED)?.filter(|told| news::is_of_another_day(*told, turn));
+        let Some(told) = told else { return Ok(()) };
+        let Some(record) = turn.get::<KeyRecord>(KEY)? else { return Ok(()) };
+        let used_at = self.meter.usage(turn)?.last_used_at.filter(|used_at| *used_at > told);
+        match used_at {
+            Some(used_at) if news::is_due(news::REPORTED, record.id.as_str(), turn)? => {
+                credential::tell_of_use(&record.id, used_at, turn)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Counts a refusal for the audit; of one in a browser, the workspace is told where.
@@ -247,12 +258,10 @@ impl Credential {
     }
 }
 
-/// Tells the workspace that the key is in a browser, once a minute.
+/// Tells the workspace that the key is in a browser.
 fn sight(id: &CredentialId, origin: &str, turn: &mut Turn) -> Result<(), Reason> {
-    let told: Option<Timestamp> = turn.get(SIGHTED)?;
-    let due = told.is_none_or(|told| told.plus_seconds(SIGHT_SECONDS) <= turn.at() || turn.at() < told);
-    if let Some(workspace) = id.workspace().filter(|_| due) {
-        turn.put(SIGHTED, &turn.at());
+    let Some(workspace) = id.workspace() else { return Ok(()) };
+    if news::is_sighting_due(SIGHTED, id.as_str(), origin, turn)? {
         let sighting = Sighting { at: turn.at(), origin: Some(origin.to_owned()).filter(|origin| !origin.is_empty()) };
         turn.send::<Workspace>(workspace.as_str(), &workspace::Command::CredentialSighted(id.clone(), sighting))?;
     }

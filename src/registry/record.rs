@@ -181,6 +181,13 @@ impl CredentialRecord {
         [self.expires_at, self.current.until].into_iter().flatten().min()
     }
 
+    /// The digests of its secrets, those that have ended too.
+    pub fn digests(&self) -> impl Iterator<Item = &[u8; 32]> {
+        let ended = self.key.iter().flat_map(|key| &key.ended);
+        let previous = self.previous.iter().map(|overlap| &overlap.secret);
+        [&self.current].into_iter().chain(previous).chain(ended).filter_map(|secret| secret.digest.as_ref())
+    }
+
     /// Which kind.
     pub fn kind(&self) -> CredentialKind {
         self.key.as_ref().map_or(CredentialKind::WidgetKey, |key| key.kind)

@@ -1,9 +1,12 @@
 //! The embedded records of a workspace: JSON documents in collections, live and test apart. A write and what an
 //! `Idempotency-Key` remembers of it are one transaction.
 
+pub use super::record_room::{MAX_BYTES, MAX_RECORDS};
+
 use super::{
     kept::{self, Answer, State},
     record_name::{Collection, RecordId},
+    record_room,
 };
 use crate::{
     audit::By,
@@ -16,18 +19,9 @@ use crate::{
     wire::Bytes,
 };
 
-const RECORDS: &str = "record/";
+pub(super) const RECORDS: &str = "record/";
 /// The id of a record, by when that was made: what a page is read from.
 const BY_TIME: &str = "record-at/";
-/// How many records there are, and how many bytes of documents.
-const USE: &str = "record-use";
-/// How many records were ever made.
-const SERIAL: &str = "record-serial";
-
-/// Records that a workspace has room for, and bytes of their documents: 1 GiB.
-pub const MAX_RECORDS: usize = 100_000;
-/// See above.
-pub const MAX_BYTES: usize = 1 << 30;
 
 /// A page ends before its documents are longer than this, however few they are: 1 MiB.
 const MAX_PAGE_BYTES: usize = 1 << 20;
@@ -192,24 +186,14 @@ fn write(write: Write, turn: &mut Turn) -> Result<Reply, Reason> {
 
 fn put(place: &Place, id: RecordId, text: String, known: Option<Record>, turn: &mut Turn) -> Result<Answer, Reason> {
     let at = turn.at();
-    let (count, bytes) = used(turn)?;
-    let before = known.as_ref().map_or(0, |known| known.text.len());
-    let count = count + usize::from(known.is_none());
-    let bytes = bytes.saturating_sub(before).saturating_add(text.len());
-    if count > MAX_RECORDS || (bytes > MAX_BYTES && text.len() > before) {
-        return Err(Reason::Conflict("This workspace has no room for more records.".to_owned()));
-    }
+    let goes = known.as_ref().map(|known| known.text.len());
+    record_room::change(place.environment, &key(place, &id), goes, Some(text.len()), turn)?;
     let status = if known.is_some() { 200 } else { 201 };
     let (created_at, version, serial) = match known {
         Some(known) => (known.created_at, known.version, known.serial),
-        None => {
-            let serial = next(turn.get(SERIAL)?.unwrap_or_default())?;
-            turn.put(SERIAL, &serial);
-            (at, 0, Some(serial))
-        }
+        None => (at, 0, Some(record_room::serial(place.environment, turn)?)),
     };
     let record = Record { id, created_at, updated_at: at, version: next(version)?, text, serial };
-    turn.put(USE, &(count, bytes));
     turn.put(by_time(place, record.created_at, &record.id), &record.id);
     turn.put(key(place, &record.id), &record);
     let headers = vec![("etag".to_owned(), record.etag())];
@@ -217,8 +201,7 @@ fn put(place: &Place, id: RecordId, text: String, known: Option<Record>, turn: &
 }
 
 fn delete(place: &Place, known: &Record, turn: &mut Turn) -> Result<Answer, Reason> {
-    let (count, bytes) = used(turn)?;
-    turn.put(USE, &(count.saturating_sub(1), bytes.saturating_sub(known.text.len())));
+    record_room::change(place.environment, &key(place, &known.id), Some(known.text.len()), None, turn)?;
     turn.delete(by_time(place, known.created_at, &known.id));
     turn.delete(key(place, &known.id));
     Ok(Answer { status: 204, headers: Vec::new(), body: Bytes::default() })
@@ -236,10 +219,6 @@ impl Expects {
             _ => Ok(()),
         }
     }
-}
-
-fn used(turn: &Turn) -> Result<(usize, usize), Reason> {
-    Ok(turn.get(USE)?.unwrap_or_default())
 }
 
 fn key(place: &Place, id: &RecordId) -> String {

@@ -6,6 +6,7 @@
 
 use super::{
     deployment::{self, Deployment},
+    news,
     workspace::{self, Workspace},
 };
 use crate::{
@@ -25,6 +26,10 @@ const DAY_MINUTES: u64 = 1_440;
 
 /// Events of one credential and reason that a day tells by the minute; then it is by the hour: 34 events a day at most.
 const MINUTES_A_DAY: u64 = 10;
+
+/// The same of a server's credential; then it is by the day, and days end at another minute for each of them: a workspace may have ten
+/// thousand that are refused all the time.
+const MINUTES_A_DAY_OF_A_SERVER: u64 = 3;
 
 /// More rows than there are reasons and calls: one alarm tells of all of them.
 const MAX_TALLIES: usize = 200;
@@ -102,7 +107,7 @@ impl Tallies {
         let (minute, until) = match (&stored, known) {
             (Some(stored), _) => (stored.minute, stored.until()),
             (None, Some(known)) => (known.minute, known.until),
-            (None, None) => (now, next_telling(&key, now, turn)?),
+            (None, None) => (now, next_telling(&key, &entry, now, turn)?),
         };
         let known = known.map(|known| known.count);
         let count = known.max(stored.as_ref().map(|stored| stored.count)).unwrap_or_default().saturating_add(1);
@@ -206,10 +211,15 @@ fn put(key: &str, tally: &Tally, turn: &mut Turn) -> Result<(), Reason> {
 }
 
 /// The minute in which a refusal is told that is counted from now on: the next one, until the day has told of it often.
-fn next_telling(key: &str, now: u64, turn: &Turn) -> Result<u64, Reason> {
-    let told = turn.get::<Told>(&told_row(key))?.filter(|told| told.day == day(now));
-    let step = if told.is_some_and(|told| told.count >= MINUTES_A_DAY) { HOUR_MINUTES } else { 1 };
-    Ok((now / step).saturating_add(1).saturating_mul(step))
+fn next_telling(key: &str, entry: &Entry, now: u64, turn: &Turn) -> Result<u64, Reason> {
+    let told = turn.get::<Told>(&told_row(key))?.filter(|told| told.day == day(now)).map_or(0, |told| told.count);
+    let is_of_a_server = ["server_key:", "service_token:"].iter().any(|kind| entry.by.actor.starts_with(kind));
+    let (step, offset) = match is_of_a_server {
+        true if told >= MINUTES_A_DAY_OF_A_SERVER => (DAY_MINUTES, news::spread(&entry.target, DAY_MINUTES)),
+        false if told >= MINUTES_A_DAY => (HOUR_MINUTES, 0),
+        _ => (1, 0),
+    };
+    Ok((now.saturating_add(offset) / step).saturating_add(1).saturating_mul(step).saturating_sub(offset))
 }
 
 fn told_row(key: &str) -> String {

@@ -9,7 +9,9 @@ use super::{
     deployment::{self, Deployment, WorkspaceRecord},
     identity, kept, leak, listing, plan,
     record::{CredentialRecord, Status},
-    records, retention, settings,
+    record_room, records, retention,
+    room::{Facts, Room},
+    settings,
 };
 use crate::{
     audit::{self, Act, By, Entry},
@@ -29,10 +31,17 @@ pub const CREDENTIALS: &str = "credential/";
 /// Rows of conversations.
 pub const CONVERSATIONS: &str = "conversation/";
 
-/// Credentials that can ever be made in a workspace, revoked ones included: a listing stays bounded, and a leaked deploy key
-/// cannot fill the disk.
-const MAX_CREDENTIALS: usize = 10_000;
-const CREDENTIAL_COUNT: &str = "credential-count";
+/// The room of credentials.
+pub(super) const ROOM: Room = Room {
+    rows: CREDENTIALS,
+    kinds: &["sk_", "st_", "wk_"],
+    total: "credential-count",
+    counts: "credential-counts",
+    made: Some("credential-made/"),
+    ends: "credential-end/",
+    forgotten: "credential-forgotten/",
+    read: |row, turn| Ok(turn.get::<CredentialRecord>(row)?.map(|record| facts(&record))),
+};
 
 /// See the module.
 #[derive(Default)]
@@ -62,6 +71,9 @@ impl Machine for Workspace {
         bulk::wake(turn)?;
         kept::wake(turn)?;
         retention::wake(turn)?;
+        ROOM.wake(turn)?;
+        listing::wake(turn)?;
+        record_room::wake(turn)?;
         if let Some(checkpoint) = audit::wake(turn)?
             && let Some(deployment) = turn.get::<String>(DEPLOYMENT)?
         {
@@ -78,6 +90,9 @@ fn create(record: WorkspaceRecord, deployment: &str, by: By, turn: &mut Turn) ->
         turn.put(plan::PLAN, plan);
     }
     turn.put(DEPLOYMENT, &deployment.to_owned());
+    ROOM.begin(turn);
+    listing::begin(turn);
+    record_room::begin(turn);
     note(&record, Act::WorkspaceCreate, by.clone(), record.id.as_str(), turn)?;
     let entry = Entry::done(Act::WorkspaceCreate, by, record.id.as_str(), turn.at());
     let source = audit::workspace(record.id.as_str());
@@ -102,17 +117,13 @@ fn answer(command: Command, info: &WorkspaceRecord, turn: &mut Turn) -> Result<R
         Command::CreateCredential(mut record, retry, by) => {
             if let Some(made) = retry.as_ref().map(|key| replay::find(key, turn)).transpose()?.flatten() {
                 // Told again: the request that made it may have been answered before every shard knew.
-                let record: Box<CredentialRecord> = turn.get(&made)?.ok_or(Reason::Unreadable(made))?;
+                let record: Box<CredentialRecord> = turn.get(&made)?.ok_or_else(forgotten)?;
                 tell_shards(&record, turn)?;
                 turn.await_delivery();
                 return Ok(Reply::Known(record));
             }
             plan::create(&mut record, &by, info, turn)?;
-            let count = turn.get::<usize>(CREDENTIAL_COUNT)?.unwrap_or_default();
-            if count >= MAX_CREDENTIALS {
-                return Err(Reason::Conflict(format!("In this workspace {count} credentials were made already.")));
-            }
-            turn.put(CREDENTIAL_COUNT, &(count + 1));
+            ROOM.take(&record.id, record.environment, turn)?;
             if let Some(key) = &retry {
                 replay::remember(key, credential_key(&record.id), turn)?;
             }
@@ -120,7 +131,7 @@ fn answer(command: Command, info: &WorkspaceRecord, turn: &mut Turn) -> Result<R
             publish(*record, turn)
         }
         Command::ReadCredential(id) => find(&id, turn).map(|record| Reply::Credential(Box::new(record))),
-        Command::ListCredentials(list) => listing::credentials(&list, turn),
+        Command::ListCredentials(list) => listing::credentials(list, turn),
         Command::ChangeCredential(id, mut change, by) => {
             let mut record = find_living(&id, turn)?;
             let (before, needs) = (record.clone(), change.needs.take().unwrap_or_default());
@@ -185,7 +196,7 @@ fn answer(command: Command, info: &WorkspaceRecord, turn: &mut Turn) -> Result<R
         Command::Leaked(leak) => leak::handle(leak, info, turn),
         Command::FinishRotation(id, by) => finish_rotation(&id, by, info, turn),
         Command::FindMade(retry) => match replay::find(&retry, turn)? {
-            Some(made) => turn.get(&made)?.map(Reply::Known).ok_or(Reason::Unreadable(made)),
+            Some(made) => turn.get(&made)?.map(Reply::Known).ok_or_else(forgotten),
             None => Ok(Reply::Done),
         },
         Command::KnowsConversation(id) => retention::knows(&id, turn).map(Reply::Listed),
@@ -198,16 +209,19 @@ fn answer(command: Command, info: &WorkspaceRecord, turn: &mut Turn) -> Result<R
             retention::plan(turn)?;
             listing::note_writers(wrote, turn)
         }
-        Command::ListConversations { environment, after, limit } => {
+        Command::ListConversations { environment, after, limit, is_plain } => {
             retention::plan(turn)?;
-            listing::conversations(environment, after, limit, turn)
+            listing::conversations(environment, after, limit, is_plain == Some(true), turn)
         }
         Command::Identity(command) => {
             identity::handle(command, &audit::workspace(info.id.as_str()), turn).map(Reply::Identity)
         }
         Command::Records(command) => records::handle(command, turn).map(Reply::Records),
         Command::ReadAudit(ask) => Ok(Reply::Audit(Box::new(audit::read(&ask, turn)?))),
-        Command::Report(report) => audit::receive(report, turn).map(|()| Reply::Done),
+        Command::Report(report) => {
+            let environment = listing::environment_of(&report.entry.by.actor, turn);
+            audit::receive_of(environment, report, turn).map(|()| Reply::Done)
+        }
         Command::ChangeWorkspace(change, by) => settings::change(change, info, by, turn).map(Reply::Workspace),
     }
 }
@@ -249,6 +263,8 @@ pub(super) fn end(
 }
 
 pub(super) fn store(mut record: CredentialRecord, turn: &mut Turn) -> Result<CredentialRecord, Reason> {
+    let known: Option<CredentialRecord> = turn.get(&credential_key(&record.id))?;
+    ROOM.store(&record.id, known.as_ref().map(facts).as_ref(), &facts(&record), turn)?;
     record.version = next(record.version)?;
     turn.put(credential_key(&record.id), &record);
     tell_shards(&record, turn)?;
@@ -267,7 +283,17 @@ pub(super) fn tell_shards(record: &CredentialRecord, turn: &mut Turn) -> Result<
 }
 
 fn credential_key(id: &CredentialId) -> String {
-    format!("{CREDENTIALS}{id}")
+    ROOM.row(id)
+}
+
+/// What decides about a credential's room.
+fn facts(record: &CredentialRecord) -> Facts {
+    let ends_at = [record.revoked_at, record.ends_at()].into_iter().flatten().min();
+    Facts { environment: record.environment, takes_room: true, ends_at, hashes: record.digests().copied().collect() }
+}
+
+fn forgotten() -> Reason {
+    Reason::Conflict("The credential that this request made has ended, and is forgotten.".to_owned())
 }
 
 pub(super) fn find(id: &CredentialId, turn: &Turn) -> Result<CredentialRecord, Reason> {
