@@ -7,11 +7,11 @@ mod request;
 mod response;
 
 pub use mirror::Mirror;
-pub use query::without_other_method;
+pub use query::{percent_decoded, without_other_method};
 pub use request::{CREDENTIALS, Facts, Rules, forwarded, tell};
 pub use response::{reflect, returned};
 
-use std::{borrow::Cow, collections::BTreeSet};
+use std::borrow::Cow;
 
 /// A call to the API behind.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -103,11 +103,13 @@ impl Incoming {
 /// servers may read it, and of the name itself.
 fn passing(headers: Vec<(String, String)>, stays: impl Fn(&str, &str) -> bool) -> Vec<(String, String)> {
     let lists = headers.iter().filter(|(name, _)| name == "connection");
-    let listed: BTreeSet<String> =
+    let mut listed: Vec<String> =
         lists.flat_map(|(_, value)| value.split(',')).map(|name| without_space(name).to_ascii_lowercase()).collect();
+    listed.sort();
+    let ends = |name: &str| listed.binary_search_by(|listed| listed.as_str().cmp(name)).is_ok();
     let passes = |name: &str| {
         let read: Cow<str> = family::read(name);
-        !is_hop_by_hop(&read) && !read.starts_with("claviger-") && !stays(&read, name) && !listed.contains(name)
+        !is_hop_by_hop(&read) && !read.starts_with("claviger-") && !stays(&read, name) && !ends(name)
     };
     headers.into_iter().filter(|(name, _)| passes(name)).collect()
 }
