@@ -10,7 +10,6 @@ mod route;
 use crate::time::Timestamp;
 use fuse::{Leave, OPEN_MILLIS};
 use route::Route;
-use std::collections::BTreeMap;
 
 /// An answer says that the upstream is well for so long.
 const FRESH_MILLIS: u64 = 5_000;
@@ -19,7 +18,7 @@ const FRESH_MILLIS: u64 = 5_000;
 #[derive(Debug, Default)]
 pub struct Circuit {
     /// By the place of the route in the policy, and by environment.
-    routes: BTreeMap<(usize, bool), Route>,
+    routes: Vec<((usize, bool), Route)>,
     /// From when until when all calls are refused, since a probe failed.
     dead: Option<(Timestamp, Timestamp)>,
     /// Whether the upstream has ever answered a probe: one that never does says nothing by that.
@@ -62,7 +61,11 @@ impl Circuit {
             return Err(until.millis_since(at));
         }
         let place = (caller.route, caller.is_test);
-        let (own, of_route) = self.route(place).pass(caller.workspace, at, is_telling)?;
+        if self.route(place).is_none() {
+            self.routes.push((place, Route::default()));
+        }
+        let Some(route) = self.route(place) else { return Err(0) };
+        let (own, of_route) = route.pass(caller.workspace, at, is_telling)?;
         Ok(Pass { place, workspace: caller.workspace.to_owned(), own, of_route })
     }
 
@@ -70,18 +73,24 @@ impl Circuit {
     pub fn answered(&mut self, pass: &Pass, at: Timestamp) {
         self.answers = self.answers.wrapping_add(1);
         (self.answered_at, self.has_failed, self.dead) = (Some(at), false, None);
-        self.route(pass.place).answered(&pass.workspace, at);
+        if let Some(route) = self.route(pass.place) {
+            route.answered(&pass.workspace, at);
+        }
     }
 
     /// No answer came.
     pub fn failed(&mut self, pass: &Pass, at: Timestamp) {
         self.has_failed = true;
-        self.route(pass.place).failed(&pass.workspace, &pass.own, &pass.of_route, at);
+        if let Some(route) = self.route(pass.place) {
+            route.failed(&pass.workspace, &pass.own, &pass.of_route, at);
+        }
     }
 
     /// Nobody waited for the answer any more, so nothing is known: another call may try at once.
     pub fn dropped(&mut self, pass: &Pass, at: Timestamp) {
-        self.route(pass.place).dropped(&pass.workspace, &pass.own, &pass.of_route, at);
+        if let Some(route) = self.route(pass.place) {
+            route.dropped(&pass.workspace, &pass.own, &pass.of_route, at);
+        }
     }
 
     /// How many answers there were: for a probe, before it goes out.
@@ -101,21 +110,24 @@ impl Circuit {
 
     /// Whether the upstream is well, if the calls of late tell.
     pub fn is_well(&self, at: Timestamp) -> Option<bool> {
-        let is_dead = self.dead.is_some_and(|(from, until)| (from..until).contains(&at));
-        if is_dead || self.routes.values().any(|route| route.is_open(at)) {
+        if self.dead.is_some_and(|(from, until)| (from..until).contains(&at)) {
             return Some(false);
         }
         let is_fresh = |answered: Timestamp| (answered..answered.plus_millis(FRESH_MILLIS)).contains(&at);
-        self.answered_at.filter(|answered| is_fresh(*answered) && !self.has_failed).map(|_| true)
+        match self.answered_at.filter(|answered| is_fresh(*answered)) {
+            // Some are served and some are not: that is to be asked.
+            Some(_) => (!self.has_failed).then_some(true),
+            None => self.routes.iter().any(|((_, is_test), route)| !is_test && route.is_open(at)).then_some(false),
+        }
     }
 
-    fn route(&mut self, place: (usize, bool)) -> &mut Route {
-        self.routes.entry(place).or_default()
+    fn route(&mut self, place: (usize, bool)) -> Option<&mut Route> {
+        self.routes.iter_mut().find(|(known, _)| *known == place).map(|(_, route)| route)
     }
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 mod tests {
     use super::{Caller, Circuit, Pass};
     use crate::time::Timestamp;
@@ -295,7 +307,7 @@ mod tests {
                 if number % 2 == 0 { circuit.failed(&pass, at(number)) } else { circuit.answered(&pass, at(number)) }
             }
         }
-        assert!(circuit.routes.values().all(|route| route.remembered() <= super::route::MOST));
+        assert!(circuit.routes.iter().all(|(_, route)| route.remembered() <= super::route::MOST));
     }
 
     #[test]

@@ -7,12 +7,12 @@ mod request;
 mod response;
 
 pub use mirror::Mirror;
-pub use query::without_other_method;
+pub use query::{percent_decoded, without_other_method};
 pub use request::{CREDENTIALS, Facts, Rules, forwarded, tell};
 pub use response::{reflect, returned};
 
 use crate::work;
-use std::{borrow::Cow, collections::BTreeSet};
+use std::borrow::Cow;
 
 /// A call to the API behind.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -104,18 +104,20 @@ impl Incoming {
 /// servers may read it, and of the name itself.
 fn passing(headers: Vec<(String, String)>, stays: impl Fn(&str, &str) -> bool) -> Vec<(String, String)> {
     let lists = headers.iter().filter(|(name, _)| name == "connection");
-    // A set: a caller may list as many as it likes, beside as many headers.
-    let listed: BTreeSet<String> = lists
+    let mut listed: Vec<String> = lists
         .flat_map(|(_, value)| value.split(','))
         .map(|name| {
             work::charge(name.len());
             without_space(name).to_ascii_lowercase()
         })
         .collect();
+    // Sorted: a caller may list as many as it likes, beside as many headers.
+    listed.sort();
+    let ends = |name: &str| listed.binary_search_by(|listed| listed.as_str().cmp(name)).is_ok();
     let passes = |name: &str| {
         work::charge(name.len());
         let read: Cow<str> = family::read(name);
-        !is_hop_by_hop(&read) && !read.starts_with("claviger-") && !stays(&read, name) && !listed.contains(name)
+        !is_hop_by_hop(&read) && !read.starts_with("claviger-") && !stays(&read, name) && !ends(name)
     };
     headers.into_iter().filter(|(name, _)| passes(name)).collect()
 }

@@ -43,6 +43,7 @@ fn reasons() -> Vec<Reason> {
         Reason::CredentialForged,
         Reason::CredentialMalformed,
         Reason::CredentialMissing,
+        Reason::CredentialMissingIn(text("x-api-key")),
         Reason::CredentialRevoked,
         Reason::CredentialUnknown,
         Reason::DeliveryPending,

@@ -532,6 +532,7 @@ fn a11_a_route_can_want_a_condition_of_every_write() {
     // Of the upstream's the header is the upstream's to read.
     let patch = |headers: &[(&str, &str)]| world.send("PATCH", "/v1/things/1", headers);
     patch(&[]).refused(400, "invalid_request");
+    patch(&[("if-match", "\"x\""), ("connection", "close, If-Match")]).refused(400, "invalid_request");
     patch(&[("if-match", "W/\"x\"")]).ok(200);
     assert_eq!(world.got("if-match"), ["W/\"x\""]);
     // And of a call that a proxy holds.

@@ -2,7 +2,6 @@
 
 use super::fuse::{Fuse, Leave, OPEN_MILLIS, TOGETHER_MILLIS, UNSURE_MILLIS};
 use crate::time::Timestamp;
-use std::collections::BTreeMap;
 
 /// So many workspaces must fail: one customer has a few, and no more than a few.
 const WORKSPACES: usize = 5;
@@ -13,8 +12,7 @@ pub const MOST: usize = 200;
 /// What an isolate knows of one route.
 #[derive(Debug, Default)]
 pub struct Route {
-    /// By their names.
-    ways: BTreeMap<String, Way>,
+    ways: Vec<Way>,
     /// Closed to all from one moment to another; after that each workspace may try, until an answer comes.
     open: Option<(Timestamp, Timestamp)>,
     /// How many answers there were, and how often it was opened or closed.
@@ -25,6 +23,7 @@ pub struct Route {
 /// One workspace's way.
 #[derive(Debug, Default)]
 struct Way {
+    workspace: String,
     own: Fuse,
     /// Its calls since this moment that failed and that were answered.
     since: Timestamp,
@@ -48,6 +47,22 @@ pub struct Ticket {
 impl Way {
     fn is_recent(&self, at: Timestamp) -> bool {
         (self.since..=self.since.plus_millis(TOGETHER_MILLIS)).contains(&at)
+    }
+
+    /// Leave for one call; of a route that is closed to all it tries once.
+    fn pass(&mut self, is_probe: bool, is_telling: bool, at: Timestamp) -> Result<Leave, u64> {
+        if is_probe
+            && let Some((from, until)) = self.tried
+            && (from..until).contains(&at)
+        {
+            return Err(until.millis_since(at));
+        }
+        let own = self.own.pass(at, is_telling)?;
+        if is_probe {
+            let pause = if is_telling { OPEN_MILLIS } else { UNSURE_MILLIS };
+            self.tried = Some((at, at.plus_millis(pause)));
+        }
+        Ok(own)
     }
 
     fn count(&mut self, is_answered: bool, at: Timestamp) {
@@ -74,18 +89,7 @@ impl Route {
             open => open.is_some(),
         };
         let ticket = Ticket { answers: self.answers, turns: self.turns, is_telling, is_probe };
-        let way = self.way(workspace, at);
-        if is_probe
-            && let Some((from, until)) = way.tried
-            && (from..until).contains(&at)
-        {
-            return Err(until.millis_since(at));
-        }
-        let own = way.own.pass(at, is_telling)?;
-        if is_probe {
-            let pause = if is_telling { OPEN_MILLIS } else { UNSURE_MILLIS };
-            way.tried = Some((at, at.plus_millis(pause)));
-        }
+        let own = self.with(workspace, at, |way| way.pass(is_probe, is_telling, at))?;
         Ok((own, ticket))
     }
 
@@ -95,35 +99,40 @@ impl Route {
         if self.open.is_some() {
             self.turn(None);
         }
-        let way = self.way(workspace, at);
-        way.own.answered();
-        way.count(true, at);
+        self.with(workspace, at, |way| {
+            way.own.answered();
+            way.count(true, at);
+        });
     }
 
     /// No answer came.
     pub fn failed(&mut self, workspace: &str, own: &Leave, ticket: &Ticket, at: Timestamp) {
         let is_news = ticket.is_telling && ticket.answers == self.answers && ticket.turns == self.turns;
-        let way = self.way(workspace, at);
-        way.own.failed(own, at);
+        self.with(workspace, at, |way| {
+            way.own.failed(own, at);
+            if is_news {
+                way.count(false, at);
+            }
+        });
         if !is_news {
             return;
         }
-        way.count(false, at);
         let fail = |way: &&Way| way.fails(at) == Some(true);
         let do_well = |way: &&Way| way.fails(at) == Some(false);
-        let failing = self.ways.values().filter(fail).count();
-        if failing >= WORKSPACES && failing > self.ways.values().filter(do_well).count() {
+        let failing = self.ways.iter().filter(fail).count();
+        if failing >= WORKSPACES && failing > self.ways.iter().filter(do_well).count() {
             self.turn(Some((at, at.plus_millis(OPEN_MILLIS))));
         }
     }
 
     /// Nobody waited for the answer.
     pub fn dropped(&mut self, workspace: &str, own: &Leave, ticket: &Ticket, at: Timestamp) {
-        let way = self.way(workspace, at);
-        way.own.dropped(own, at);
-        if ticket.is_probe {
-            way.tried = None;
-        }
+        self.with(workspace, at, |way| {
+            way.own.dropped(own, at);
+            if ticket.is_probe {
+                way.tried = None;
+            }
+        });
     }
 
     /// Whether it is closed to all at this moment.
@@ -140,19 +149,25 @@ impl Route {
     /// Opens or closes it for all. What was counted led to this, and leads to nothing more.
     fn turn(&mut self, open: Option<(Timestamp, Timestamp)>) {
         (self.open, self.turns) = (open, self.turns.wrapping_add(1));
-        for way in self.ways.values_mut() {
+        for way in &mut self.ways {
             (way.failed, way.answered, way.tried) = (0, 0, None);
         }
     }
 
-    fn way(&mut self, workspace: &str, at: Timestamp) -> &mut Way {
-        if !self.ways.contains_key(workspace) {
-            if self.ways.len() >= MOST {
-                let first = self.ways.iter().min_by_key(|(_, way)| way.since).map(|(name, _)| name.clone());
-                first.and_then(|name| self.ways.remove(&name));
+    /// Lends the way of a workspace, made anew where none is known.
+    fn with<R>(&mut self, workspace: &str, at: Timestamp, used: impl FnOnce(&mut Way) -> R) -> R {
+        let mut way = match self.ways.iter().position(|way| way.workspace == workspace) {
+            Some(place) => self.ways.swap_remove(place),
+            None => {
+                if self.ways.len() >= MOST {
+                    let first = self.ways.iter().enumerate().min_by_key(|(_, way)| way.since).map(|(place, _)| place);
+                    first.map(|first| self.ways.swap_remove(first));
+                }
+                Way { workspace: workspace.to_owned(), since: at, ..Way::default() }
             }
-            self.ways.insert(workspace.to_owned(), Way { since: at, ..Way::default() });
-        }
-        self.ways.entry(workspace.to_owned()).or_default()
+        };
+        let result = used(&mut way);
+        self.ways.push(way);
+        result
     }
 }

@@ -1,6 +1,7 @@
 //! A credential of ours by its form, wherever it stands and however it is packed: plain, percent-encoded or in base64.
 
 use super::{Door, OPAQUE_CHARACTERS};
+use crate::upstream::percent_decoded;
 use std::borrow::Cow;
 
 /// A URL within a URL within a header; beyond that nobody unpacks it by accident.
@@ -57,24 +58,6 @@ impl Door<'_> {
             before.is_some_and(|before| before.eq_ignore_ascii_case(brand))
         })
     }
-}
-
-/// With every percent-encoding undone once; `None` where there is none.
-fn percent_decoded(text: &str) -> Option<String> {
-    if !text.contains('%') {
-        return None;
-    }
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((byte, behind)) = rest.split_first() {
-        let value = behind.first_chunk::<2>().filter(|_| *byte == b'%').and_then(|[high, low]| {
-            let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-            Some(digit(*high)? << 4 | digit(*low)?)
-        });
-        decoded.push(value.unwrap_or(*byte));
-        rest = if value.is_some() { behind.get(2..).unwrap_or_default() } else { behind };
-    }
-    (decoded.len() < text.len()).then(|| String::from_utf8_lossy(&decoded).into_owned())
 }
 
 /// The bytes of base64 in either alphabet, as far as it goes.

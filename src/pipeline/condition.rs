@@ -91,9 +91,12 @@ pub fn reading(etag: &str, world: &impl World) -> Reading {
     }
 }
 
-/// Refuses a write that does not say what it expects to find, where the route wants that. A header without a value does not arrive.
+/// Refuses a write that does not say what it expects to find, where the route wants that. A header without a value does not arrive,
+/// and one that `Connection` lists does not go on.
 pub fn require(route: &Route, world: &impl World) -> Result<(), Reason> {
-    let says = |name: &str| world.header(name).is_some_and(|value| !without_space(&value).is_empty());
+    let ends = world.header("connection").unwrap_or_default();
+    let goes_on = |name: &str| !ends.split(',').any(|listed| without_space(listed).eq_ignore_ascii_case(name));
+    let says = |name: &str| goes_on(name) && world.header(name).is_some_and(|value| !without_space(&value).is_empty());
     if route.requires_condition && !says("if-match") && !says("if-none-match") {
         return Err(Reason::invalid(
             "if-match",

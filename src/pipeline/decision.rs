@@ -32,6 +32,9 @@ pub struct Case<'a> {
     pub config: &'a Config,
 }
 
+/// How the credential of a call is read, once its route is known.
+pub type Presents<'a> = dyn FnMut(&Door, &Route) -> Result<Option<Verified>, Reason> + 'a;
+
 /// What a call takes beside itself.
 #[derive(Default)]
 pub struct Taking {
@@ -60,7 +63,7 @@ impl<'a> Case<'a> {
     /// first: what has no route is not there, whatever came with it.
     pub async fn find(
         &self,
-        present: &mut dyn FnMut(&Door, &Route) -> Result<Option<Verified>, Reason>,
+        present: &mut Presents<'_>,
         world: &impl World,
         notes: &mut Notes,
     ) -> Result<Found<'a>, Reason> {

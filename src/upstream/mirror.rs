@@ -1,5 +1,6 @@
 //! The way back as the mirror of the way out: the caller asked us and we asked the upstream, so where its answer names it, it names us.
 
+use super::percent_decoded;
 use std::net::Ipv6Addr;
 
 /// The upstream's origin, and ours, which takes its place in answers.
@@ -125,7 +126,8 @@ impl Mirror {
             return address_of(&self.host) == Some(address);
         }
         let decoded = percent_decoded(host);
-        decoded.strip_suffix('.').unwrap_or(&decoded).eq_ignore_ascii_case(&self.host)
+        let host = decoded.as_deref().unwrap_or(host);
+        host.strip_suffix('.').unwrap_or(host).eq_ignore_ascii_case(&self.host)
     }
 
     /// Our origin; for a URL of a WebSocket as one.
@@ -160,14 +162,6 @@ fn host_and_port(authority: &str) -> Option<(&str, Option<u16>)> {
             Some((host, port))
         }
     }
-}
-
-fn percent_decoded(host: &str) -> String {
-    if !host.contains('%') {
-        return host.to_owned();
-    }
-    let plain = host.replace('+', "%2B");
-    form_urlencoded::parse(plain.as_bytes()).next().map(|(name, _)| name.into_owned()).unwrap_or_default()
 }
 
 /// Whether a cookie of this domain is sent to the host (RFC 6265 §5.1.3).

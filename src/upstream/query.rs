@@ -31,24 +31,34 @@ fn is_other_method(pair: &str) -> bool {
     if !name.contains('%') && !says_method() {
         return false;
     }
-    let decoded = form_urlencoded::parse(name.as_bytes()).next();
-    let name = decoded.map(|(name, _)| name.into_owned()).unwrap_or_default();
-    let name = name.split('\0').next().unwrap_or_default().trim_start().to_ascii_lowercase();
-    let whole = name.split('[').next().unwrap_or_default();
-    let is_one = |name: &str| {
-        let name = name.trim_end().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
-        let name = name.trim_matches('_');
-        matches!(
-            name,
-            "x_http_method_override"
-                | "http_method_override"
-                | "x_http_method"
-                | "x_method_override"
-                | "method_override"
-        )
-    };
-    let is_method = |name: &str| name.trim_end().replace(['.', ' ', '-', '['], "_") == "_method";
-    is_method(whole) || is_method(&name) || is_one(whole)
+    let spaced = name.replace('+', " ");
+    let decoded = percent_decoded(&spaced).unwrap_or(spaced);
+    let name = decoded.split('\0').next().unwrap_or_default().trim();
+    let end = name.char_indices().skip(1).find(|(_, c)| *c == '[').map_or(name.len(), |(at, _)| at);
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
+    let name: String = name.get(..end).unwrap_or_default().chars().map(plain).collect();
+    let whole = name.trim_matches('_');
+    name == "_method"
+        || matches!(whole, "x_http_method" | "x_http_method_override" | "http_method_override")
+        || matches!(whole, "x_method_override" | "method_override")
+}
+
+/// With every percent-encoding undone once; `None` where there is none.
+pub fn percent_decoded(text: &str) -> Option<String> {
+    if !text.contains('%') {
+        return None;
+    }
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((byte, behind)) = rest.split_first() {
+        let value = behind.first_chunk::<2>().filter(|_| *byte == b'%').and_then(|[high, low]| {
+            let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+            Some(digit(*high)? << 4 | digit(*low)?)
+        });
+        decoded.push(value.unwrap_or(*byte));
+        rest = if value.is_some() { behind.get(2..).unwrap_or_default() } else { behind };
+    }
+    (decoded.len() < text.len()).then(|| String::from_utf8_lossy(&decoded).into_owned())
 }
 
 #[cfg(test)]

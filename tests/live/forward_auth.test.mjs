@@ -254,6 +254,7 @@ for (const name of Object.keys(PROXIES)) {
         "X-Cluster-Client-IP", "Client-IP", "X-Original-URI", "X-Original-Method", "X-Override-URL", "X-Envoy-Original-Path", "X-Envoy-External-Address", "Remote-User",
         "X-Remote-User", "X-Auth-Request-User", "X-Auth-Request-Email", "X-Client-Cert", "X-SSL-Client-Cert", "Client-Cert", "X-Amzn-Oidc-Data",
         "X-Goog-Authenticated-User-Email", "X-MS-CLIENT-PRINCIPAL-NAME", "Cf-Access-Authenticated-User-Email", "Tailscale-User-Login", "Proxy",
+        "X-Real-Host", "X-True-IP", "X-Forwarded-Roles", "X-Azure-SocketIP", "X-Auth-Groups", "X-Vouch-User", "X-MS-TOKEN-AAD-ID-TOKEN", "X-HTTP-DestinationURL", "X-Request-Uri",
         "X_Forwarded_For", "Remote_User", "X.Forwarded.For", "x-http_method-override",
       ];
       const { status } = await send("GET /v1/things/1", bearer(key.secret), ...spoofed.map((name) => `${name}: spoofed`), "X-Trace: 1");

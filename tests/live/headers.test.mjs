@@ -28,7 +28,9 @@ before(async () => {
 after(async () => {
   await worker?.stop();
   await api.stop();
-  assert.ok(!/"reason":"internal"|panic|trap|failed:/.test(worker.log()), worker.log());
+  // The runtime says by itself what it makes of a CONNECT.
+  const ours = worker.log().split("\n").filter((line) => !line.includes("connect() function")).join("\n");
+  assert.ok(!/"reason":"internal"|panic|trap|failed:/.test(ours), ours);
 });
 
 /** One call by the byte: its answer, and what the upstream got of it, if anything. */
