@@ -15,9 +15,6 @@ use std::fmt;
 /// More members than this has no object here; it bounds the search for doubled names.
 const MAX_MEMBERS: usize = 64;
 
-/// 2 to the power of 53: the largest whole number up to which a number with a point or an exponent is exact.
-const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
-
 /// The members of a JSON object; each name once.
 #[derive(Default)]
 pub struct Members(Vec<(String, Member)>);
@@ -28,7 +25,7 @@ pub enum Member {
     Null,
     /// `true` or `false`.
     Flag(bool),
-    /// A whole number, not negative, however it is spelled.
+    /// A whole number, not negative, and written as one.
     Number(u64),
     /// A text.
     Text(String),
@@ -120,15 +117,8 @@ impl<'de> Deserialize<'de> for Member {
                 Ok(Member::Number(number))
             }
 
-            fn visit_f64<E>(self, number: f64) -> Result<Member, E> {
-                // Up to here every whole number is one of these, and is what was written.
-                let is_whole = (0.0..=MAX_EXACT).contains(&number) && number.fract() == 0.0;
-                #[allow(
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    reason = "it is whole and within bounds"
-                )]
-                Ok(if is_whole { Member::Number(number as u64) } else { Member::Unfit })
+            fn visit_f64<E>(self, _: f64) -> Result<Member, E> {
+                Ok(Member::Unfit)
             }
 
             fn visit_str<E>(self, text: &str) -> Result<Member, E> {
