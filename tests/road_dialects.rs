@@ -413,7 +413,7 @@ fn a_body_that_is_no_object_is_refused_and_says_where_it_is_no_json() {
     for (body, place) in [
         ("[1", "line 1, column 2"),
         ("{}{}", "line 1, column 3"),
-        ("{\"a\":1,\n \"é\":x}", "line 2, column 6"),
+        ("{\"a\":1,\n \"é\":x}", "line 2, column 7"),
         (" ", "line 1, column 1"),
         ("max_tokens=5", "line 1, column 1"),
         ("{\"max_tokens\":5", "line 1, column 15"),
