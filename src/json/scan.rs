@@ -1,6 +1,7 @@
 //! JSON read as its bytes come, for the values at a few paths: nothing else of it is kept, and each byte is looked at once.
 //!
-//! It says what is no JSON. A body of any length takes no more memory than its depth, and that has an end.
+//! It says what is no JSON. Its parts are kept apart (`inline(never)`), since size counts here and they are not what takes time.
+//! A body of any length takes no more memory than its depth, and that has an end.
 
 use super::{
     number::{Progress, whole},
@@ -127,6 +128,7 @@ impl Scanner {
     }
 
     /// Takes in the next bytes.
+    #[inline(never)]
     pub fn feed(&mut self, paths: &[Path], bytes: &[u8], told: Told) {
         work::charge(bytes.len());
         let mut rest = bytes;
@@ -240,6 +242,7 @@ impl Scanner {
         self.shape != Shape::One && (byte == 0x1e || (!self.has_begun && matches!(byte, 0xef | 0xbb | 0xbf)))
     }
 
+    #[inline(never)]
     fn begin_value(&mut self, byte: u8, paths: &[Path], told: Told) {
         self.has_begun = true;
         let number = Progress::begin(byte);
@@ -270,6 +273,7 @@ impl Scanner {
         }
     }
 
+    #[inline(never)]
     fn open(&mut self, is_object: bool, paths: &[Path], told: Told) {
         let is_document = self.open.is_empty() || (self.shape == Shape::Lists && self.open == [false]);
         if self.open.len() >= MAX_DEPTH {
@@ -286,6 +290,7 @@ impl Scanner {
         }
     }
 
+    #[inline(never)]
     fn close(&mut self, is_object: bool, told: Told) {
         let depth = self.open.len();
         if self.open.pop() != Some(is_object) {
@@ -301,6 +306,7 @@ impl Scanner {
         self.end_value();
     }
 
+    #[inline(never)]
     fn end_text(&mut self, paths: &[Path], told: Told) {
         let kept = self.kept.end();
         if self.is_name {
@@ -315,6 +321,7 @@ impl Scanner {
         }
     }
 
+    #[inline(never)]
     fn end_number(&mut self, paths: &[Path], told: Told) {
         let kept = self.kept.end();
         let number = kept.as_deref().and_then(|kept| std::str::from_utf8(kept).ok()).and_then(whole);

@@ -21,6 +21,7 @@ impl Kept {
     }
 
     /// These bytes, as they stand.
+    #[inline(never)]
     pub fn extend(&mut self, bytes: &[u8]) {
         if !self.is_wanted || self.is_long || bytes.is_empty() {
             return;
@@ -33,6 +34,7 @@ impl Kept {
     }
 
     /// A character that was escaped as the four hexadecimal digits of this number. What is no character becomes U+FFFD.
+    #[inline(never)]
     pub fn push_escaped(&mut self, value: u32) {
         match (value, self.half.take()) {
             (0xdc00..=0xdfff, Some(half)) => {
@@ -50,6 +52,7 @@ impl Kept {
     }
 
     /// It is over: its bytes, unless it is not wanted or too long.
+    #[inline(never)]
     pub fn end(&mut self) -> Option<Vec<u8>> {
         self.end_half();
         (self.is_wanted && !self.is_long).then(|| std::mem::take(&mut self.bytes))
@@ -62,6 +65,7 @@ impl Kept {
         }
     }
 
+    #[inline(never)]
     fn push(&mut self, character: Option<char>) {
         self.extend(character.unwrap_or(char::REPLACEMENT_CHARACTER).encode_utf8(&mut [0; 4]).as_bytes());
     }

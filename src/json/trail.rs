@@ -58,12 +58,13 @@ impl Trail {
     }
 
     /// A name of the object that is open. `alike`: one that is only alike counts too.
+    #[inline(never)]
     pub fn name(&mut self, name: &[u8], alike: bool, depth: usize, paths: &[Path], told: Told) {
         for (number, (path, place)) in paths.iter().zip(&mut self.places).enumerate() {
             if !place.is_on(self.base, depth) {
                 continue;
             }
-            let wanted = path.split('.').nth(usize::from(place.matched)).unwrap_or_default().as_bytes();
+            let wanted = path.as_bytes().split(is_dot).nth(usize::from(place.matched)).unwrap_or_default();
             if wanted == name {
                 let bit = 1 << place.matched;
                 if place.seen & bit != 0 {
@@ -78,6 +79,7 @@ impl Trail {
     }
 
     /// The value that comes next is neither a list nor an object.
+    #[inline(never)]
     pub fn scalar(&mut self, value: Value, paths: &[Path], told: Told) {
         for (number, is_exact) in std::mem::take(&mut self.next).numbers() {
             let named = self.is_last(number, paths) || value == Value::Null;
@@ -86,6 +88,7 @@ impl Trail {
     }
 
     /// The value that comes next is an object or a list, which was opened. Answers the paths that name this list.
+    #[inline(never)]
     pub fn open(&mut self, is_object: bool, paths: &[Path], told: Told) -> Option<Paths> {
         let mut lists = Paths::default();
         for (number, is_exact) in std::mem::take(&mut self.next).numbers() {
@@ -105,6 +108,7 @@ impl Trail {
     }
 
     /// The object or list that was opened last, of so many, is closed. Answers whether it was a document.
+    #[inline(never)]
     pub fn close(&mut self, depth: usize) -> bool {
         for place in &mut self.places {
             if place.matched > 0 && place.is_on(self.base, depth) {
@@ -126,13 +130,19 @@ impl Trail {
 
     fn is_last(&self, number: usize, paths: &[Path]) -> bool {
         let place = self.places.get(number).map(|place| usize::from(place.matched) + 1);
-        paths.get(number).map(|path| path.split('.').count()) == place
+        paths.get(number).map(|path| path.bytes().filter(|byte| is_dot(byte)).count() + 1) == place
     }
 
+    #[inline(never)]
     fn found(&self, number: usize, is_exact: bool, value: Value, told: Told) {
         let is_exact = is_exact && self.places.get(number).is_some_and(|place| place.is_exact());
         told(Event::Found { path: number, is_exact, value });
     }
+}
+
+/// Between the names of a path.
+fn is_dot(byte: &u8) -> bool {
+    *byte == b'.'
 }
 
 impl Place {

@@ -39,7 +39,7 @@ pub fn reserve(rule: &TokenRule, body: &[u8]) -> Result<Reserve, Reason> {
 
 /// Reads a body that must be one JSON object: what stands at these paths is told. Answers how many numbers it has.
 fn read(paths: &[Path], body: &[u8], told: &mut dyn FnMut(usize, bool, Value)) -> Result<usize, Reason> {
-    let text = std::str::from_utf8(body).map_err(|_| Reason::invalid("", "The body is not well-formed UTF-8."))?;
+    std::str::from_utf8(body).map_err(|_| Reason::invalid("", "The body is not well-formed UTF-8."))?;
     let mut scanner = Scanner::new(Shape::One, paths.len());
     let mut hear = |event: Event| {
         if let Event::Found { path, is_exact, value } = event {
@@ -47,15 +47,16 @@ fn read(paths: &[Path], body: &[u8], told: &mut dyn FnMut(usize, bool, Value)) -
         }
     };
     scanner.feed(paths, body, &mut hear);
-    let is_empty = text.trim_ascii().is_empty();
+    let is_empty = body.trim_ascii().is_empty();
     if !scanner.end(paths, &mut hear) || is_empty {
-        let before = text.get(..scanner.read_bytes().saturating_sub(1)).unwrap_or(text);
-        let line = 1 + before.matches('\n').count();
-        let column = 1 + before.rsplit('\n').next().unwrap_or_default().chars().count();
+        let before = body.get(..scanner.read_bytes().saturating_sub(1)).unwrap_or_default();
+        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        // Bytes, as other readers of JSON count.
+        let column = 1 + before.iter().rev().take_while(|byte| **byte != b'\n').count();
         return Err(Reason::invalid("", &format!("The body is not well-formed JSON (line {line}, column {column}).")));
     }
-    let begin = text.trim_ascii_start();
-    if !begin.starts_with('{') && begin.trim_ascii_end() != "null" {
+    let text = body.trim_ascii();
+    if !text.starts_with(b"{") && text != b"null" {
         told(0, true, Value::Unfit);
     }
     Ok(scanner.numbers())

@@ -152,6 +152,7 @@ impl Usage {
     }
 
     /// An event's data is a text of its own. What is no JSON is passed over.
+    #[inline(never)]
     fn hear_event(&mut self, rule: &TokenRule, piece: Piece, scanner: &mut Scanner, event: &mut Begun) {
         let mut hear = |found: Event| {
             if let Event::Found { path, is_exact: true, value } = found {
@@ -179,6 +180,7 @@ impl Usage {
         }
     }
 
+    #[inline(never)]
     fn hear(&mut self, tells: Option<&Tells>, value: Value) {
         let part = match tells {
             Some(Tells::Kind) => {
@@ -210,6 +212,7 @@ impl Usage {
     ///
     /// Providers that define their numbers as totals are taken at their word: the largest counts. Elsewhere a number that
     /// falls shows that it is no running total, so what was told before counts beside it.
+    #[inline(never)]
     fn count(&mut self, rule: &TokenRule) {
         let are_totals = matches!(rule.dialect, Some(Dialect::Anthropic | Dialect::Gemini));
         for slot in &mut self.slots {
