@@ -1,13 +1,13 @@
 //! The embedded records: JSON documents that the gateway serves by itself, where a route of the policy leads to them.
 
 use super::{
-    Notes, body, once,
+    Notes, body, media, once,
     reply::{Body, Reply},
 };
 use crate::{
     audit::By,
     document::Document,
-    error::Reason,
+    error::{Part, Reason},
     id::{Environment, WorkspaceId},
     machine::World,
     meter::Admitted,
@@ -63,7 +63,13 @@ pub async fn serve(
     };
     notes.workspace = Some(workspace.into());
     match word {
-        Word::One(record) => Ok(json(200, record.json()).with("etag", record.etag())),
+        Word::One(record) => {
+            let tag = record.etag();
+            // Whoever has this version already is told so (RFC 9110 §15.4.5).
+            let is_known = world.header("if-none-match").is_some_and(|tags| media::names_tag(&tags, &tag));
+            let reply = if is_known { Reply::empty(304) } else { json(200, record.json()) };
+            Ok(reply.with("etag", tag))
+        }
         Word::Page(records, more) => Ok(page(&records, more)),
         Word::Written(answer, was_done) => written(answer, was_done),
     }
@@ -135,19 +141,21 @@ fn workspace(admitted: &Admitted, request: &Request) -> Result<WorkspaceId, Reas
         (Some(bound), Some(given)) if *bound != given => Err(Reason::WrongWorkspace),
         (Some(bound), _) => Ok(bound.clone()),
         (None, given) => {
-            given.ok_or_else(|| Reason::invalid("workspace", "A deploy key must say which workspace is meant."))
+            let wanted = "A deploy key must say which workspace is meant.";
+            given.ok_or_else(|| Reason::missing(Part::Parameter, "workspace", wanted))
         }
     }
 }
 
 /// The same for the environment.
 fn environment(admitted: &Admitted, request: &Request) -> Result<Environment, Reason> {
-    let unfit = || Reason::invalid("environment", "Either live or test; a deploy key must say which.");
+    const RULE: &str = "Either live or test; a deploy key must say which.";
+    let unfit = || Reason::invalid("environment", RULE);
     let given = request.parameter("environment")?;
     let given = given.map(|text| Environment::parse(&text).ok_or_else(unfit)).transpose()?;
     match (admitted.principal().environment(), given) {
         (Some(bound), Some(given)) if bound != given => Err(Reason::EnvironmentMismatch),
         (Some(bound), _) => Ok(bound),
-        (None, given) => given.ok_or_else(unfit),
+        (None, given) => given.ok_or_else(|| Reason::missing(Part::Parameter, "environment", RULE)),
     }
 }
