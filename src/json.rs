@@ -26,6 +26,20 @@ pub fn whole(number: f64) -> Option<u64> {
     is_whole.then_some(number as u64)
 }
 
+/// Why an object is none that is taken here, for people.
+const TWICE: &str = "An object has each member once: one stands there twice.";
+const TOO_MANY: &str = "An object has at most 64 members.";
+
+/// Why a text is not the object that was wanted, for people, without anything of it.
+pub fn fault(error: &serde_json::Error) -> String {
+    if !error.is_data() {
+        return format!("The body is not well-formed JSON (line {}, column {}).", error.line(), error.column());
+    }
+    let said = error.to_string();
+    let known = [TWICE, TOO_MANY].into_iter().find(|why| said.starts_with(why));
+    known.unwrap_or("The body must be a JSON object.").to_owned()
+}
+
 /// The members of a JSON object; each name once.
 #[derive(Default)]
 pub struct Members(Vec<(String, Member)>);
@@ -78,8 +92,11 @@ fn read<'de, A: MapAccess<'de>>(mut map: A) -> Result<Members, A::Error> {
     let mut members: Vec<(String, Member)> = Vec::new();
     while let Some((name, value)) = map.next_entry::<String, Member>()? {
         work::charge(members.len());
-        if members.len() >= MAX_MEMBERS || members.iter().any(|(known, _)| *known == name) {
-            return Err(A::Error::custom("a member twice, or too many"));
+        if members.iter().any(|(known, _)| *known == name) {
+            return Err(A::Error::custom(TWICE));
+        }
+        if members.len() >= MAX_MEMBERS {
+            return Err(A::Error::custom(TOO_MANY));
         }
         members.push((name, value));
     }

@@ -160,12 +160,33 @@ fn says_in_progress(body: &[u8]) -> bool {
         })
     });
     texts.into_iter().any(|text| {
-        let text = text.to_ascii_lowercase();
-        let words: Vec<&str> = text.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+        let words = words(text);
         let is_about_key = words.iter().any(|word| word.starts_with("idempoten"));
-        let is_pair = words.windows(2).any(|pair| matches!(pair, ["in", "progress" | "use"]));
-        is_about_key && (is_pair || words.iter().any(|word| matches!(*word, "concurrent" | "outstanding")))
+        let is_pair = words
+            .iter()
+            .zip(words.iter().skip(1))
+            .any(|(one, next)| one == "in" && matches!(next.as_str(), "progress" | "use" | "flight"));
+        let is_one = |word: &String| matches!(&**word, "concurrent" | "outstanding" | "pending" | "processing");
+        is_about_key && (is_pair || words.iter().any(is_one))
     })
+}
+
+/// The words of a code, however it joins them: `in_use`, `IN_USE`, `in-use`, `InUse`.
+fn words(code: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut was_lower = false;
+    for character in code.chars() {
+        let begins = character.is_ascii_uppercase() && was_lower;
+        if begins || !character.is_ascii_alphanumeric() {
+            words.push(String::new());
+        }
+        if let Some(word) = words.last_mut().filter(|_| character.is_ascii_alphanumeric()) {
+            word.push(character.to_ascii_lowercase());
+        }
+        was_lower = character.is_ascii_lowercase() || character.is_ascii_digit();
+    }
+    words.retain(|word| !word.is_empty());
+    words
 }
 
 #[cfg(test)]
@@ -181,6 +202,9 @@ mod tests {
             r#"{"error":{"code":"IDEMPOTENCY_CONCURRENT_REQUEST"}}"#,
             r#"{"type":"https://api.example/idempotency","title":"A request is outstanding for this Idempotency-Key"}"#,
             r#"{"error":"idempotency-key-in-use"}"#,
+            r#"{"error":{"code":"IdempotencyKeyInUse"}}"#,
+            r#"{"error":{"type":"idempotencyRequestInFlight"}}"#,
+            r#"{"code":"idempotency_key_processing"}"#,
         ] {
             assert!(says_in_progress(body.as_bytes()), "{body}");
         }

@@ -541,3 +541,44 @@ fn f19_accept_is_read_by_its_grammar_and_every_error_varies_by_it() {
         assert_eq!(send("content-encoding", coding), status, "{coding}");
     }
 }
+
+#[test]
+fn f3_a_repetition_that_was_done_and_whose_answer_is_not_kept_is_not_free() {
+    let (toy, key) = gateway();
+    for (once, ending, long) in [("k1", Ending::Cut, false), ("k2", Ending::Whole, true), ("k3", Ending::Cut, true)] {
+        toy.answers(429, &[], "");
+        toy.once(&key, PLAIN, once, "{}").ok(429);
+        toy.answers(200, &[], "done");
+        let part = vec![b'a'; if long { claviger::keeping::MAX_BYTES + 1 } else { 4 }];
+        *toy.upstream_body.borrow_mut() = (vec![part], ending);
+        toy.once(&key, PLAIN, once, "{}").ok(200);
+        let sent = toy.forwarded.borrow().len();
+        toy.answers(200, &[], "another");
+        for _ in 0..2 {
+            toy.once(&key, PLAIN, once, "{}").refused(409, "conflict");
+        }
+        assert_eq!(toy.forwarded.borrow().len(), sent, "{once}: it was done");
+    }
+    // The same for one that the upstream says is under way, once the first of its answers has come.
+    toy.answers(409, &[], r#"{"code":"idempotency_key_in_use"}"#);
+    toy.once(&key, PLAIN, "k4", "{}").ok(409);
+    *toy.upstream.borrow_mut() = Err(Reason::UpstreamTimedOut);
+    toy.once(&key, PLAIN, "k4", "{}").refused(504, "upstream_timeout");
+    toy.answers(200, &[], "another");
+    toy.once(&key, PLAIN, "k4", "{}").refused(409, "conflict");
+}
+
+#[test]
+fn f3_keys_that_were_freed_take_room_once_and_none_of_it_is_left_behind() {
+    let (toy, key) = gateway();
+    for _ in 0..5 {
+        toy.answers(429, &[], "");
+        toy.once(&key, PLAIN, "k1", "{}").ok(429);
+    }
+    let objects = toy.objects.borrow();
+    let used = objects.values().find_map(|object| object.rows.get("once-use")).unwrap();
+    assert_eq!(wire::read::<(usize, usize)>(used), Ok((1, 0)));
+    let kept: Vec<_> =
+        objects.values().flat_map(|object| object.rows.keys()).filter(|name| name.starts_with("once")).collect();
+    assert_eq!(kept.len(), 3, "its row, its moment and the count: {kept:?}");
+}

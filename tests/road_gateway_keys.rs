@@ -11,7 +11,7 @@
 mod toy;
 
 use serde_json::{Value, json};
-use toy::{Toy, idle};
+use toy::Toy;
 
 fn toy() -> Toy {
     let toy = Toy::changed(&[("POLICY", "llm"), ("UPSTREAM", "https://api.example")]);
@@ -60,10 +60,13 @@ fn over_the_limit_nothing_is_forwarded_and_a_forged_key_asks_nobody() {
     for _ in 0..60 {
         toy.server(&key, "GET", "/v1/models", &Value::Null).ok(200);
     }
-    toy.server(&key, "GET", "/v1/models", &Value::Null).refused(429, "rate_limited");
+    toy.server(&key, "GET", "/v1/models", &Value::Null).refused_as_openai(429, "rate_limited");
     assert_eq!(toy.forwarded.borrow().len(), 60);
     let last = if key.ends_with('0') { "1" } else { "0" };
-    idle(&toy.server(&format!("{}{last}", &key[..39]), "GET", "/v1/models", &Value::Null), 401, "invalid_credential");
+    let forged = toy.server(&format!("{}{last}", &key[..39]), "GET", "/v1/models", &Value::Null);
+    forged.refused_as_openai(401, "invalid_credential");
     let deploy = toy.deploy_key();
-    idle(&toy.send("GET", "/v1/models", &[("authorization", &deploy)], ""), 403, "credential_kind_not_allowed");
+    let other = toy.send("GET", "/v1/models", &[("authorization", &deploy)], "");
+    other.refused_as_openai(403, "credential_kind_not_allowed");
+    assert_eq!((forged.hops, forged.made, other.hops, other.made), (0, 0, 0, 0));
 }

@@ -432,9 +432,11 @@ fn b35_an_operators_key_passes_no_gateway_and_one_in_a_page_is_told_of() {
     let toy = Toy::new("llm");
     let key = toy.deploy_key();
     let call = |headers: &[(&str, &str)]| toy.send("GET", "/v1/models", headers, "");
-    idle(&call(&[("authorization", &key)]), 403, "credential_kind_not_allowed");
+    let other = call(&[("authorization", &key)]);
+    other.refused_as_openai(403, "credential_kind_not_allowed");
+    assert_eq!((other.hops, other.made), (0, 0));
     let leaked = call(&[("authorization", &key), ("origin", ORIGIN)]);
-    leaked.refused(403, "server_key_in_browser");
+    leaked.refused_as_openai(403, "server_key_in_browser");
     assert_eq!(leaked.hops, 1, "its object counts that");
 }
 

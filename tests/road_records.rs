@@ -464,3 +464,35 @@ fn a_record_that_was_deleted_and_made_anew_in_the_same_moment_has_another_tag() 
     toy.with_key(&key, "PUT", path, &[], "{\"text\":\"theirs\"}").ok(201);
     toy.with_key(&key, "PUT", path, &[("if-match", &tag)], "{\"text\":\"over it\"}").refused(409, "conflict");
 }
+
+#[test]
+fn a_read_with_the_tag_of_what_is_there_is_told_that_it_has_not_changed() {
+    let toy = Toy::changed(&[("POLICY_TOML", POLICY)]);
+    toy.workspace("acme");
+    let (_, key) = toy.server_key("acme", "live", &json!({"scopes": ["records:read", "records:write"]}));
+    let path = "/v1/records/notes/n1";
+    let bearer = format!("Bearer {key}");
+    let read =
+        |method: &str, tags: &str| toy.send(method, path, &[("authorization", &bearer), ("if-none-match", tags)], "");
+    let tag = toy.server(&key, "PUT", path, &json!({"a": 1})).ok(201).header("etag").unwrap().to_owned();
+    for tags in [tag.clone(), format!("\"x\", {tag}"), format!("W/{tag}"), "*".to_owned()] {
+        for method in ["GET", "HEAD"] {
+            let same = read(method, &tags).ok(304);
+            assert_eq!(
+                (same.text.as_str(), same.header("etag"), same.header("content-type")),
+                ("", Some(tag.as_str()), None)
+            );
+        }
+    }
+    for tags in ["", "\"x\"", tag.trim_matches('"'), &format!("\"{tag}\"")] {
+        assert_eq!(read("GET", tags).ok(200).json["a"], 1, "{tags}");
+    }
+    toy.server(&key, "PUT", path, &json!({"a": 2})).ok(200);
+    assert_eq!(read("GET", &tag).ok(200).json["a"], 2);
+    // What may not be read says nothing of what is there.
+    let (_, none) = toy.server_key("acme", "live", &Value::Null);
+    let headers = [("authorization", &*format!("Bearer {none}")), ("if-none-match", "*")];
+    toy.send("GET", path, &headers, "").refused(403, "insufficient_scope");
+    toy.server(&key, "DELETE", path, &Value::Null).ok(204);
+    read("GET", "*").refused(404, "not_found");
+}

@@ -333,6 +333,17 @@ fn n6_missing_unknown_and_malformed_are_three_sentences_with_what_there_is() {
         "`text` is not valid.",
         "A text that is not empty.",
     );
+    // What is no object at all, in three sentences too, and without a word of it.
+    let raw = |body: &str| toy.send("POST", "/v1/workspaces", &[("authorization", &toy.deploy_key())], body);
+    let many: Vec<String> = (0..65).map(|n| format!("\"m{n}\":1")).collect();
+    for (body, fix) in [
+        ("[\"my_live_secret\"]", "The body must be a JSON object."),
+        ("{\"name\":\"a\",\"name\":\"b\"}", "An object has each member once: one stands there twice."),
+        (&format!("{{{}}}", many.join(",")), "An object has at most 64 members."),
+        ("{\"name\":", "The body is not well-formed JSON (line 1, column 8)."),
+    ] {
+        says(&raw(body), "The request is not valid.", fix);
+    }
     // Unknown: with all there is, of this call and this kind.
     let change = |members: &Value| toy.admin("PATCH", &format!("/v1/credentials/{id}"), members);
     says(
@@ -386,7 +397,7 @@ fn n6_missing_unknown_and_malformed_are_three_sentences_with_what_there_is() {
         "The member `limits.requests[0].burst` is not known here.",
         "`limits.requests[0]` takes: limit, window_seconds.",
     );
-    let tiers = "The policy has these tiers: free, standard, enterprise.";
+    let tiers = "The policy has these tiers: enterprise, free, standard.";
     says(&create(json!({"tier": "gold"})), "`tier` is not valid.", tiers);
 }
 

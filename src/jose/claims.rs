@@ -58,9 +58,9 @@ impl Claims {
             Some(Member::Texts(texts)) => texts,
             _ => return Err(Unfit::Unsound("`aud` must be the workspace's id, or a list of texts with it.")),
         };
-        let (Some(issued_at), Some(expires_at)) = (members.take("iat"), members.take("exp")) else {
-            return Err(Unfit::Unsound("A claim is missing: `iat` and `exp`, in seconds since 1970."));
-        };
+        let issued_at = members.take("iat").ok_or(Unfit::Unsound("The claim `iat` is missing: seconds since 1970."))?;
+        let expires_at =
+            members.take("exp").ok_or(Unfit::Unsound("The claim `exp` is missing: seconds since 1970."))?;
         let (Some(issued_at), Some(expires_at)) = (millis(&issued_at), millis(&expires_at)) else {
             return Err(Unfit::Unsound("`iat` and `exp` must be numbers: seconds since 1970."));
         };

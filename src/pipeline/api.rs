@@ -168,7 +168,8 @@ impl Asked<'_> {
             (Some(bound), _) => Ok(bound.clone()),
             (None, Some(given)) => self.known(given, world).await,
             (None, None) => {
-                let part = if self.request.method == "GET" { Part::Parameter } else { Part::Member };
+                let part =
+                    if matches!(self.request.method.as_str(), "GET" | "HEAD") { Part::Parameter } else { Part::Member };
                 Err(Reason::missing(part, "workspace", "A deploy key must say which workspace is meant."))
             }
         }

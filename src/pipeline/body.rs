@@ -4,7 +4,7 @@ use super::media;
 use crate::{
     credential::Door,
     error::{Part, Reason},
-    json::{Member, Members},
+    json::{self, Member, Members},
     machine::World,
     secret::Secret,
     time::Timestamp,
@@ -66,15 +66,8 @@ impl Fields {
     /// Parses a body. The reasons never repeat what was sent.
     pub fn parse(bytes: &[u8]) -> Result<Self, Reason> {
         let text = std::str::from_utf8(bytes).map_err(|_| Reason::invalid("", "The body is not well-formed UTF-8."))?;
-        Members::parse(text).map(|members| Self { members, known: Vec::new() }).map_err(|error| {
-            let place = format!("line {}, column {}", error.line(), error.column());
-            let why = if error.is_data() {
-                "The body must be a JSON object that has each member once, and at most 64.".to_owned()
-            } else {
-                format!("The body is not well-formed JSON ({place}).")
-            };
-            Reason::invalid("", &why)
-        })
+        let read = Members::parse(text).map(|members| Self { members, known: Vec::new() });
+        read.map_err(|error| Reason::invalid("", &json::fault(&error)))
     }
 
     /// A text that must be there, of 1 to `max` characters without control characters.

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     audit::By,
     document::Document,
-    error::Reason,
+    error::{Part, Reason},
     id::{Environment, WorkspaceId},
     machine::World,
     meter::Admitted,
@@ -145,19 +145,21 @@ fn workspace(admitted: &Admitted, request: &Request) -> Result<WorkspaceId, Reas
         (Some(bound), Some(given)) if *bound != given => Err(Reason::WrongWorkspace),
         (Some(bound), _) => Ok(bound.clone()),
         (None, given) => {
-            given.ok_or_else(|| Reason::invalid("workspace", "A deploy key must say which workspace is meant."))
+            let wanted = "A deploy key must say which workspace is meant.";
+            given.ok_or_else(|| Reason::missing(Part::Parameter, "workspace", wanted))
         }
     }
 }
 
 /// The same for the environment.
 fn environment(admitted: &Admitted, request: &Request) -> Result<Environment, Reason> {
-    let unfit = || Reason::invalid("environment", "Either live or test; a deploy key must say which.");
+    const RULE: &str = "Either live or test; a deploy key must say which.";
+    let unfit = || Reason::invalid("environment", RULE);
     let given = request.parameter("environment")?;
     let given = given.map(|text| Environment::parse(&text).ok_or_else(unfit)).transpose()?;
     match (admitted.principal().environment(), given) {
         (Some(bound), Some(given)) if bound != given => Err(Reason::EnvironmentMismatch),
         (Some(bound), _) => Ok(bound),
-        (None, given) => given.ok_or_else(unfit),
+        (None, given) => given.ok_or_else(|| Reason::missing(Part::Parameter, "environment", RULE)),
     }
 }

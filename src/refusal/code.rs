@@ -243,15 +243,15 @@ codes! {
         fix "Send the same request again, with the same `Idempotency-Key`. If it goes on, report the request id."
     }
     UpstreamError 502 "upstream_error" {
-        means "The API behind did not answer, or none is named. Whether the call had an effect there is then not known."
+        means "The upstream did not answer, or none is named. Whether the call had an effect there is then not known."
         when "It is down, closed the connection, or its answer makes no sense; it failed so often lately that it is left \
               alone, and `Retry-After` says for how long; or the variable `UPSTREAM` is not set."
-        fix "Look whether the API answers by itself. A read can be sent again; before a write is, look what became of it."
+        fix "Look whether the upstream answers by itself. A read can be sent again; before a write is, look what became of it."
     }
     UpstreamTimeout 504 "upstream_timeout" {
-        means "The API behind did not begin to answer in time. Whether the call had an effect there is not known."
+        means "The upstream did not begin to answer in time. Whether the call had an effect there is not known."
         when "It takes longer than the route's `timeout_seconds`."
-        fix "Look whether the API answers by itself. Before you repeat a write, look what became of it."
+        fix "Look whether the upstream answers by itself. Before you repeat a write, look what became of it."
     }
     NotConfigured 503 "not_configured" {
         means "The deployment is not set up, and answers nothing until it is."

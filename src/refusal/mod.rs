@@ -122,7 +122,7 @@ impl From<&Reason> for Refusal {
             Reason::IdempotencyKeyMalformed => say(
                 C::IdempotencyKeyInvalid,
                 "The Idempotency-Key is not valid.",
-                "Send 1 to 255 visible ASCII characters, bare or as a quoted string, once.",
+                "Send it once: 1 to 255 visible ASCII characters without spaces, or with spaces as a quoted string.",
             ),
             Reason::IdempotencyKeyReused => say(
                 C::IdempotencyKeyReused,
@@ -284,28 +284,28 @@ impl From<&Reason> for Refusal {
             }
             Reason::UpstreamFailed => say(
                 C::UpstreamError,
-                "The API behind did not answer.",
+                "The upstream did not answer.",
                 "It is not known whether the call had an effect: look before you repeat one that changes something.",
             ),
             Reason::UpstreamDown(millis) => say(
                 C::UpstreamError,
-                "The API behind has failed again and again, and is left alone for a moment.",
+                "The upstream has failed again and again, and is left alone for a moment.",
                 &format!("Nothing was forwarded. Try again in {} s.", millis.div_ceil(1_000).max(1)),
             ),
             Reason::UpstreamLost => say(
                 C::Conflict,
-                "A request with this Idempotency-Key went to the API behind, and its answer was lost.",
+                "A request with this Idempotency-Key went to the upstream, and its answer was lost.",
                 "Look there what became of it. If it had no effect, send it again with a new key.",
             ),
             Reason::UpstreamTimedOut => say(
                 C::UpstreamTimeout,
-                "The API behind did not answer in time.",
+                "The upstream did not answer in time.",
                 "It is not known whether the call had an effect: look before you repeat one that changes something.",
             ),
             Reason::UpstreamMissing => say(
                 C::UpstreamError,
-                "No API stands behind this gateway: the variable UPSTREAM is not set.",
-                "Nothing was forwarded. Whoever runs this deployment sets UPSTREAM to the API's origin.",
+                "This gateway has no upstream: the variable UPSTREAM is not set.",
+                "Nothing was forwarded. Whoever runs this deployment sets UPSTREAM to its origin.",
             ),
             Reason::WrongConversation => say(
                 C::WrongConversation,

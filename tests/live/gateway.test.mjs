@@ -307,7 +307,7 @@ test("what is no HTTP is 502", async () => {
   listener.close();
   for (const method of ["GET", "POST"]) {
     const { status, json } = await other.api(method, "/v1/things/1", { body: method === "POST" ? { a: 1 } : undefined });
-    assert.deepEqual([status, json.code, json.error], [502, "upstream_error", "The API behind did not answer."]);
+    assert.deepEqual([status, json.code, json.error], [502, "upstream_error", "The upstream did not answer."]);
   }
   assert.equal((await other.api("GET", "/healthz")).status, 200);
   await other.stop();

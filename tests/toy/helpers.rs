@@ -80,6 +80,20 @@ impl Answer {
         self
     }
 
+    /// It is this refusal, on a route that has refusals written as OpenAI writes them.
+    #[track_caller]
+    pub fn refused_as_openai(&self, status: u16, code: &str) -> &Self {
+        let error = &self.json["error"];
+        assert_eq!((self.status, error["code"].as_str()), (status, Some(code)), "{}", self.text);
+        assert_eq!(error["request_id"], "req_toy");
+        assert!(
+            error["fix"].as_str().is_some_and(|fix| fix.ends_with(&format!("/docs/errors#{code}"))),
+            "{}",
+            self.text
+        );
+        self
+    }
+
     #[track_caller]
     pub fn ok(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{}", self.text);
