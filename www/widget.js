@@ -199,12 +199,12 @@
     const reach = (url, options, by = fetch) => by(url, {
       mode: 'cors', cache: 'default', ...options, credentials: 'omit', referrerPolicy: 'no-referrer', signal: AbortSignal.timeout?.(PATIENCE),
     });
-    const health = (by) => reach(`${WORKER}/healthz`, { method: 'GET', cache: 'no-store' }, by).then((answer) => answer.status, () => 0);
+    const health = (by, path = '/healthz', headers = {}) => reach(WORKER + path, { method: 'GET', cache: 'no-store', headers }, by).then((answer) => answer.status, () => 0);
     // A script of the page may have wrapped `fetch`, and does not answer for itself: an empty frame has the browser's own.
-    async function healthApart() {
-      const apart = el('iframe', { hidden: '' });
-      root.append(apart);
-      try { return await health(apart.contentWindow.fetch); } catch { return 0; } finally { apart.remove(); }
+    async function apart(...asked) {
+      const frame = el('iframe', { hidden: '' });
+      root.append(frame);
+      try { return await health(frame.contentWindow.fetch, ...asked); } catch { return 0; } finally { frame.remove(); }
     }
 
     async function call(method, path, secret, body, extra) {
@@ -220,14 +220,16 @@
           // A browser does not say whether the network or the origin list refused. A public document tells them apart,
           // and a second try tells a refusal from a connection that broke once.
           const status = navigator.onLine === false ? 0 : await health();
+          const why = `they fail, and without it they would not (${error})`;
           if (!status) {
             await pause(0);                   // the report of a violation is an event of its own
             if (blocked) throw new Problem('refused');
-            if (navigator.onLine === false || !await healthApart()) throw new Problem('offline');
-            throw new Problem(listed ? 'broken' : 'refused', { why: `they fail, and without it they would not (${error})` });
+            if (navigator.onLine === false || !await apart()) throw new Problem('offline');
+            throw new Problem(listed ? 'broken' : 'refused', { why });
           }
           if (status >= 500 || error.name === 'TimeoutError') throw new Problem('broken');
-          if (attempt) throw new Problem(listed ? 'broken' : 'refused');
+          // A listed page may read that this call lacks a secret.
+          if (attempt) throw new Problem(listed ? 'broken' : 'refused', await apart(`/w/${KEY}/conversations/-/messages`, { 'Content-Type': 'application/json' }) && { why });
           continue;
         }
         const json = await answer.json().catch(() => null);
