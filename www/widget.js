@@ -18,7 +18,7 @@
   const isHidden = () => page.hidden || document.hidden === true || document.visibilityState === 'hidden';
   const add = EventTarget.prototype.addEventListener;
   const isText = (value, form = /\S/) => typeof value === 'string' && form.test(value);
-  const wellFormed = (text) => text.replace(/[\uD800-\uDFFF]/gu, '\uFFFD');       // half an emoji is no text for a server
+  const wellFormed = (text) => text.replace(/[\uD800-\uDFFF]/gu, '\uFFFD');       // a lone surrogate is not valid text in JSON
   const complain = (...words) => console.error('Claviger:', ...words);
 
   // ---- whom to ask, and with which key: the tag, the fragment of its address, window.clavigerConfig ------------------
@@ -694,7 +694,7 @@ textarea:focus-visible { outline-offset: -1px; }
 
     // ---- the place: where the page replaces its body or its document, the chat stands in the new one as it was -----------
 
-    // A script that always takes it away gets its will: it comes back 20 times, and once more each quarter of a second.
+    // Where a script keeps removing it: it comes back 20 times at once and 4 times a second after that, then it stays away.
     let allowance = RETURNS, returned = Date.now(), stood = false, focused = null, offset = 0, seen = [];
     const watch = new MutationObserver(stand);
     function stand() {
@@ -712,7 +712,7 @@ textarea:focus-visible { outline-offset: -1px; }
       if (allowance < 0) {
         watch.disconnect();
         seen = [];
-        return complain('a script of this page keeps taking the chat away, so it stays away. claviger.open() brings it back.');
+        return complain('a script of this page keeps removing the chat, so it stays away. claviger.open() brings it back.');
       }
       for (const copy of body.querySelectorAll('claviger-chat')) copy.remove();     // of an earlier body, kept as markup
       body.append(host);
