@@ -283,6 +283,9 @@ fn f4_a_preflight_allows_the_headers_that_a_pages_own_scripts_add_and_repeats_no
     assert_eq!(allowed("/healthz", "traceparent,baggage").as_deref(), Some("traceparent, baggage"));
     assert_eq!(allowed("/widget.js", "x-requested-with").as_deref(), Some("x-requested-with"));
 
+    let long = "x-amz-server-side-encryption-customer-algorithm";
+    assert_eq!(allowed("/healthz", long).as_deref(), Some(long));
+
     // The most that is repeated is 1 KiB.
     let long = "a-b.".repeat(256);
     assert_eq!(allowed("/healthz", &long), Some(long.clone()));

@@ -18,7 +18,7 @@
   const isHidden = () => page.hidden || document.hidden === true || document.visibilityState === 'hidden';
   const add = EventTarget.prototype.addEventListener;
   const isText = (value, form = /\S/) => typeof value === 'string' && form.test(value);
-  const wellFormed = (text) => text.replace(/[\uD800-\uDFFF]/gu, '\uFFFD');       // half an emoji is no text for a server
+  const wellFormed = (text) => text.replace(/[\uD800-\uDFFF]/gu, '\uFFFD');       // a lone surrogate is not valid text in JSON
   const complain = (...words) => console.error('Claviger:', ...words);
 
   // ---- whom to ask, and with which key: the tag, the fragment of its address, window.clavigerConfig ------------------
@@ -199,12 +199,12 @@
     const reach = (url, options, by = fetch) => by(url, {
       mode: 'cors', cache: 'default', ...options, credentials: 'omit', referrerPolicy: 'no-referrer', signal: AbortSignal.timeout?.(PATIENCE),
     });
-    const health = (by) => reach(`${WORKER}/healthz`, { method: 'GET', cache: 'no-store' }, by).then((answer) => answer.status, () => 0);
+    const health = (by, path = '/healthz', headers = {}) => reach(WORKER + path, { method: 'GET', cache: 'no-store', headers }, by).then((answer) => answer.status, () => 0);
     // A script of the page may have wrapped `fetch`, and does not answer for itself: an empty frame has the browser's own.
-    async function healthApart() {
-      const apart = el('iframe', { hidden: '' });
-      root.append(apart);
-      try { return await health(apart.contentWindow.fetch); } catch { return 0; } finally { apart.remove(); }
+    async function apart(...asked) {
+      const frame = el('iframe', { hidden: '' });
+      root.append(frame);
+      try { return await health(frame.contentWindow.fetch, ...asked); } catch { return 0; } finally { frame.remove(); }
     }
 
     async function call(method, path, secret, body, extra) {
@@ -220,14 +220,16 @@
           // A browser does not say whether the network or the origin list refused. A public document tells them apart,
           // and a second try tells a refusal from a connection that broke once.
           const status = navigator.onLine === false ? 0 : await health();
+          const why = `they fail, and without it they would not (${error})`;
           if (!status) {
             await pause(0);                   // the report of a violation is an event of its own
             if (blocked) throw new Problem('refused');
-            if (navigator.onLine === false || !await healthApart()) throw new Problem('offline');
-            throw new Problem(listed ? 'broken' : 'refused', { why: `they fail, and without it they would not (${error})` });
+            if (navigator.onLine === false || !await apart()) throw new Problem('offline');
+            throw new Problem(listed ? 'broken' : 'refused', { why });
           }
           if (status >= 500 || error.name === 'TimeoutError') throw new Problem('broken');
-          if (attempt) throw new Problem(listed ? 'broken' : 'refused');
+          // A listed page may read that this call lacks a secret.
+          if (attempt) throw new Problem(listed ? 'broken' : 'refused', await apart(`/w/${KEY}/conversations/-/messages`, { 'Content-Type': 'application/json' }) && { why });
           continue;
         }
         const json = await answer.json().catch(() => null);
@@ -692,7 +694,7 @@ textarea:focus-visible { outline-offset: -1px; }
 
     // ---- the place: where the page replaces its body or its document, the chat stands in the new one as it was -----------
 
-    // A script that always takes it away gets its will: it comes back 20 times, and once more each quarter of a second.
+    // Where a script keeps removing it: it comes back 20 times at once and 4 times a second after that, then it stays away.
     let allowance = RETURNS, returned = Date.now(), stood = false, focused = null, offset = 0, seen = [];
     const watch = new MutationObserver(stand);
     function stand() {
@@ -710,7 +712,7 @@ textarea:focus-visible { outline-offset: -1px; }
       if (allowance < 0) {
         watch.disconnect();
         seen = [];
-        return complain('a script of this page keeps taking the chat away, so it stays away. claviger.open() brings it back.');
+        return complain('a script of this page keeps removing the chat, so it stays away. claviger.open() brings it back.');
       }
       for (const copy of body.querySelectorAll('claviger-chat')) copy.remove();     // of an earlier body, kept as markup
       body.append(host);

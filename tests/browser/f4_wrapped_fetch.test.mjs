@@ -13,6 +13,7 @@ const WRAPPED = {
 const BROKEN = {
   'sends cookies along': wrap(`return own(input, { ...init, credentials: 'include' });`),
   'refuses every call': wrap(`throw new TypeError('blocked until you consent');`),
+  'sends cookies along with what it posts': wrap(`return own(input, init?.method === 'POST' ? { ...init, credentials: 'include' } : init);`),
   'takes the Authorization header away': [wrap(`const headers = new Headers(init?.headers); headers.delete('authorization'); return own(input, { ...init, headers });`), /Authorization header/],
 };
 
