@@ -2,19 +2,12 @@
 
 /// The items of a list, without those that are empty (RFC 9110 §5.6.1).
 pub fn items(list: &str) -> Vec<&str> {
-    split(list, b',', Quotes::Escape).into_iter().filter(|item| !item.is_empty()).collect()
-}
-
-/// Whether a condition `If-None-Match` names this strong entity tag, or any: then the reader has what it asks for (RFC 9110
-/// §13.1.2). Weak tags count alike; in a tag a backslash is a character as any other (§8.8.3).
-pub fn names_tag(condition: &str, tag: &str) -> bool {
-    let tags = split(condition, b',', Quotes::Plain);
-    condition.trim() == "*" || tags.into_iter().any(|known| known.strip_prefix("W/").unwrap_or(known) == tag)
+    split(list, b',').into_iter().filter(|item| !item.is_empty()).collect()
 }
 
 /// A media type or range in lower case, and its parameters: names in lower case, values without their quotes.
 pub fn media_type(text: &str) -> (String, Vec<(String, String)>) {
-    let mut parts = split(text, b';', Quotes::Escape).into_iter();
+    let mut parts = split(text, b';').into_iter();
     let media_type = parts.next().unwrap_or_default().to_ascii_lowercase();
     let parameters = parts.filter(|part| !part.is_empty()).map(|part| {
         let (name, value) = part.split_once('=').unwrap_or((part, ""));
@@ -60,23 +53,14 @@ fn weight(text: &str) -> Option<u16> {
     (thousandths <= 1_000).then_some(thousandths)
 }
 
-/// What a backslash does within quotes.
-#[derive(Clone, Copy, PartialEq)]
-enum Quotes {
-    /// The character behind it is one of the text (RFC 9110 §5.6.4).
-    Escape,
-    /// Nothing.
-    Plain,
-}
-
 /// The parts between `at`, trimmed, wherever that does not stand within quotes.
-fn split(text: &str, at: u8, quotes: Quotes) -> Vec<&str> {
+fn split(text: &str, at: u8) -> Vec<&str> {
     let (mut parts, mut begin) = (Vec::new(), 0);
     let (mut is_quoted, mut is_escaped) = (false, false);
     for (place, byte) in text.bytes().enumerate() {
         match byte {
             _ if is_escaped => is_escaped = false,
-            b'\\' if is_quoted => is_escaped = quotes == Quotes::Escape,
+            b'\\' if is_quoted => is_escaped = true,
             b'"' => is_quoted = !is_quoted,
             byte if byte == at && !is_quoted => {
                 parts.push(text.get(begin..place).unwrap_or_default());
@@ -105,21 +89,7 @@ fn unquoted(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{items, media_type, names_tag, prefers_problem};
-
-    #[test]
-    fn a_condition_on_a_read_is_a_list_of_tags_and_not_a_text_to_search() {
-        for condition in
-            ["\"1-2-3\"", "W/\"1-2-3\"", "\"a\" , \"1-2-3\"", ",,\"1-2-3\",", "*", " * ", "\"a\\\", \"1-2-3\""]
-        {
-            assert!(names_tag(condition, "\"1-2-3\""), "{condition}");
-        }
-        for condition in
-            ["", "1-2-3", "\"1-2\"", "\"x\"1-2-3\"\"", "w/\"1-2-3\"", "\"*\"", "\"a, \"1-2-3\"", "*, \"a\""]
-        {
-            assert!(!names_tag(condition, "\"1-2-3\""), "{condition}");
-        }
-    }
+    use super::{items, media_type, prefers_problem};
 
     #[test]
     fn f19_what_stands_in_quotes_ends_nothing_and_empty_items_are_none() {
