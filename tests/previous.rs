@@ -409,7 +409,7 @@ fn what_this_build_cannot_know_it_refuses_and_loses_nothing() {
     // A command of a later build, with a number that nobody has today.
     let command = [0x82, 0x18, 0xC8, 0x61, b'a'];
     let rows = toy::Stored::default();
-    let decided = host::handle(&Workspace, &rows, &command, claviger::time::Timestamp(START), tiers);
+    let decided = host::handle(&Workspace, &rows, &command, claviger::time::Timestamp(START), tiers, None);
     assert!(decided.changes.rows.is_empty());
     assert!(!claviger::outbox::is_acknowledged(&decided.reply), "it is told again until somebody knows it");
 }

@@ -50,6 +50,7 @@ fn workspace() -> Hosted<Workspace> {
         created_at: Timestamp(START),
         default_tier: None,
         version: None,
+        plan: None,
     };
     hosted.tell(&Command::Create(record, "local".to_owned(), by())).unwrap();
     hosted
@@ -368,6 +369,7 @@ fn present(digest: [u8; 32], browser: Option<&str>) -> credential::Command {
         wish: None,
         tokens: None,
         asking: None,
+        ahead: None,
     }))
 }
 

@@ -67,7 +67,7 @@ impl<M: Machine> Hosted<M> {
     }
 
     pub fn tell(&mut self, command: &M::Command) -> Result<M::Reply, Reason> {
-        let decided = host::handle(&self.memory, &self.stored, &wire::write(command), Timestamp(self.now), &[]);
+        let decided = host::handle(&self.memory, &self.stored, &wire::write(command), Timestamp(self.now), &[], None);
         self.keep(decided.changes);
         if let Some(learn) = decided.lesson {
             learn(&mut self.memory);
@@ -94,7 +94,7 @@ impl<M: Machine> Hosted<M> {
 
     pub fn ring(&mut self) {
         self.alarm = None;
-        let decided = outbox::wake(&self.memory, &self.stored, Timestamp(self.now), None).unwrap();
+        let decided = outbox::wake(&self.memory, &self.stored, Timestamp(self.now), None, None).unwrap();
         self.keep(decided.changes);
         if let Some(learn) = decided.lesson {
             learn(&mut self.memory);
