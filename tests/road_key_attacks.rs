@@ -220,9 +220,18 @@ fn h5_an_address_is_the_same_in_every_spelling_and_no_other_text_is_one() {
     let (_, key) = toy.server_key("acme", "live", &listed);
     let bearer = format!("Bearer {key}");
     let from = |address: &str| get(&toy, &[("authorization", &bearer), ("x-client", address)]);
-    for address in
-        ["192.0.2.1", "::ffff:192.0.2.1", "::FFFF:c000:0201", "2001:DB8::1", "2001:0db8:0:0:0:0:0:1", " 192.0.2.1 "]
-    {
+    for address in [
+        "192.0.2.1",
+        "::ffff:192.0.2.1",
+        "::FFFF:c000:0201",
+        "2001:DB8::1",
+        "2001:0db8:0:0:0:0:0:1",
+        " 192.0.2.1 ",
+        // As proxies write it that tell the port too.
+        "192.0.2.1:443",
+        "[2001:db8::1]",
+        "[2001:db8::1]:443",
+    ] {
         from(address).ok(200);
     }
     for address in [
@@ -230,8 +239,10 @@ fn h5_an_address_is_the_same_in_every_spelling_and_no_other_text_is_one() {
         "::192.0.2.1",
         "64:ff9b::c000:201",
         "2001:db8::1%eth0",
-        "[2001:db8::1]",
-        "192.0.2.1:443",
+        "[2001:db8::1]443",
+        "[192.0.2.1]",
+        "192.0.2.1:x",
+        "192.0.3.1:443",
         "192.0.2.1, 192.0.2.1",
         "192.0.2.1,198.51.100.1",
         "192.000.002.001",
