@@ -51,7 +51,7 @@ pub struct Used {
 #[derive(Debug, Default)]
 struct Usage {
     /// By parts; in the last one, all that was used.
-    slots: [Slot; MAX_PARTS + 1],
+    slots: Vec<Slot>,
     facts: Facts,
     /// What the document that is being read tells beside its numbers.
     heard: Facts,
@@ -83,7 +83,8 @@ struct Slot {
 impl Reader {
     /// Reads JSON, or events.
     pub fn new(rule: &TokenRule, is_stream: bool) -> Self {
-        Self { scanner: scanner(rule), stream: is_stream.then(Stream::default), usage: Usage::default() }
+        let usage = Usage { slots: vec![Slot::default(); MAX_PARTS + 1], ..Usage::default() };
+        Self { scanner: scanner(rule), stream: is_stream.then(Stream::default), usage }
     }
 
     /// The next bytes of the answer.
