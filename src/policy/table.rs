@@ -12,6 +12,9 @@ pub type Fault = (Range<usize>, String);
 /// A value, and where it stands.
 pub type Place<T> = (T, Range<usize>);
 
+/// A list of numbers, and where the list stands.
+pub type Numbers = (Vec<Place<u32>>, Range<usize>);
+
 /// A text, and where it stands.
 #[derive(Clone)]
 pub struct Text {
@@ -76,11 +79,7 @@ impl<'a> Table<'a> {
     }
 
     /// A list of whole numbers within bounds, each with its place, and the place of the list; may be missing.
-    pub fn numbers(
-        &self,
-        name: &str,
-        bounds: std::ops::RangeInclusive<u32>,
-    ) -> Result<Option<(Vec<Place<u32>>, Range<usize>)>, Fault> {
+    pub fn numbers(&self, name: &str, bounds: std::ops::RangeInclusive<u32>) -> Result<Option<Numbers>, Fault> {
         let Some(value) = self.get(name) else {
             return Ok(None);
         };
