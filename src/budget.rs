@@ -7,7 +7,7 @@ use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 const MEBIBYTE: usize = 1 << 20;
 
 /// For whom memory is held.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Holder {
     /// Callers of whom nobody was asked yet: small bodies, for a moment.
     Stranger,
@@ -31,6 +31,16 @@ impl Holder {
         }
     }
 
+    fn name(self) -> &'static str {
+        match self {
+            Self::Stranger => "stranger",
+            Self::Report => "report",
+            Self::Widget => "widget",
+            Self::Server => "server",
+            Self::Answer => "answer",
+        }
+    }
+
     /// One caller of this kind. Those whom nobody knows are all one.
     pub fn most_of_one(self) -> usize {
         match self {
@@ -42,34 +52,37 @@ impl Holder {
 
 /// What is held, of each kind and by each caller.
 #[derive(Debug, Default)]
-struct Held {
-    all: BTreeMap<Holder, usize>,
-    own: BTreeMap<(Holder, String), usize>,
-}
+struct Held(BTreeMap<String, usize>);
 
 impl Held {
-    fn fits(&self, of: &(Holder, String), bytes: usize) -> bool {
-        let sum = |held: Option<&usize>| held.copied().unwrap_or_default().saturating_add(bytes);
-        sum(self.all.get(&of.0)) <= of.0.most() && sum(self.own.get(of)) <= of.0.most_of_one()
+    fn fits(&self, of: &Of, bytes: usize) -> bool {
+        let fits = |name: &str, most: usize| self.0.get(name).unwrap_or(&0).saturating_add(bytes) <= most;
+        fits(of.holder.name(), of.holder.most()) && fits(&of.name, of.holder.most_of_one())
     }
 
-    fn take(&mut self, of: &(Holder, String), bytes: usize) {
-        if bytes > 0 {
-            *self.all.entry(of.0).or_default() += bytes;
-            *self.own.entry(of.clone()).or_default() += bytes;
-        }
-    }
-
-    fn give_back(&mut self, of: &(Holder, String), bytes: usize) {
-        if let Some(all) = self.all.get_mut(&of.0) {
-            *all = all.saturating_sub(bytes);
-        }
-        if let Some(own) = self.own.get_mut(of) {
-            *own = own.saturating_sub(bytes);
-            if *own == 0 {
-                self.own.remove(of);
+    /// `more` bytes more are held, and `less` less.
+    fn change(&mut self, of: &Of, more: usize, less: usize) {
+        for name in [of.holder.name(), of.name.as_str()] {
+            let held = self.0.get(name).unwrap_or(&0).saturating_add(more).saturating_sub(less);
+            if held == 0 {
+                self.0.remove(name);
+            } else {
+                self.0.insert(name.to_owned(), held);
             }
         }
+    }
+}
+
+/// A kind, and one caller of it.
+#[derive(Debug)]
+struct Of {
+    holder: Holder,
+    name: String,
+}
+
+impl Of {
+    fn new(holder: Holder, who: &str) -> Self {
+        Self { holder, name: format!("{}/{who}", holder.name()) }
     }
 }
 
@@ -85,7 +98,7 @@ struct Inner {
 
 #[derive(Debug)]
 struct State {
-    of: (Holder, String),
+    of: Of,
     /// What is counted.
     bytes: usize,
     /// What has come: more may be counted, where it was reserved before.
@@ -96,7 +109,7 @@ impl Share {
     /// Nothing yet, for this caller.
     pub fn new(isolate: &Isolate, holder: Holder, who: &str) -> Self {
         let held = isolate.with(|held: &mut Rc<RefCell<Held>>| Rc::clone(held));
-        let state = RefCell::new(State { of: (holder, who.to_owned()), bytes: 0, came: 0 });
+        let state = RefCell::new(State { of: Of::new(holder, who), bytes: 0, came: 0 });
         Self(Rc::new(Inner { held, state }))
     }
 
@@ -108,8 +121,7 @@ impl Share {
         if more > 0 && !held.fits(&state.of, more) {
             return false;
         }
-        held.take(&state.of, more);
-        held.give_back(&state.of, state.bytes.saturating_sub(bytes));
+        held.change(&state.of, more, state.bytes.saturating_sub(bytes));
         state.bytes = bytes;
         true
     }
@@ -128,17 +140,16 @@ impl Share {
     /// What has come is held for this caller from now on: also where that leaves no room, since it is here.
     pub fn moves_to(&self, holder: Holder, who: &str) {
         let (mut held, mut state) = (self.0.held.borrow_mut(), self.0.state.borrow_mut());
-        held.give_back(&state.of, state.bytes);
-        state.of = (holder, who.to_owned());
-        state.bytes = state.came;
-        held.take(&state.of, state.bytes);
+        held.change(&state.of, 0, state.bytes);
+        (state.of, state.bytes) = (Of::new(holder, who), state.came);
+        held.change(&state.of, state.bytes, 0);
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
         let state = self.state.get_mut();
-        self.held.borrow_mut().give_back(&state.of, state.bytes);
+        self.held.borrow_mut().change(&state.of, 0, state.bytes);
     }
 }
 

@@ -12,6 +12,7 @@ use crate::{
     principal::Principal,
     request::Request,
 };
+use std::{future::Future, pin::Pin};
 
 /// What is no longer may be read before anybody was asked: 16 KiB.
 const EARLY_BYTES: usize = 16 << 10;
@@ -71,7 +72,8 @@ impl Arrival {
         let share = Share::new(world.isolate(), Holder::Stranger, "");
         // Where callers whom nobody knows hold much already, it is asked first who this one is.
         if share.holds(declared) {
-            self.read(share, EARLY_BYTES, EARLY_MILLIS, world).await;
+            self.share = Some(share);
+            self.read(EARLY_BYTES, EARLY_MILLIS, world).await;
         }
     }
 
@@ -85,9 +87,8 @@ impl Arrival {
         if !self.is_expected() {
             return Ok(());
         }
-        let share = self.share.take().unwrap_or_else(|| Share::new(world.isolate(), holder, who));
-        share.moves_to(holder, who);
-        self.read(share, usize::MAX, u32::MAX, world).await;
+        self.share.get_or_insert_with(|| Share::new(world.isolate(), holder, who)).moves_to(holder, who);
+        self.read(usize::MAX, u32::MAX, world).await;
         match self.state {
             State::Refused(Reason::MemoryFull) => Err(Reason::MemoryFull),
             _ => Ok(()),
@@ -110,17 +111,24 @@ impl Arrival {
         }
     }
 
-    async fn read(&mut self, share: Share, enough: usize, soon_millis: u32, world: &impl World) {
-        let limit = self.limit;
-        match world.body(Reading { limit, enough, soon_millis, share: &share }).await {
-            Ok(Some(bytes)) if self.is_json && !bytes.is_empty() && !body::says_json(world) => {
-                self.state = State::Refused(Reason::UnsupportedMediaType);
+    /// Boxed, so that the module holds it once and not for each caller.
+    fn read<'a>(
+        &'a mut self,
+        enough: usize,
+        soon_millis: u32,
+        world: &'a impl World,
+    ) -> Pin<Box<dyn Future<Output = ()> + 'a>> {
+        Box::pin(async move {
+            let (limit, Some(share)) = (self.limit, &self.share) else { return };
+            match world.body(Reading { limit, enough, soon_millis, share }).await {
+                Ok(Some(bytes)) if self.is_json && !bytes.is_empty() && !body::says_json(world) => {
+                    self.state = State::Refused(Reason::UnsupportedMediaType);
+                }
+                Ok(Some(bytes)) => self.state = State::Here(bytes),
+                Ok(None) => {}
+                Err(reason) => self.state = State::Refused(reason),
             }
-            Ok(Some(bytes)) => self.state = State::Here(bytes),
-            Ok(None) => {}
-            Err(reason) => self.state = State::Refused(reason),
-        }
-        self.share = Some(share);
+        })
     }
 }
 

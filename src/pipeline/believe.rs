@@ -22,7 +22,11 @@ use crate::{
     },
     request::Request,
 };
-use std::net::IpAddr;
+use std::{
+    future::{Future, ready},
+    net::IpAddr,
+    pin::Pin,
+};
 
 /// What the call is, as far as whoever believes must know.
 #[derive(Clone)]
@@ -100,29 +104,32 @@ struct Asked<'a> {
     is_ahead: bool,
 }
 
-async fn ask(
+/// What comes of asking: boxed, so that the module holds it once and not for each caller.
+type Told<'a> = Pin<Box<dyn Future<Output = Result<(Principal, By), Reason>> + 'a>>;
+
+fn ask<'a>(
     whence: Whence,
-    verified: &Verified,
-    asked: Asked<'_>,
-    world: &impl World,
-    notes: &mut Notes,
-) -> Result<(Principal, By), Reason> {
-    match verified {
-        Verified::DeployKey(key, ending) => believe_deploy_key(key.clone(), ending, whence, asked, world, notes).await,
+    verified: &'a Verified,
+    asked: Asked<'a>,
+    world: &'a impl World,
+    notes: &'a mut Notes,
+) -> Told<'a> {
+    let (kind, environment, locator, digest, service) = match verified {
+        Verified::DeployKey(key, ending) => {
+            return Box::pin(believe_deploy_key(key.clone(), ending, whence, asked, world, notes));
+        }
         Verified::ServerKey(key, digest) => {
-            let (environment, locator) = (key.environment, key.opaque.locator.clone());
-            let opaque = principal::Opaque { kind: CredentialKind::ServerKey, environment, locator };
-            believe_opaque(opaque, (*digest, None), whence, asked, world, notes).await
+            (CredentialKind::ServerKey, key.environment, &key.opaque.locator, *digest, None)
         }
         Verified::ServiceToken(token, digest, name) => {
-            let (environment, locator) = (token.environment, token.opaque.locator.clone());
-            let opaque = principal::Opaque { kind: CredentialKind::ServiceToken, environment, locator };
-            believe_opaque(opaque, (*digest, name.clone()), whence, asked, world, notes).await
+            (CredentialKind::ServiceToken, token.environment, &token.opaque.locator, *digest, name.clone())
         }
         Verified::HistorySecret(_) | Verified::WidgetKey(_) => {
-            Err(Reason::KindNotAllowed(verified.kind().as_str().to_owned()))
+            return Box::pin(ready(Err(Reason::KindNotAllowed(verified.kind().as_str().to_owned()))));
         }
-    }
+    };
+    let opaque = principal::Opaque { kind, environment, locator: locator.clone() };
+    Box::pin(believe_opaque(opaque, (digest, service), whence, asked, world, notes))
 }
 
 /// Refuses a credential that a call does not take. A server's that comes from a browser has leaked, wherever it was put: its

@@ -67,7 +67,8 @@ pub async fn call(request: &Request, config: &Config, world: &impl World, notes:
     let hashes: Vec<String> = report.findings().iter().map(|found| hex(&digest(found.token.reveal()))).collect();
     // What lies in many places is seen to once.
     let mut known = BTreeMap::new();
-    let firsts: Vec<usize> = hashes.iter().enumerate().map(|(at, hash)| *known.entry(hash).or_insert(at)).collect();
+    let firsts: Vec<usize> =
+        hashes.iter().enumerate().map(|(at, hash)| *known.entry(hash.clone()).or_insert(at)).collect();
     let mut seen_to = Vec::new();
     for slice in report.findings().chunks(AT_ONCE) {
         let start = seen_to.len();

@@ -159,20 +159,21 @@ impl Machine for Credential {
     fn handle(&self, command: Command, turn: &mut Turn) -> Result<Step<Self>, Reason> {
         let reply = match command {
             Command::Store(record) => store(record, turn)?,
-            Command::UseDeployKey(Some(mut used)) if used.ahead.is_some() => {
-                used.text = used.ahead.take();
-                return ahead(turn, |turn| self.use_deploy_key(Some(used), turn));
+            Command::UseDeployKey(mut used) => {
+                let text = used.as_mut().and_then(|used| used.ahead.take());
+                let is_ahead = text.is_some();
+                if let Some(used) = used.as_mut().filter(|_| is_ahead) {
+                    used.text = text;
+                }
+                return decide(is_ahead, turn, |turn| self.use_deploy_key(used, turn));
             }
-            Command::UseDeployKey(used) => return self.use_deploy_key(used, turn),
             Command::RevokeDeployKey(used, why, found) => deploy_key::revoke(used, why, found.as_ref(), turn)?,
             Command::StoreDeployKey(state) => deploy_key::store(&state, turn)?,
-            Command::Present(mut present) => match present.ahead.take() {
-                None => return self.present(*present, turn),
-                Some(cost) => {
-                    present.cost = cost;
-                    return ahead(turn, |turn| self.present(*present, turn));
-                }
-            },
+            Command::Present(mut present) => {
+                let ahead = present.ahead.take();
+                present.cost = ahead.unwrap_or(present.cost);
+                return decide(ahead.is_some(), turn, |turn| self.present(*present, turn));
+            }
             Command::Identify(digest) => Reply::Identified(key::identify(&digest, turn)?),
             Command::StoreKey(record) => key::store(*record, turn)?,
             Command::Once(command) => Reply::Once(once::handle(*command, turn)?),
@@ -191,13 +192,15 @@ impl Machine for Credential {
             Command::RefuseDeployKey(used, reason) => {
                 return self.refuse_deploy_key(used, &reason, Reply::Done, turn);
             }
-            Command::Visit(mut visit) => match visit.ahead.take() {
-                None => return self.admit_visit(visit, turn),
-                Some(errand) => {
-                    visit.errand = errand;
-                    return ahead(turn, |turn| self.admit_visit(visit, turn));
-                }
-            },
+            Command::Visit(mut visit) => {
+                let ahead = visit.ahead.take();
+                let is_ahead = ahead.is_some();
+                visit.errand = ahead.unwrap_or(visit.errand);
+                return decide(is_ahead, turn, |turn| {
+                    let step = self.visit(&visit, turn)?;
+                    self.witness(visit, step, turn)
+                });
+            }
         };
         Ok(Step::reply(reply))
     }
@@ -218,14 +221,16 @@ impl Machine for Credential {
     }
 }
 
-/// Says beforehand what would be decided: the decision itself, of which nothing stays where it is yes. A refusal ends the call, so it
-/// is counted.
-fn ahead<'a>(
+/// Decides; or says beforehand what would be decided: the decision itself, of which nothing stays where it is yes. A refusal ends the
+/// call, so it is counted.
+fn decide<'a>(
+    is_ahead: bool,
     turn: &mut Turn<'a>,
-    decide: impl FnOnce(&mut Turn<'a>) -> Result<Step<Credential>, Reason>,
+    decision: impl FnOnce(&mut Turn<'a>) -> Result<Step<Credential>, Reason>,
 ) -> Result<Step<Credential>, Reason> {
-    let mut fork = turn.fork();
-    let step = decide(&mut fork)?;
+    let mut fork = is_ahead.then(|| turn.fork());
+    let step = decision(fork.as_mut().unwrap_or(turn))?;
+    let Some(fork) = fork else { return Ok(step) };
     let is_refused = match &step.reply {
         Reply::Visited { outcome, .. } => outcome.is_err(),
         Reply::Presented(presented) => presented.outcome.is_err(),
@@ -249,11 +254,6 @@ fn store(record: ShardRecord, turn: &mut Turn) -> Result<Reply, Reason> {
 }
 
 impl Credential {
-    fn admit_visit(&self, visit: Visit, turn: &mut Turn) -> Result<Step<Self>, Reason> {
-        let step = self.visit(&visit, turn)?;
-        self.witness(visit, step, turn)
-    }
-
     fn visit(&self, visit: &Visit, turn: &mut Turn) -> Result<Step<Self>, Reason> {
         let Some(record) = turn.get::<ShardRecord>(RECORD)? else {
             return Ok(Step::reply(Reply::Visited { listed: false, outcome: Err(Reason::CredentialUnknown) }));
