@@ -28,6 +28,7 @@ use toy::{Answer, Fault, Name, Toy};
 
 const POLICY: &str = r#"
 brand = "clv"
+unlimited = true
 [scopes]
 "things:write" = "Change things"
 admin = { says = "Everything", implies = "*" }

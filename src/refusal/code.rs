@@ -130,7 +130,7 @@ codes! {
         means "A workspace's own credential asked for a tier or for limits that the workspace's plan does not grant."
         when "A key is made or changed with such a tier or such numbers; or the workspace's `default_tier` or `plan` is \
               changed by anybody but a deploy key. `error` says what is not in the plan, `fix` what is."
-        fix "Ask for what the plan grants. Whoever runs the deployment changes the plan with a deploy key: \
+        fix "Ask for what the plan grants. The operator changes the plan with a deploy key: \
              `PATCH /v1/workspaces/{id}` with `plan`."
     }
     EscalationNotAllowed 403 "escalation_not_allowed" {

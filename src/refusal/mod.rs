@@ -190,9 +190,7 @@ impl From<&Reason> for Refusal {
             Reason::PlanExceeded(what, plan) => say(
                 C::PlanExceeded,
                 what,
-                &format!(
-                    "{plan} Ask for that, or have whoever runs this deployment change the plan with a deploy key."
-                ),
+                &format!("{plan} Ask for that, or have the operator change the plan with a deploy key."),
             ),
             Reason::CallerExceeded(what) => say(
                 C::EscalationNotAllowed,

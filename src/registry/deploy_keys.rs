@@ -88,7 +88,7 @@ fn change(id: &CredentialId, change: Change, mandate: Mandate, turn: &mut Turn) 
             let why = format!("Its text says when it ends at the latest: {}.", text.expires_at.rfc3339());
             return Err(Reason::invalid("expires_at", &why));
         }
-        // Whoever holds it does not put off its end: that is for another one.
+        // Its end is put off by another one, never by itself.
         if moment > record.ends_at.unwrap_or(text.expires_at) && is_by(&mandate, id) {
             return Err(Reason::CallerExceeded("A deploy key does not put off its own end.".to_owned()));
         }

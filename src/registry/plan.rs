@@ -68,6 +68,11 @@ impl WorkspacePlan {
         }
     }
 
+    /// The reason against a workspace's own credential that changes it.
+    pub(super) fn refuse_change(&self) -> Reason {
+        Reason::PlanExceeded("Only a deploy key changes a workspace's plan.".to_owned(), self.words())
+    }
+
     /// The reason against what it does not hold.
     pub(super) fn refuse(&self, what: &str) -> Reason {
         Reason::PlanExceeded(format!("The workspace's plan does not grant {what}."), self.words())
@@ -83,7 +88,7 @@ pub(super) fn stored(turn: &Turn) -> Result<Option<WorkspacePlan>, Reason> {
     turn.get(PLAN)
 }
 
-/// Whoever does it is a deploy key, which stands above the workspace.
+/// A deploy key does it, which stands above the workspace.
 pub(super) fn is_above(by: &By) -> bool {
     by.actor.split_once(':').is_some_and(|(kind, _)| kind == CredentialKind::DeployKey.as_str())
 }
@@ -94,7 +99,7 @@ fn own(by: &By, turn: &Turn) -> Result<Option<CredentialRecord>, Reason> {
     id.filter(|id| id.workspace().is_some()).map(|id| workspace::find(&id, turn)).transpose()
 }
 
-/// Whether this credential may be made. What says nothing about its end or its addresses gets those of whoever makes it.
+/// Whether this credential may be made. Where nothing is said of its end or its addresses, it gets those of its maker.
 pub(super) fn create(
     record: &mut CredentialRecord,
     by: &By,
@@ -139,7 +144,7 @@ pub(super) fn change(
     if own.id == after.id { holds_scopes(&own, after, needs) } else { Ok(()) }
 }
 
-/// Whether another secret of this credential may be handed out: then whoever asks has all that it opens.
+/// Whether another secret of this credential may be handed out: the caller then has all that it opens.
 pub(super) fn hand_out(record: &CredentialRecord, by: &By, turn: &Turn) -> Result<(), Reason> {
     // The text of a widget key is in every page that has the widget.
     let is_public = record.key.is_none();
@@ -155,7 +160,7 @@ pub(super) fn hand_out(record: &CredentialRecord, by: &By, turn: &Turn) -> Resul
         return is_reachable(&own, None, record);
     }
     match own.current.until {
-        // Whoever found the secret would get another, which lives on.
+        // Its finder would get another, which lives on.
         Some(_) => Err(beyond("A secret that leaked does not replace itself.")),
         None => Ok(()),
     }
@@ -200,7 +205,7 @@ fn granted(
     }
 }
 
-/// The end: no later than that of whoever asks, or than it was.
+/// The end: no later than that of the caller, or than it was.
 fn ends(own: &CredentialRecord, before: Option<&CredentialRecord>, after: &CredentialRecord) -> Result<(), Reason> {
     let is_by = |end: Option<Timestamp>| end.is_none_or(|end| after.expires_at.is_some_and(|at| at <= end));
     match own.ends_at() {
@@ -211,7 +216,7 @@ fn ends(own: &CredentialRecord, before: Option<&CredentialRecord>, after: &Crede
     }
 }
 
-/// The addresses: none from which neither whoever asks nor the credential itself was usable.
+/// The addresses: none from which neither the caller nor the credential itself was usable.
 fn is_reachable(
     own: &CredentialRecord,
     before: Option<&CredentialRecord>,

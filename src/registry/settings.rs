@@ -101,7 +101,7 @@ impl Bounded<'_> {
             Some(PlanChange::Shown(shown)) if record.plan.is_none() && shown == self.plan() => return Ok(()),
             Some(PlanChange::Set(plan)) if !self.is_above && plan == self.plan() => return Ok(()),
             Some(PlanChange::Default) if record.plan.is_none() => return Ok(()),
-            Some(_) if !self.is_above => return Err(self.plan().refuse("another plan to itself")),
+            Some(_) if !self.is_above => return Err(self.plan().refuse_change()),
             Some(PlanChange::Shown(_)) => {
                 return Err(Reason::Conflict("The workspace's plan is another by now.".to_owned()));
             }

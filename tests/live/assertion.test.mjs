@@ -11,6 +11,7 @@ import { filesOf, scanner } from "../support/canaries.mjs";
 import { freshRootSecret, startWorker } from "../support/worker.mjs";
 
 const POLICY_TOML = `brand = "clv"
+unlimited = true
 [scopes]
 "things:read" = "See things"
 "things:write" = "Change things"

@@ -11,7 +11,7 @@ import { freePort, startWorker } from "../support/worker.mjs";
 
 const route = (match, more = "") => `[[routes]]\nmatch = "${match}"\naccept = ["deploy_key"]\nto = "upstream"\n${more}`;
 const POLICY_TOML = [
-  'brand = "clv"\n',
+  'brand = "clv"\nunlimited = true\n',
   ...["GET", "POST", "PUT", "PATCH", "DELETE"].map((method) => route(`${method} /v1/things/{rest...}`)),
   route("POST /v1/reviewed", "review = true\n"),
 ].join("");

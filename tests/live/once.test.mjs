@@ -11,7 +11,7 @@ import { startWorker } from "../support/worker.mjs";
 const route = (match, to) =>
   `[[routes]]\nmatch = "${match}"\naccept = ["server_key"]\nto = "${to}"\n${match.startsWith("GET") ? "" : 'idempotency = "accepted"\n'}`;
 const POLICY_TOML = [
-  'brand = "clv"\n',
+  'brand = "clv"\nunlimited = true\n',
   route("POST /v1/things", "upstream"),
   ...["GET", "POST", "PUT", "DELETE"].map((method) => route(`${method} /v1/records/{rest...}`, "records")),
 ].join("");

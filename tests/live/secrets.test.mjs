@@ -12,6 +12,7 @@ const SEED = Number(process.env.SEED ?? randomInt(2 ** 31));
 const ROUNDS = Number(process.env.ROUNDS ?? 1);
 
 const POLICY_TOML = `brand = "clv"
+unlimited = true
 [widget]
 messages_per_minute = 1000000
 messages_per_minute_per_conversation = 1000000

@@ -11,6 +11,7 @@ import { startWorker } from "../support/worker.mjs";
 
 const SITE = "https://shop.example";
 const POLICY_TOML = `brand = "clv"
+unlimited = true
 [widget]
 messages_per_minute = 100000
 messages_per_minute_per_conversation = 100000

@@ -9,7 +9,7 @@ import { startWorker } from "../support/worker.mjs";
 
 const route = (match, more = "") => `[[routes]]\nmatch = "${match}"\naccept = ["deploy_key"]\nto = "upstream"\n${more}`;
 const POLICY_TOML = [
-  'brand = "clv"\n',
+  'brand = "clv"\nunlimited = true\n',
   ...["GET", "POST", "PUT"].map((method) => route(`${method} /v1/things/{rest...}`)),
   route("GET /v1/quick/{rest...}", "timeout_seconds = 1\n"),
   route("POST /v1/quick/{rest...}", 'timeout_seconds = 1\nidempotency = "accepted"\n'),
