@@ -551,7 +551,7 @@ fn a4_a_deploy_key_that_ended_ninety_days_ago_is_forgotten_for_good() {
     let list = ("DEPLOYMENT_OBJECT".to_owned(), "local".to_owned());
     let rows = toy.snapshot()[&list].rows.clone();
     let left: Vec<&String> = rows.keys().filter(|key| key.contains(&id) && !key.starts_with("audit")).collect();
-    assert_eq!(left, [&format!("deploy-key-forgotten/{id}")]);
+    assert_eq!(left, [&format!("deploy-key/-forgotten/{id}")]);
     let _ = toy.tell::<Deployment>("local", claviger::registry::deployment::Command::ListWorkspaces(None, 1)).unwrap();
 }
 

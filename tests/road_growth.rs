@@ -409,7 +409,7 @@ fn a14_a_key_that_was_used_once_is_told_within_hours_and_asked_at_once() {
     let (mut hosted, digest) = key(1);
     hosted.tell(&present(digest, None)).unwrap();
     let ask = credential::Command::ReadUsage(claviger::registry::usage::Span { from: 0, to: 0, step: 1 });
-    let Ok(credential::Reply::Usage(usage, _)) = hosted.tell(&ask) else { panic!() };
+    let Ok(credential::Reply::Usage(usage, ..)) = hosted.tell(&ask) else { panic!() };
     assert_eq!(usage.last_used_at, Some(Timestamp(START)));
     hosted.advance(6 * 3_600 + 60);
     assert_eq!(hosted.sent, 1);

@@ -96,8 +96,7 @@ pub async fn act(id: CredentialId, asked: &Asked<'_>, world: &impl World, notes:
     notes.found(&id);
     match asked.admitted.action() {
         Action::ReadCredential => {
-            let used = freshness::of_deploy_keys([&id].into_iter(), world).await;
-            record.last_used_at = record.last_used_at.max(used.into_iter().flatten().max());
+            freshness::refresh_deploy_keys(std::slice::from_mut(&mut record), world).await;
             Reply::json(200, &shown(&record, None, asked, world))
         }
         Action::ChangeCredential => change(id, asked, world).await,
@@ -184,10 +183,7 @@ pub async fn list(asked: &Asked<'_>, world: &impl World) -> Result<Reply, Reason
         return Err(Reason::Unavailable);
     };
     let next = next.map(|next| cursor::issue(next.as_str(), &of, &asked.config.ring)).transpose()?;
-    let used = freshness::of_deploy_keys(records.iter().map(|record| &record.id), world).await;
-    for (record, used) in records.iter_mut().zip(used) {
-        record.last_used_at = record.last_used_at.max(used);
-    }
+    freshness::refresh_deploy_keys(&mut records, world).await;
     let items = records.iter().map(|record| shown(record, None, asked, world)).collect();
     Reply::json(200, &Page { items, next_cursor: next })
 }

@@ -39,7 +39,7 @@ async fn unused(record: &CredentialRecord, world: &impl World) -> Result<Option<
     let overlaps = record.previous.as_ref().is_some_and(|overlap| overlap.until > world.now());
     let Some(name) = record.key_object().filter(|_| overlaps) else { return Ok(None) };
     let ask = credential::Command::ReadUsage(Span { from: 0, to: 0, step: 1 });
-    let credential::Reply::Usage(usage, _) = world.ask::<Credential>(&name, ask).await? else {
+    let credential::Reply::Usage(usage, ..) = world.ask::<Credential>(&name, ask).await? else {
         return Err(Reason::Unavailable);
     };
     let hint = &record.current.hint;

@@ -113,7 +113,7 @@ pub fn steps(asked: &Asked<'_>, world: &impl World) -> Result<Steps, Reason> {
 /// How much the credential whose object is called `name` was used.
 pub async fn answer(name: &str, steps: &Steps, known: &Known<'_>, world: &impl World) -> Result<Reply, Reason> {
     let ask = Command::ReadUsage(steps.span);
-    let Answer::Usage(usage, series) = world.ask::<Credential>(name, ask).await? else {
+    let Answer::Usage(usage, series, _) = world.ask::<Credential>(name, ask).await? else {
         return Err(Reason::Unavailable);
     };
     Reply::json(

@@ -8,7 +8,7 @@ use super::{
     meter::KeyMeter,
     metering::{CEILING, MESSAGES_CEILING, Metered, Meters, network_row},
     news, once, place,
-    record::ShardRecord,
+    record::{ShardRecord, Sighting},
     tally::Tallies,
     usage::{Minute, Span, Usage},
     witness::Use,
@@ -139,8 +139,8 @@ pub enum Reply {
     },
     /// To a server key or service token.
     Presented(Box<Presented>),
-    /// How much it was used, and when.
-    Usage(Box<Usage>, Vec<Minute>),
+    /// How much it was used, and when; and where it was last seen in a browser.
+    Usage(Box<Usage>, Vec<Minute>, Option<Sighting>),
     /// To a deploy key: when it ends, or why it is refused.
     Judged(Result<Timestamp, Reason>),
     /// Whose secret it is or was.
@@ -149,7 +149,7 @@ pub enum Reply {
     Once(once::Reply),
 }
 
-wire!(enum Reply { 0 Done, 1 DeployKey(a), 2 Visited { listed, outcome }, 3 Presented(a), 4 Usage(a, b), 5 Judged(a), 6 Identified(a), 7 Once(a) });
+wire!(enum Reply { 0 Done, 1 DeployKey(a), 2 Visited { listed, outcome }, 3 Presented(a), 4 Usage(a, b, c), 5 Judged(a), 6 Identified(a), 7 Once(a) });
 
 impl Machine for Credential {
     const BINDING: &'static str = "CREDENTIAL";
@@ -182,7 +182,7 @@ impl Machine for Credential {
                 let mut usage = self.meter.usage(turn)?;
                 usage.last_used_at = usage.last_used_at.max(turn.get(USED)?);
                 let series = usage.series(span, turn)?;
-                Reply::Usage(Box::new(usage), series)
+                Reply::Usage(Box::new(usage), series, turn.get(news::SEEN)?)
             }
             Command::Settle(id, used) => {
                 let learnt = self.meter.settle(&id, used, turn)?;

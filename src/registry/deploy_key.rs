@@ -11,7 +11,6 @@ use super::{
     leak::Found,
     meter::Tick,
     news,
-    record::Sighting,
     witness::Use,
 };
 use crate::{
@@ -79,10 +78,8 @@ impl Credential {
         };
         let seen = Seen { id: used.id.clone(), text, used_at: None, sighting: None };
         if let Some(origin) = &used.browser {
-            if news::is_sighting_due(SIGHTED, used.id.as_str(), origin, turn)? {
-                let origin = Some(origin.clone()).filter(|origin| !origin.is_empty());
-                let sighting = Some(Sighting { at: turn.at(), origin });
-                tell(&used, deploy_keys::Command::Seen(Seen { sighting, ..seen }), turn)?;
+            if let Some(sighting) = news::see(SIGHTED, used.id.as_str(), origin, turn)? {
+                tell(&used, deploy_keys::Command::Seen(Seen { sighting: Some(sighting), ..seen }), turn)?;
             }
             let reason = Reason::BrowserNotAllowed;
             return self.refuse_deploy_key(used, &reason, Reply::Judged(Err(reason.clone())), turn);

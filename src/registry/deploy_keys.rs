@@ -19,15 +19,15 @@ use crate::{
     replay::{self, RetryKey},
 };
 
-/// The room of deploy keys, which have no environment.
+/// The room of deploy keys, which have no environment. What begins with `-` stands before every id.
 const ROOM: Room = Room {
     rows: "deploy-key/",
     kinds: &["dk_"],
     total: "deploy-key-count",
-    counts: "deploy-key-counts",
+    counts: "deploy-key/-counts",
     made: None,
-    ends: "deploy-key-end/",
-    forgotten: "deploy-key-forgotten/",
+    ends: "deploy-key/-end/",
+    forgotten: "deploy-key/-forgotten/",
     read: |row, turn| Ok(turn.get::<DeployKeyRecord>(row)?.map(|record| facts(&record))),
 };
 

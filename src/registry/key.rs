@@ -6,7 +6,6 @@ use super::{
     leasing::{Lease, Wish},
     meter::Tick,
     news, place,
-    record::Sighting,
     tally::Place,
     tokens::Ask,
     workspace::{self, Workspace},
@@ -260,12 +259,13 @@ impl Credential {
 
 /// Tells the workspace that the key is in a browser.
 fn sight(id: &CredentialId, origin: &str, turn: &mut Turn) -> Result<(), Reason> {
-    let Some(workspace) = id.workspace() else { return Ok(()) };
-    if news::is_sighting_due(SIGHTED, id.as_str(), origin, turn)? {
-        let sighting = Sighting { at: turn.at(), origin: Some(origin.to_owned()).filter(|origin| !origin.is_empty()) };
-        turn.send::<Workspace>(workspace.as_str(), &workspace::Command::CredentialSighted(id.clone(), sighting))?;
+    let sighting = news::see(SIGHTED, id.as_str(), origin, turn)?;
+    match (id.workspace(), sighting) {
+        (Some(workspace), Some(sighting)) => {
+            turn.send::<Workspace>(workspace.as_str(), &workspace::Command::CredentialSighted(id.clone(), sighting))
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 impl KeyRecord {

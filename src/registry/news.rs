@@ -1,9 +1,12 @@
 //! How often an object tells another one what only people want to know: at most once a day, each at an hour of its own. So what a workspace
 //! is told does not grow with how often its credentials are used, and not all of them tell at the same moment.
 
+use super::record::Sighting;
 use crate::{error::Reason, machine::Turn, time::Timestamp};
 use sha2::{Digest as _, Sha256};
 
+/// Where the credential was last seen in a browser, and when: to the minute.
+pub(super) const SEEN: &str = "seen-in-browser";
 /// When the workspace was last told of a use.
 pub(super) const REPORTED: &str = "reported";
 
@@ -39,21 +42,20 @@ pub(super) fn is_due_later(row: &str, seed: &str, turn: &mut Turn) -> Result<boo
     Ok(false)
 }
 
-/// Whether a credential that was seen in a browser is to be told of again: once a day, and after a minute where that is another page.
-pub(super) fn is_sighting_due(row: &str, seed: &str, origin: &str, turn: &mut Turn) -> Result<bool, Reason> {
-    let (told, at): (Option<Timestamp>, _) = (turn.get(row)?, turn.at());
-    let place = format!("{row}-at");
-    let origin = origin.to_owned();
-    let is_of_another_minute = told.is_some_and(|told| told > at || told.plus_seconds(MINUTE_SECONDS) <= at);
-    let is_elsewhere = is_of_another_minute && turn.get::<String>(&place)?.is_none_or(|known| known != origin);
-    if is_elsewhere {
+/// A credential was seen in a browser: noted once a minute, and told at once, once a day, and where it is another page.
+pub(super) fn see(row: &str, seed: &str, origin: &str, turn: &mut Turn) -> Result<Option<Sighting>, Reason> {
+    let (known, at): (Option<Sighting>, _) = (turn.get(SEEN)?, turn.at());
+    if known.as_ref().is_some_and(|known| known.at <= at && known.at.plus_seconds(MINUTE_SECONDS) > at) {
+        return Ok(None);
+    }
+    let sighting = Sighting { at, origin: Some(origin.to_owned()).filter(|origin| !origin.is_empty()) };
+    turn.put(SEEN, &sighting);
+    let is_elsewhere = known.is_none_or(|known| known.origin != sighting.origin);
+    let is_due = is_due(row, seed, turn)?;
+    if is_elsewhere && !is_due {
         turn.put(row, &at);
     }
-    let is_due = is_elsewhere || is_due(row, seed, turn)?;
-    if is_due {
-        turn.put(place, &origin);
-    }
-    Ok(is_due)
+    Ok(Some(sighting).filter(|_| is_due || is_elsewhere))
 }
 
 /// Whether it was told so long ago that it may be time again.

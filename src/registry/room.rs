@@ -332,7 +332,8 @@ impl Room {
                     has_changed |= self.forget(key, &id, by, &mut counts, turn)?;
                 }
             }
-            let looks = if is_due { FORGOTTEN_ROWS + 1 } else { 1 };
+            // More than one turn may take away meanwhile.
+            let looks = if is_due { FORGOTTEN_ROWS + 1 } else { 50 };
             if let Some(end) = self.first_end(environment, looks, turn)? {
                 self.ring_at(end.plus_seconds(KEPT_SECONDS), turn)?;
             }
