@@ -165,7 +165,9 @@ impl World {
             2 => (Some(used), Ending::Cut),
             _ => (Some(used), Ending::Whole),
         };
-        self.log.push(Call { from, held, used: said.unwrap_or(held), until: None });
+        // What is cut short counts what was held, since less was told.
+        let counts = said.filter(|_| ending == Ending::Whole).unwrap_or(held);
+        self.log.push(Call { from, held, used: counts, until: None });
         if self.is_exact {
             let left: i64 = answer.header("x-ratelimit-remaining-tokens").unwrap().parse().unwrap();
             assert_eq!(left, self.least_left());

@@ -130,7 +130,7 @@ impl Trail {
 
     fn is_last(&self, number: usize, paths: &[Path]) -> bool {
         let place = self.places.get(number).map(|place| usize::from(place.matched) + 1);
-        paths.get(number).map(|path| path.bytes().filter(|byte| is_dot(byte)).count() + 1) == place
+        paths.get(number).map(|path| path.bytes().filter(is_dot).count() + 1) == place
     }
 
     #[inline(never)]
