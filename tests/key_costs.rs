@@ -90,7 +90,7 @@ fn a_flood_of_refused_calls_writes_hardly_anything() {
 
 #[test]
 fn a_caller_whom_no_tier_limits_writes_hardly_anything() {
-    let policy = "brand = \"gs\"\n[scopes]\nadmin = { says = \"All\", implies = \"*\" }\n";
+    let policy = "brand = \"gs\"\nunlimited = true\n[scopes]\nadmin = { says = \"All\", implies = \"*\" }\n";
     let toy = Toy::changed(&[("POLICY_TOML", policy)]);
     toy.workspace("acme");
     let (_, key) = toy.server_key("acme", "live", &Value::Null);

@@ -27,6 +27,8 @@ fn a_workspace_is_made_once_listed_and_read() {
     let mut read = get(&toy, &format!("/v1/workspaces/{}", named.text_at("id"))).ok(200).json;
     assert_eq!(read.as_object_mut().unwrap().remove("identity_secret_count"), Some(json!(0)));
     assert_eq!(read.as_object_mut().unwrap().remove("default_tier"), Some(Value::Null));
+    let plan = json!({"tiers": ["free"], "custom_limits": null, "default": true});
+    assert_eq!(read.as_object_mut().unwrap().remove("plan"), Some(plan));
     assert_eq!(read, named.json);
     get(&toy, "/v1/workspaces/nowhere").refused(404, "not_found");
     for name in ["b", "c", "d"] {

@@ -12,7 +12,7 @@ mod toy;
 
 use proptest::prelude::*;
 use serde_json::Value;
-use toy::{Answer, ORIGIN, Toy, Visitor, forge, idle};
+use toy::{Answer, ORIGIN, Toy, Visitor, forge, idle, told_to_the_page};
 
 fn whoami(toy: &Toy, headers: &[(&str, &str)]) -> Answer {
     toy.send("GET", "/v1/whoami", headers, "")
@@ -27,7 +27,7 @@ fn a1_without_a_credential_the_answer_says_where_to_get_one_and_blames_nobody() 
     assert_eq!(refused.header("www-authenticate"), Some(challenge));
     let visitor = toy.conversation();
     let path = format!("/w/{}/conversations/{}/messages", visitor.key, visitor.conversation);
-    idle(&toy.send("GET", &path, &[("origin", ORIGIN)], ""), 401, "missing_credential");
+    told_to_the_page(&toy.send("GET", &path, &[("origin", ORIGIN)], ""), 401, "missing_credential");
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn a2_a3_a4_a5_two_credentials_are_ambiguous_also_when_they_are_the_same() {
         idle(&whoami(&toy, &headers), 400, "ambiguous_credential");
     }
     let headers = [("authorization", bearer.as_str()), ("x-api-key", visitor.secret.as_str())];
-    idle(&toy.visit_with(&visitor, "GET", "messages", &headers, ""), 400, "ambiguous_credential");
+    told_to_the_page(&toy.visit_with(&visitor, "GET", "messages", &headers, ""), 400, "ambiguous_credential");
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn a7_to_a19_one_scheme_one_space_and_every_kind_behind_its_own() {
     for value in
         [format!("Convex {secret}"), format!("Bearer  {secret}"), format!("Bearer {secret},"), secret.to_owned()]
     {
-        idle(&read(&value), 401, "invalid_credential");
+        told_to_the_page(&read(&value), 401, "invalid_credential");
     }
 }
 
@@ -145,7 +145,7 @@ fn b17_b18_no_kind_opens_what_is_not_its_own() {
     }
     idle(&whoami(&toy, &[("x-api-key", &visitor.key)]), 403, "credential_kind_not_allowed");
     let key = toy.deploy_key();
-    idle(
+    told_to_the_page(
         &toy.visit_with(&Visitor { secret: String::new(), ..visitor.clone() }, "GET", "messages", &[], ""),
         401,
         "invalid_credential",
@@ -222,7 +222,7 @@ proptest! {
             ("/v1/whoami".to_owned(), vec![("authorization".to_owned(), format!("{scheme} {text}"))]),
             ("/v1/whoami".to_owned(), vec![("x-api-key".to_owned(), text.clone())]),
             (format!("/w/{text}/conversations"), Vec::new()),
-            (format!("/{text}"), Vec::new()),
+            (format!("/x{text}"), Vec::new()),
             (format!("/v1/whoami?{text}"), Vec::new()),
         ] {
             let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();

@@ -174,7 +174,7 @@ fn every_variable_that_is_missing_or_malformed_closes_everything_and_is_named() 
                 "https://auth.example:443",
             ],
         ),
-        ("STAGE", vec!["", "production", "Dev", " dev"]),
+        ("STAGE", vec!["", "productions", "Dev", " dev"]),
         ("DEPLOYMENT", vec!["", "a b", "a/b", "ä", &long]),
         ("POLICY", vec!["unknown", "../default"]),
         ("POLICY_TOML", vec!["x", "brand = 7", "brand = \"clv\"\nunknown = 1"]),

@@ -318,7 +318,11 @@ fn n6_missing_unknown_and_malformed_are_three_sentences_with_what_there_is() {
     let origins = "A list of at least one origin, like https://shop.example.";
     says(&widget, "The member `origins` is missing.", origins);
     let stage = toy.admin("POST", "/v1/credentials", &json!({"kind": "deploy_key", "name": "n"}));
-    says(&stage, "The member `stage` is missing.", "One of dev, staging and prod.");
+    says(
+        &stage,
+        "The member `stage` is missing.",
+        "One of dev, staging and prod (development and production are the same).",
+    );
     let service = create(json!({"kind": "service_token"}));
     says(
         &service,

@@ -63,7 +63,7 @@ pub fn change(fields: &mut Fields, asked: &Asked<'_>) -> Result<Option<PlanChang
     }
     let custom = match members.take("custom_limits") {
         None | Some(Member::Null) => None,
-        Some(numbers) => Some(order::numbers("plan", numbers, asked, None)?),
+        Some(numbers) => Some(order::numbers("plan.custom_limits", numbers, asked, None)?),
     };
     let is_default = match members.take("default") {
         None | Some(Member::Null | Member::Flag(false)) => false,

@@ -18,6 +18,8 @@ const PAGE_POLICY: &str = "default-src 'none'; style-src 'sha256-HVoEpG0nG0/YO1Q
 pub enum Document<'a> {
     /// `/docs`: which documents there are.
     Docs,
+    /// `/`: the same, for who opens the address of a deployment in a browser.
+    Home,
     /// `/docs/errors`: every code, what brings it about and how to mend it.
     Errors,
     /// `/healthz`.
@@ -35,6 +37,7 @@ impl Document<'_> {
     pub fn name(self) -> &'static str {
         match self {
             Self::Docs => "GET /docs",
+            Self::Home => "GET /",
             Self::Errors => "GET /docs/errors",
             Self::Health => "GET /healthz",
             Self::KeySet => "GET /.well-known/jwks.json",
@@ -60,7 +63,7 @@ pub async fn serve(
     world: &impl World,
 ) -> Result<Reply, Reason> {
     let reply = match document {
-        Document::Docs => page("/docs/index.html"),
+        Document::Docs | Document::Home => page("/docs/index.html"),
         Document::Errors => page("/docs/errors.html"),
         Document::Health => health::own()?,
         Document::KeySet => assertion_keys::document(request, config, world).await?,

@@ -60,8 +60,8 @@ fn routes(path: &str) -> Option<Vec<(&'static str, Route<'_>)>> {
     work::charge(path.len());
     let segments: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
     Some(match *segments {
-        // Who opens the address of a deployment in a browser, sees what there is.
-        [""] | ["docs"] => vec![("GET", Route::Public(Document::Docs))],
+        [""] => vec![("GET", Route::Public(Document::Home))],
+        ["docs"] => vec![("GET", Route::Public(Document::Docs))],
         ["docs", "errors"] => vec![("GET", Route::Public(Document::Errors))],
         ["healthz"] => vec![("GET", Route::Public(Document::Health))],
         [".well-known", "jwks.json"] => vec![("GET", Route::Public(Document::KeySet))],
@@ -181,7 +181,6 @@ mod tests {
             "/v1/whoami%00",
             "\\v1\\whoami",
             "/v1/./whoami",
-            "/",
             "",
             "/v1/%252e/whoami",
             "http://do/state",

@@ -96,6 +96,10 @@ pub async fn call(
         _ => Errand::Manage,
     };
     let origin = world.header("origin");
+    // Without a page nobody needs to read why, and nobody is asked.
+    if let (Err(reason), None, None) = (&matched, &origin, &history) {
+        return Err(reason.clone());
+    }
     let network = network(config, world);
     let who = network.clone().unwrap_or_else(|| key.id.as_str().to_owned());
     let caller = Caller {

@@ -27,9 +27,11 @@ struct Shown {
     id: String,
     name: String,
     created_at: String,
-    default_tier: Option<String>,
-    plan: plan::Shown,
-    /// A list does not tell it.
+    /// A list tells a plan of the workspace's own, and nothing else of these.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    default_tier: Option<Option<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan: Option<plan::Shown>,
     #[serde(skip_serializing_if = "Option::is_none")]
     identity_secret_count: Option<usize>,
 }
@@ -43,11 +45,11 @@ struct Page {
 impl Shown {
     fn of(record: WorkspaceRecord, asked: &Asked<'_>) -> Self {
         Self {
-            plan: plan::shown(&record, &asked.config.policy.tiers),
+            plan: record.plan.is_some().then(|| plan::shown(&record, &asked.config.policy.tiers)),
             id: record.id.into(),
             name: record.name,
             created_at: record.created_at.rfc3339(),
-            default_tier: record.default_tier,
+            default_tier: None,
             identity_secret_count: None,
         }
     }
@@ -169,5 +171,7 @@ async fn shown_whole(
     notes.workspace = Some(record.id.as_str().to_owned());
     knows(&record, wanted, asked)?;
     let identity_secret_count = Some(identity_secrets::count(&record.id, asked, world).await?);
-    Reply::json(200, &Shown { identity_secret_count, ..Shown::of(record, asked) })
+    let default_tier = Some(record.default_tier.clone());
+    let plan = Some(plan::shown(&record, &asked.config.policy.tiers));
+    Reply::json(200, &Shown { default_tier, plan, identity_secret_count, ..Shown::of(record, asked) })
 }

@@ -310,6 +310,13 @@ pub fn idle(answer: &Answer, status: u16, code: &str) {
     assert_eq!((answer.hops, answer.made), (0, 0), "{}", answer.text);
 }
 
+/// It is this refusal beside a genuine widget key: the key's shard was asked whether the page may read it, and nothing was made.
+#[track_caller]
+pub fn told_to_the_page(answer: &Answer, status: u16, code: &str) {
+    answer.refused(status, code);
+    assert_eq!((answer.hops, answer.made), (1, 0), "{}", answer.text);
+}
+
 /// A list of public suffixes as a deployment has it, with few that exist.
 pub fn suffix_list() -> Vec<u8> {
     let many: String = (0..1_000).map(|number| format!("tld{number}\n")).collect();
