@@ -552,6 +552,8 @@ fn a7_policy_check_warns_where_conversations_are_kept_for_ever() {
     };
     let warned = check("kept", "[widget]\n");
     assert!(warned.contains("warning: [widget] has no `retention_days`"), "{warned}");
-    assert_eq!(check("swept", "[widget]\nretention_days = 365\n"), "");
-    assert_eq!(check("none", ""), "");
+    for (name, widget) in [("swept", "[widget]\nretention_days = 365\n"), ("none", "")] {
+        let told = check(name, widget);
+        assert!(!told.contains("retention_days"), "{told}");
+    }
 }
