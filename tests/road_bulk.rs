@@ -124,3 +124,18 @@ fn two_different_ones_do_not_mix() {
     toy.advance(10);
     assert_eq!(left(&end(&toy, &json!({"reason": "two"}))), 0);
 }
+
+#[test]
+fn l6_what_is_no_actor_is_refused_and_not_kept() {
+    let toy = Toy::new("default");
+    toy.workspace("acme");
+    let before = toy.kept();
+    let run = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+    for actor in
+        [run.to_owned(), format!("r1:{run}"), format!("server_key:{run}"), "nobody".to_owned(), ":x".to_owned()]
+    {
+        end(&toy, &json!({"created_by": actor})).refused(400, "invalid_request");
+    }
+    assert_eq!(toy.kept(), before);
+    assert_eq!(left(&end(&toy, &json!({"created_by": "cli:"}))), 0);
+}

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     error::Reason,
-    id::{Environment, WorkspaceId},
+    id::{CredentialId, Environment, WorkspaceId},
     machine::World,
     registry::{
         bulk::Which,
@@ -16,6 +16,16 @@ use crate::{
     },
 };
 use serde::Serialize;
+
+/// What an actor that is no credential may be called at most: `cli:`, or a person's short name.
+const MAX_NAME: usize = 24;
+
+/// Whether this is `<kind>:<id>` of somebody who creates credentials.
+fn is_actor(text: &str) -> bool {
+    let Some((kind, id)) = text.split_once(':') else { return false };
+    let is_word = kind.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') && (3..=24).contains(&kind.len());
+    is_word && (id.len() <= MAX_NAME || CredentialId::try_from(id.to_owned()).is_ok())
+}
 
 #[derive(Serialize)]
 struct Progress {
@@ -30,9 +40,11 @@ pub async fn revoke(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
     let workspace = asked.workspace_of(Some(named), world).await?;
     let (_, mut fields) = asked.body()?;
     let created_by = fields.optional_text("created_by", 200)?;
-    // Kept until all have ended. An id is as long as many a secret, and no credential.
-    if created_by.as_deref().is_some_and(|actor| asked.config.door().is_like_credential(actor)) {
-        return Err(Reason::invalid("created_by", "Whoever made them, as `<kind>:<id>`: never a credential itself."));
+    // It is kept. An id is as long as many a secret, so its form says that it is none.
+    if created_by.as_deref().is_some_and(|actor| !is_actor(actor) || asked.config.door().is_like_credential(actor)) {
+        let rule =
+            "Who created them, as `created_by` of a credential says it: `<kind>:<id>`, never a credential itself.";
+        return Err(Reason::invalid("created_by", rule));
     }
     let environment = asked.own_environment(fields.one_of("environment", ENVIRONMENTS, Environment::parse)?)?;
     let which = Which {

@@ -143,6 +143,10 @@ pub async fn call(
     };
     let Visited { listed, outcome } = visited;
     notes.readable_by = origin.filter(|_| listed);
+    // A server's credential in a browser has leaked, whatever the page is.
+    if let Err(Reason::BrowserNotAllowed) = &matched {
+        return Err(Reason::BrowserNotAllowed);
+    }
     let principal = outcome?;
     if let (Err(reason), Some(talk)) = (&matched, &talk) {
         // Its conversation counts that; where that cannot be reached, the secret is refused all the same.

@@ -316,7 +316,7 @@ test("what is no HTTP is 502", async () => {
 test("without UPSTREAM whoever may call is told so, and all else works", async () => {
   const other = await startWorker({ vars: { POLICY_TOML } });
   const { status, json } = await other.api("GET", "/v1/things/1");
-  assert.deepEqual([status, json.code, json.error], [502, "upstream_error", "No API stands behind this gateway: the variable UPSTREAM is not set."]);
+  assert.deepEqual([status, json.code, json.error], [502, "upstream_error", "This gateway has no upstream: the variable UPSTREAM is not set."]);
   assert.equal((await other.api("GET", "/v1/things/1", { key: null })).json.code, "missing_credential");
   assert.equal((await other.api("GET", "/v1/whoami")).status, 200);
   await other.stop();

@@ -146,7 +146,7 @@ test("f25_a_websocket_key_that_is_none_is_refused_and_what_the_runtime_says_by_i
     const { status, body, target } = await get(...upgrade, ...lines);
     assert.deepEqual([status, JSON.parse(body).code, target], [400, "invalid_request", undefined], lines.join());
   }
-  for (const [line, status] of [["CONNECT /v1/things/1", 500], ["CONNECT a:443", 500], ["get /v1/things/1", 501], ["FOO /v1/things/1", 501], ["PROPFIND /v1/things/1", 404], ["TRACE /v1/things/1", 404], ["OPTIONS *", 404]]) {
+  for (const [line, status] of [["CONNECT /v1/things/1", 500], ["CONNECT a:443", 500], ["get /v1/things/1", 501], ["FOO /v1/things/1", 501], ["PROPFIND /v1/things/1", 404], ["TRACE /v1/things/1", 404], ["OPTIONS *", 204]]) {
     const answer = await send(line, deploy);
     assert.deepEqual([answer.status, answer.target], [status, undefined], line);
   }

@@ -28,7 +28,8 @@ async function send(method, path, ...lines) {
 }
 
 test("l6_a_secret_as_the_name_of_a_member_or_in_the_place_of_an_id_is_not_logged", async () => {
-  const [member, id] = ["member", "workspace"].map((name) => `${name}-${randomBytes(12).toString("hex")}`);
+  // A longer one could be a key, and is not repeated.
+  const [member, id] = [["member", 3], ["workspace", 12]].map(([name, bytes]) => `${name}_${randomBytes(bytes).toString("hex")}`);
   const lines = [`Authorization: Convex ${worker.deployKey}`, "Content-Type: application/json"];
   const told = await send("POST", "/v1/workspaces", ...lines, Buffer.from(JSON.stringify({ name: "a", [member]: 1 })));
   assert.ok(told.body.includes(member), "the caller is told which");

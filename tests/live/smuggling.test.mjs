@@ -231,7 +231,7 @@ test("a22_the_API_gets_the_target_that_was_matched_byte_for_byte_or_nothing", as
     assert.ok(went === undefined || went === path, `${target} became ${went}`);
   }
   for (const target of [
-    "*", "v1/things/a", "//v1/things/a", "/\\v1/things/a", "/v1/things//", "/v1/things//a", "/v1/things/a//", "/v1/things/./a", "/v1/things/.", "/v1/things/a/.", "/v1/things/a/..",
+    "v1/things/a", "//v1/things/a", "/\\v1/things/a", "/v1/things//", "/v1/things//a", "/v1/things/a//", "/v1/things/./a", "/v1/things/.", "/v1/things/a/.", "/v1/things/a/..",
     "/v1/things/..%2fsecret", "/v1/things/%2E%2e/secret", "/v1/things/%2e%2E", "/v1/things/.%2E/", "/v1/things/a%5Cb", "/v1/things/a%5cb", "/v1/things/a;b=c", "/v1/things/a%3Bb", "/v1/things/%00",
     "/v1/things/a%00b", "/v1/things/a%0a", "/v1/things/a%250a", "/v1/things/a%2500", "/v1/things/%2f", "/v1/Things/a", "/V1/things/a", "/v1/thing%73/a",
     "/v1/things/a\\b", "/v1/things/\xe9", "/v1/things/a\"b", "/v1/things/<a>", "/v1/things/a|b", "/v1/things/a^b", "/v1/things/a`b", "/v1/things/%u002e", "/v1/things/%", "/v1/things/%2", "/v1/things/%zz",
@@ -239,6 +239,10 @@ test("a22_the_API_gets_the_target_that_was_matched_byte_for_byte_or_nothing", as
   ]) {
     assert.equal(await get(target), undefined, target);
   }
+  // The runtime takes it for the path /, which is a page of ours.
+  const before = seen.length;
+  await send(`GET * HTTP/1.1\r\nHost: a\r\n${deploy}\r\nConnection: close\r\n\r\n`);
+  assert.equal(seen.length, before, "nothing went to the API");
   // A sequence that is no UTF-8 stays what it is: no server that knows RFC 3629 sees a slash in it.
   assert.equal(await get("/v1/things/%c0%af"), "/v1/things/%c0%af");
 });

@@ -203,11 +203,12 @@ test("the measure sees bodies that are held", async () => {
     goOn.promise.then(() => socket.end("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"));
   };
   const body = 1 << 20;
+  // One key may have so many under way: all its bodies together have a budget of 16 MiB.
   const cost = await costs(async () => {
-    const all = Array.from({ length: 100 }, (_, at) => send("POST", "/v1/held", body, { "content-length": body, "idempotency-key": `held-${at}` }));
+    const all = Array.from({ length: 14 }, (_, at) => send("POST", "/v1/held", body, { "content-length": body, "idempotency-key": `held-${at}` }));
     await until(() => held === all.length, "all of them");
     goOn.resolve();
     await Promise.all(all);
   });
-  assert.ok(cost > 48 || !tells, `${cost.toFixed(0)} MB were seen of a hundred`);
+  assert.ok(cost > 7 || !tells, `${cost.toFixed(0)} MB were seen of fourteen`);
 });
