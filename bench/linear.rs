@@ -1,8 +1,17 @@
 //! `cargo bench --locked --bench linear`: how long readers of what anybody may send take for twice as much. Steps are counted in
 //! `tests/road_trust.rs`, which `make test` runs; this measures time, so it runs alone.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a measurement")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::type_complexity,
+    reason = "a bench has a clock, and lists what it measures"
+)]
 
-use claviger::{json::Members, pipeline::config::Config, upstream::forwarded};
+use claviger::{
+    json::Members,
+    pipeline::config::Config,
+    upstream::{Rules, forwarded},
+};
 use std::{
     hint::black_box,
     process::ExitCode,
@@ -85,7 +94,7 @@ fn main() -> ExitCode {
             let listed: Vec<String> = (0..size / 32).map(|number| format!("y-{number:06}")).collect();
             headers.push(("connection".to_owned(), listed.join(",")));
             Box::new(move || {
-                let _ = black_box(forwarded(headers.clone()));
+                let _ = black_box(forwarded(headers.clone(), &Rules::default()));
             })
         }),
         ("JSON: objects of members", &|size| {

@@ -263,7 +263,7 @@ fn a1_many_headers_and_what_connection_lists_are_read_in_work_that_grows_with_bo
         toy.send("GET", "/v1/any/x", &headers, "").ok(200);
     });
     // 1,500 names × 3,000 headers, and the one way back.
-    let lists = |size: usize, pass: &dyn Fn(Vec<(String, String)>) -> Vec<(String, String)>| {
+    let lists = |size: usize, pass: &dyn Fn(Headers) -> Headers| {
         let mut headers: Vec<(String, String)> =
             (0..size).map(|number| (format!("x-{number:04}"), String::new())).collect();
         let listed: Vec<String> = (0..size / 2).map(|number| format!("y-{number:04}")).collect();
@@ -300,7 +300,12 @@ fn toy_with_key(toy: &Toy) -> (String, String) {
     toy.server_key("acme", "live", &json!({ "scopes": ["admin"] }))
 }
 
-fn bodies() -> Vec<(&'static str, fn(usize) -> String)> {
+/// Names and values.
+type Headers = Vec<(String, String)>;
+/// A body of so many bytes.
+type Body = fn(usize) -> String;
+
+fn bodies() -> Vec<(&'static str, Body)> {
     fn members(count: usize) -> String {
         (0..count).map(|number| format!("\"m{number}\":1")).collect::<Vec<_>>().join(",")
     }
