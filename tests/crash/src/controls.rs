@@ -84,7 +84,16 @@ impl Control {
     pub fn build(&self, folder: &Path) -> io::Result<PathBuf> {
         let (good, faulty) = (root().join("build"), folder.join(self.name));
         fs::create_dir_all(&faulty)?;
-        for file in ["entry.js", "crypto.js", "passing.js", "reading.js", "upstream.js", "fetching.js", "index.js", "index_bg.wasm"] {
+        for file in [
+            "entry.js",
+            "crypto.js",
+            "passing.js",
+            "reading.js",
+            "upstream.js",
+            "fetching.js",
+            "index.js",
+            "index_bg.wasm",
+        ] {
             fs::copy(good.join(file), faulty.join(file))?;
         }
         let objects = fs::read_to_string(good.join("object.js"))?;

@@ -80,16 +80,21 @@ fn build() -> Result<()> {
 
 /// Makes the deployment's file of the Public Suffix List, which the crate `psl` brings: one rule a line, as browsers write hosts.
 fn suffixes() -> Result<()> {
-    let metadata = Command::new("cargo").args(["metadata", "--locked", "--format-version", "1"]).output().context("cargo")?;
+    let metadata =
+        Command::new("cargo").args(["metadata", "--locked", "--format-version", "1"]).output().context("cargo")?;
     ensure!(metadata.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&metadata.stderr));
     let metadata: serde_json::Value = serde_json::from_slice(&metadata.stdout)?;
     let packages = metadata["packages"].as_array().context("cargo names no packages")?;
     let list = packages.iter().find(|package| package["name"] == "psl").context("no package `psl`")?;
     let manifest = list["manifest_path"].as_str().context("no manifest of `psl`")?;
     let rules = fs::read_to_string(Path::new(manifest).with_file_name("data").join("rules.txt"))?;
-    let mut text = format!("// The Public Suffix List (publicsuffix.org, MPL-2.0), from the crate psl {}\n", list["version"].as_str().unwrap_or_default());
+    let mut text = format!(
+        "// The Public Suffix List (publicsuffix.org, MPL-2.0), from the crate psl {}\n",
+        list["version"].as_str().unwrap_or_default()
+    );
     for rule in rules.lines().filter(|rule| !rule.is_empty()) {
-        let (mark, name) = ["!", "*."].iter().find_map(|mark| Some((*mark, rule.strip_prefix(mark)?))).unwrap_or(("", rule));
+        let (mark, name) =
+            ["!", "*."].iter().find_map(|mark| Some((*mark, rule.strip_prefix(mark)?))).unwrap_or(("", rule));
         let name = idna::domain_to_ascii(name).with_context(|| format!("no host: {rule}"))?;
         text.extend([mark, &name, "\n"]);
     }
