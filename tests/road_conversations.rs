@@ -25,7 +25,7 @@ use claviger::{
     wire,
 };
 use serde_json::{Value, json};
-use toy::{Answer, ORIGIN, ROOT, Toy, Visitor};
+use toy::{Answer, Fault, ORIGIN, ROOT, Toy, Visitor};
 
 const NEW_ROOT: &str = "r2:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE";
 
@@ -625,4 +625,22 @@ fn a7_a_conversation_in_which_nobody_ever_wrote_goes_a_week_after_its_end() {
     assert_eq!(listed(&toy), [written.conversation]);
     let counts: Vec<_> = events(&toy, "conversation.sweep").iter().map(|event| event["count"].clone()).collect();
     assert_eq!(counts, [json!(1), json!(1)]);
+}
+
+#[test]
+fn a8_a_workspace_whose_creation_died_halfway_is_reached_by_who_creates_it_again() {
+    let toy = Toy::new("default");
+    let key = toy.deploy_key();
+    let create =
+        || toy.send("POST", "/v1/workspaces", &[("authorization", &key)], "{\"id\":\"acme\",\"name\":\"Acme\"}");
+    let list = || toy.send("GET", "/v1/credentials?workspace=acme", &[("authorization", &key)], "");
+    toy.faults.borrow_mut().insert(("DEPLOYMENT_OBJECT".to_owned(), "local".to_owned()), Fault::NoWrites);
+    create().refused(503, "unavailable");
+    toy.faults.borrow_mut().clear();
+    // The process dies with what it was about to tell, and its alarm has not rung yet.
+    toy.isolate.forget();
+    list().refused(404, "not_found");
+    create().refused(409, "conflict");
+    list().ok(200);
+    assert_eq!(toy.admin("GET", "/v1/workspaces", &Value::Null).ok(200).json["items"].as_array().unwrap().len(), 1);
 }

@@ -76,7 +76,11 @@ pub async fn create(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
     let (created_at, wanted) = (world.now(), plan.clone());
     let record = WorkspaceRecord { id: id.clone(), name, created_at, default_tier: None, version: None, plan };
     let create = workspace::Command::Create(record, asked.config.deployment.clone(), asked.by.clone());
-    match world.ask::<Workspace>(id.as_str(), create).await? {
+    let created = world.ask::<Workspace>(id.as_str(), create).await;
+    if matches!(created, Err(Reason::Conflict(_))) {
+        list_again(&id, asked, world).await?;
+    }
+    match created? {
         workspace::Reply::Workspace(record) => {
             notes.workspace = Some(record.id.as_str().to_owned());
             known::remember(&record.id, world);
@@ -85,6 +89,15 @@ pub async fn create(asked: &Asked<'_>, world: &impl World, notes: &mut Notes) ->
         }
         _ => Err(Reason::Unavailable),
     }
+}
+
+/// There is such a workspace already. The call that created it may have died before the deployment's list heard of it: who is told
+/// that the id is taken can use it from then on.
+async fn list_again(id: &WorkspaceId, asked: &Asked<'_>, world: &impl World) -> Result<(), Reason> {
+    let described = world.ask::<Workspace>(id.as_str(), workspace::Command::Describe).await?;
+    let workspace::Reply::Workspace(record) = described else { return Err(Reason::Unavailable) };
+    let register = deployment::Command::Register(record, None);
+    world.ask::<Deployment>(&asked.config.deployment, register).await.map(drop)
 }
 
 /// `GET /v1/workspaces`.
