@@ -41,9 +41,13 @@ test("p3_forged_credentials_of_every_kind_and_preflights_open_no_object", { skip
   await worker.restart();
   // Alarms that were due wake their objects: once that is over, nobody but a call opens another one.
   await sleep(2_500);
-  const before = worker.openObjects();
   const messages = (wk) => `/w/${wk}/conversations/${visitor.conversation}/messages`;
   const bearer = { key: visitor.history_secret, scheme: "Bearer", headers: { origin: SITE } };
+  // The uses of the deploy key are told when their minute is over, whatever else happens; and beside a genuine widget key the key's
+  // shard, which there is, says whether the page may read the refusal.
+  assert.equal((await worker.api("GET", "/v1/workspaces", { key: deployKey })).status, 200);
+  assert.equal((await worker.api("GET", messages(key.secret), { ...bearer, key: forge(visitor.history_secret, 1) })).status, 401);
+  const before = worker.openObjects();
   for (let number = 0; number < ROUNDS; number++) {
     const answers = await Promise.all([
       worker.api("GET", messages(forge(key.secret, number)), bearer),
