@@ -49,6 +49,10 @@ deploy-check: build ## what a deployment would upload, and whether it is small e
 bench: build cli bench/node_modules/.package-lock.json ## measure against hand-written workers: ROUNDS, SECONDS, CASES, MERGE, QUICK
 	@$(node) bench/run.mjs
 
+.PHONY: bench-before
+bench-before: build cli bench/node_modules/.package-lock.json ## this build against the one before it, on the paths of every call: ROUNDS, SECONDS, CASES, QUICK
+	@$(node) bench/before.mjs
+
 .PHONY: fuzz
 fuzz: tools ## any bytes into every parser: FUZZ_SECONDS for each of TARGETS; KEEP=1 adds to the corpus
 	@tools/need cargo-fuzz c++
@@ -85,7 +89,7 @@ lint: tools
 .PHONY: unit
 unit: tools www/public-suffixes.txt
 	$(call heading,unit: cargo test)
-	@cargo test --quiet --locked
+	@cargo test --quiet --locked --no-fail-fast
 	@cargo test --quiet --locked --manifest-path tests/crash/Cargo.toml --target-dir $(target)/crash
 
 .PHONY: live

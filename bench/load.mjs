@@ -62,6 +62,9 @@ export async function measureFloor(worker, of, seconds) {
   return { perSecond, cpuMicros };
 }
 
+/** What counts, and nothing around it. */
+export const throughput = (worker, of, seconds) => use(worker, of, seconds, CONNECTIONS, false);
+
 /** A second with one connection, in which every status is checked; and what counts. */
 export async function measure(worker, of, seconds) {
   const alone = () => use(worker, of, 1, 1, true);

@@ -112,9 +112,9 @@ function onNode(name, port) {
   return [process.execPath, [`bench/peers/${name}.js`], { ...PEER, PORT: String(port), NODE_ENV: "production", NODE_NO_WARNINGS: "1" }];
 }
 
-function onWorkerd(name, port, folder, build, files, env) {
+function onWorkerd(name, port, folder, build, files, env, serve) {
   const peers = PASSING.includes(name) ? "bench/proxy.capnp" : "bench/peers.capnp";
-  const config = name === "ours" ? ["serve.capnp"] : [peers, name.replace(/-(.)/g, (_, letter) => letter.toUpperCase())];
+  const config = name === "ours" ? [serve] : [peers, name.replace(/-(.)/g, (_, letter) => letter.toUpperCase())];
   const args = ["serve", ...config, `--import-path=${resolve(scratch, build)}`, `--socket-addr=http=127.0.0.1:${port}`];
   if (KEEPS.includes(name)) args.push(`--directory-path=state=${folder}`);
   if (files) args.push(`--directory-path=peer=${files}`);
@@ -130,14 +130,14 @@ export const AWAKE_SECONDS = 14;
 /** As many objects may be awake at once: each has three files open, and the system sets a limit to them. */
 export const AWAKE = Math.min(4_000, Math.floor(Number(/open files\s+\d+\s+(\d+)/.exec(readFileSync("/proc/self/limits", "utf8"))?.[1] ?? 20_000) / 5));
 
-/** Starts `name` and answers once it answers; `listens` keeps what it writes, `waits` has its files on a disk, `files` are served. */
-export async function start(name, { state = name, waits = false, listens = false, build = "build", inspector, files, env: more } = {}) {
+/** Starts `name` and answers once it answers; `listens` keeps what it writes, `waits` has its files on a disk, `files` are served, `serve` is the configuration of ours. */
+export async function start(name, { state = name, waits = false, listens = false, build = "build", serve = "serve.capnp", inspector, files, env: more } = {}) {
   const port = await freePort();
   const folder = stateOf(state, waits);
   mkdirSync(folder, { recursive: true });
   const spawned = performance.now();
   const stdio = ["ignore", listens ? "pipe" : "ignore", "pipe"];
-  const [program, args, env] = name === "better-auth" ? onNode(name, port) : onWorkerd(name, port, folder, build, files, more);
+  const [program, args, env] = name === "better-auth" ? onNode(name, port) : onWorkerd(name, port, folder, build, files, more, serve);
   if (inspector) args.push(`--inspector-addr=127.0.0.1:${inspector}`);
   const child = spawn(program, args, { cwd: ROOT, env, stdio });
   running.add(child);

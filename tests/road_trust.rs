@@ -935,7 +935,9 @@ fn n12_whatever_is_refused_beside_a_genuine_widget_key_a_listed_page_can_read() 
                 toy.most_read.set(0);
                 let refused = toy.send(method, &path, &[("origin", origin), (header.0, &header.1)], body);
                 let is_listed = origin == ORIGIN;
-                let expected = if is_listed { (status, code) } else { (403, "origin_not_allowed") };
+                // The owner of a leaked key hears of it whatever page sent it.
+                let is_told = is_listed || code == "server_key_in_browser";
+                let expected = if is_told { (status, code) } else { (403, "origin_not_allowed") };
                 refused.refused(expected.0, expected.1);
                 assert_eq!(refused.header("access-control-allow-origin"), is_listed.then_some(ORIGIN), "{code}");
                 assert_eq!((refused.hops, refused.made, toy.most_read.get()), (hops, 0, 0), "{code}");
