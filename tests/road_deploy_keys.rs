@@ -448,6 +448,22 @@ fn a_deploy_key_in_a_browser_is_refused_and_shown_where_it_was_seen() {
     assert_eq!(listed_count(&toy), before + 1, "the asker alone");
 }
 
+#[test]
+fn a14_a_deploy_key_that_is_used_all_day_is_told_by_the_minute_and_then_by_the_hour() {
+    let toy = world();
+    let (id, text) = make(&toy, &json!({ "name": "ci" }));
+    for _ in 0..200 {
+        whoami(&toy, &text).ok(200);
+        toy.advance(60);
+    }
+    toy.advance(3_600);
+    let page = toy.admin("GET", &format!("/v1/audit?action=deploy_key.use&actor=deploy_key:{id}&limit=100"), &Value::Null);
+    let events = page.ok(200).json["items"].as_array().unwrap().clone();
+    let count: u64 = events.iter().map(|event| event["count"].as_u64().unwrap()).sum();
+    assert_eq!(count, 200, "each use is counted once: {events:?}");
+    assert!((11..=14).contains(&events.len()), "{} events", events.len());
+}
+
 fn listed_count(toy: &Toy) -> usize {
     toy.admin("GET", &format!("{LIST}&limit=100"), &Value::Null).ok(200).json["items"].as_array().unwrap().len()
 }

@@ -2,7 +2,7 @@
 //!
 //! A use is counted in the transaction that admits it. A refusal is counted in memory and written at 1, 2, 4, 8 and so on: a
 //! flood costs a few writes, and a crash loses less than half of a count. When the minute is over, the alarm tells the object
-//! that keeps the chain. What is refused minute after minute is told by the hour, for the rest of the day.
+//! that keeps the chain. What goes on minute after minute is told by the hour, for the rest of the day.
 
 use super::{
     deployment::{self, Deployment},
@@ -24,7 +24,7 @@ const MINUTE_MILLIS: u64 = 60_000;
 const HOUR_MINUTES: u64 = 60;
 const DAY_MINUTES: u64 = 1_440;
 
-/// Events of one credential and reason that a day tells by the minute; then it is by the hour: 34 events a day at most.
+/// Events of one credential and reason, or call, that a day tells by the minute; then it is by the hour: 34 events a day at most.
 const MINUTES_A_DAY: u64 = 10;
 
 /// The same of a server's credential; then it is by the day, and days end at another minute for each of them: a workspace may have ten
@@ -123,7 +123,13 @@ impl Tallies {
         let key = key(&entry, &entry.target);
         let minute = minute(turn.at());
         let stored = self.take(&key, minute, turn)?;
-        let stored = stored.unwrap_or(Tally { minute, count: 0, place, entry, until: None });
+        let stored = match stored {
+            Some(stored) => stored,
+            None => {
+                let until = Some(next_telling(&key, &entry, minute, turn)?);
+                Tally { minute, count: 0, place, entry, until }
+            }
+        };
         put(&key, &Tally { count: stored.count.saturating_add(1), ..stored }, turn)
     }
 
