@@ -12,7 +12,7 @@ mod toy;
 
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use claviger::{
-    registry::{deployment::Deployment, records::MAX_RECORDS},
+    registry::{deployment::Deployment, kept::MAX_ROWS, records::MAX_RECORDS},
     wire,
 };
 use serde_json::{Value, json};
@@ -280,6 +280,35 @@ fn a4_test_records_fill_the_room_of_test_records_alone() {
     put(&test, "second").ok(201);
     put(&test, "third").refused(409, "conflict");
     put(&live, "third").ok(201);
+}
+
+#[test]
+fn a4_how_long_live_waits_for_room_is_not_told_by_the_idempotency_keys_of_test() {
+    let toy = world();
+    let (live, test) = (admin(&toy, "live"), admin(&toy, "test"));
+    let put = |key: &str, name: &str| {
+        let headers = [("authorization", format!("Bearer {key}")), ("idempotency-key", name.to_owned())];
+        let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        toy.send("PUT", "/v1/records/notes/one", &headers, "{}")
+    };
+    for number in 0..20 {
+        put(&test, &format!("t{number}"));
+    }
+    toy.advance(1_800);
+    put(&live, "first").ok(201);
+    {
+        let mut objects = toy.objects.borrow_mut();
+        let rows = &mut objects.get_mut(&home()).unwrap().rows;
+        rows.insert("once-use/live".to_owned(), wire::write(&(MAX_ROWS, 0_usize)));
+    }
+    let full = put(&live, "second");
+    full.refused(429, "rate_limited");
+    assert_eq!(full.header("retry-after"), Some("86400"), "of the first key of live, which came half an hour later");
+    // And what is over in live makes room there, behind whatever of test is over too.
+    toy.advance(86_400);
+    put(&live, "third").ok(200);
+    let left = toy.objects.borrow()[&home()].rows.keys().filter(|key| key.starts_with("once-at-live/")).count();
+    assert_eq!(left, 1, "the first is forgotten under both names");
 }
 
 /// The row, as it is written.

@@ -1,6 +1,6 @@
 //! What came of requests with an `Idempotency-Key`: a row for each, for a day, in the object that answers for them.
 
-use super::tally::Place;
+use super::{room::BOTH, tally::Place};
 use crate::{
     audit::By,
     error::Reason,
@@ -13,7 +13,10 @@ use crate::{
 
 const ROWS: &str = "once/";
 const ANSWERS: &str = "once-answer/";
+/// All rows by time. The previous build knows no other index, so every row stands here.
 const BY_TIME: &str = "once-at/";
+/// Rows by time of one owner: how long it waits for room is not told by another's rows, nor is its own room cleared behind them.
+const BY_OWNER: &str = "once-at-";
 /// How many rows there are, and how many bytes of answers; of each owner.
 const USE: &str = "once-use";
 
@@ -131,8 +134,11 @@ impl Row {
 }
 
 /// The row of a key, if its day is not over; refused where it was used for another request.
-pub(super) fn find(retry: &RetryKey, turn: &mut Turn) -> Result<Option<Row>, Reason> {
-    sweep(SWEEP_ROWS, turn)?;
+pub(super) fn find(retry: &RetryKey, owner: Option<&str>, turn: &mut Turn) -> Result<Option<Row>, Reason> {
+    if let Some(owner) = owner {
+        sweep(&by_owner(owner), SWEEP_ROWS, turn)?;
+    }
+    sweep(BY_TIME, SWEEP_ROWS, turn)?;
     match get(&retry.key, turn)? {
         Some(row) if row.at.plus_seconds(SECONDS) <= turn.at() => remove(&retry.key, &row, turn).map(|()| None),
         Some(row) if row.request != retry.body => Err(Reason::IdempotencyKeyReused),
@@ -161,11 +167,11 @@ pub(super) fn open(
 ) -> Result<Row, Reason> {
     let (rows, bytes) = used(owner, turn)?;
     if rows >= MAX_ROWS || bytes >= MAX_BYTES {
-        return Err(Reason::IdempotencyKeysFull(wait(turn)?));
+        return Err(Reason::IdempotencyKeysFull(wait(owner, turn)?));
     }
     let row = Row { request: retry.body, at: turn.at(), attempt, state, owner: owner.map(str::to_owned), freed: None };
     turn.put(use_of(owner), &(rows + 1, bytes));
-    index(&retry.key, row.at, turn)?;
+    index(&retry.key, &row, turn)?;
     put(&retry.key, &row, turn);
     Ok(row)
 }
@@ -179,19 +185,28 @@ pub(super) fn free(key: &[u8; 32], row: Row, status: u16, turn: &mut Turn) {
 /// Another attempt of a request whose key is free. Its day begins anew: what comes of it is remembered for a day.
 pub(super) fn again(key: &[u8; 32], row: Row, attempt: String, state: State, turn: &mut Turn) -> Result<(), Reason> {
     if used(row.owner.as_deref(), turn)?.1 >= MAX_BYTES {
-        return Err(Reason::IdempotencyKeysFull(wait(turn)?));
+        return Err(Reason::IdempotencyKeysFull(wait(row.owner.as_deref(), turn)?));
     }
-    turn.delete(by_time(key, row.at));
+    unlist(&hex(key), &row, turn);
     let row = Row { at: turn.at(), attempt, state, ..row };
-    index(key, row.at, turn)?;
+    index(key, &row, turn)?;
     put(key, &row, turn);
     Ok(())
 }
 
 /// So that the row is found when its day is over.
-fn index(key: &[u8; 32], at: Timestamp, turn: &mut Turn) -> Result<(), Reason> {
-    turn.put(by_time(key, at), &hex(key));
-    turn.wake_at(at.plus_seconds(SECONDS + ALARM_SECONDS))
+fn index(key: &[u8; 32], row: &Row, turn: &mut Turn) -> Result<(), Reason> {
+    let name = hex(key);
+    for prefix in prefixes(row) {
+        turn.put(by_time(&prefix, &name, row.at), &name);
+    }
+    turn.wake_at(row.at.plus_seconds(SECONDS + ALARM_SECONDS))
+}
+
+fn unlist(name: &str, row: &Row, turn: &mut Turn) {
+    for prefix in prefixes(row) {
+        turn.delete(by_time(&prefix, name, row.at));
+    }
 }
 
 /// Stores where a request stands now.
@@ -216,22 +231,23 @@ pub(super) fn keep(key: &[u8; 32], row: Row, answer: &Answer, turn: &mut Turn) -
 
 /// Forgets a request, as if it had never come.
 pub(super) fn remove(key: &[u8; 32], row: &Row, turn: &mut Turn) -> Result<(), Reason> {
-    forget(&hex(key), row, turn)?;
-    turn.delete(by_time(key, row.at));
-    Ok(())
+    forget(&hex(key), row, turn)
 }
 
 /// The alarm rang: clears away what is over, and asks for the next one where anything is left.
 pub(super) fn wake(turn: &mut Turn) -> Result<(), Reason> {
-    match sweep(ALARM_ROWS, turn)? {
+    for environment in BOTH {
+        sweep(&by_owner(environment.as_str()), ALARM_ROWS, turn)?;
+    }
+    match sweep(BY_TIME, ALARM_ROWS, turn)? {
         Some(first) => turn.wake_at(first.plus_seconds(SECONDS + ALARM_SECONDS).max(turn.at().plus_seconds(1))),
         None => Ok(()),
     }
 }
 
 /// Clears away at most so many rows whose day is over. When the first one came that is left.
-fn sweep(limit: usize, turn: &mut Turn) -> Result<Option<Timestamp>, Reason> {
-    let range = Range { prefix: BY_TIME, after: None, reverse: false, limit: limit + 1 };
+fn sweep(prefix: &str, limit: usize, turn: &mut Turn) -> Result<Option<Timestamp>, Reason> {
+    let range = Range { prefix, after: None, reverse: false, limit: limit + 1 };
     for (number, (index, name)) in turn.list_readable::<String>(&range)?.into_iter().enumerate() {
         let at = moment(&index);
         if number == limit || at.plus_seconds(SECONDS) > turn.at() {
@@ -256,6 +272,7 @@ fn forget(name: &str, row: &Row, turn: &mut Turn) -> Result<(), Reason> {
     turn.put(use_of(row.owner.as_deref()), &(rows.saturating_sub(1), bytes.saturating_sub(own)));
     turn.delete(format!("{ROWS}{name}"));
     turn.delete(format!("{ANSWERS}{name}"));
+    unlist(name, row, turn);
     Ok(())
 }
 
@@ -267,18 +284,33 @@ fn use_of(owner: Option<&str>) -> String {
     owner.map_or_else(|| USE.to_owned(), |owner| format!("{USE}/{owner}"))
 }
 
-/// Milliseconds until the first day of all is over.
-fn wait(turn: &Turn) -> Result<u64, Reason> {
-    let first = turn.list_keys(&Range { prefix: BY_TIME, after: None, reverse: false, limit: 1 })?;
-    Ok(first.first().map_or(1_000, |index| moment(index).plus_seconds(SECONDS).millis_since(turn.at())))
+/// Milliseconds until the first day of this owner's rows is over; where all of them are of an earlier build, of all rows.
+fn wait(owner: Option<&str>, turn: &Turn) -> Result<u64, Reason> {
+    let own = owner.map(by_owner);
+    for prefix in own.iter().map(String::as_str).chain([BY_TIME]) {
+        let first = turn.list_keys(&Range { prefix, after: None, reverse: false, limit: 1 })?;
+        if let Some(index) = first.first() {
+            return Ok(moment(index).plus_seconds(SECONDS).millis_since(turn.at()));
+        }
+    }
+    Ok(1_000)
 }
 
-fn by_time(key: &[u8; 32], at: Timestamp) -> String {
-    format!("{BY_TIME}{:015}/{}", at.0, hex(key))
+/// Where a row is listed.
+fn prefixes(row: &Row) -> impl Iterator<Item = String> {
+    [BY_TIME.to_owned()].into_iter().chain(row.owner.as_deref().map(by_owner))
+}
+
+fn by_owner(owner: &str) -> String {
+    format!("{BY_OWNER}{owner}/")
+}
+
+fn by_time(prefix: &str, name: &str, at: Timestamp) -> String {
+    format!("{prefix}{:015}/{name}", at.0)
 }
 
 /// The moment in the key of a row by time.
 fn moment(index: &str) -> Timestamp {
-    let digits = index.strip_prefix(BY_TIME).and_then(|rest| rest.split('/').next());
+    let digits = index.split('/').nth(1);
     Timestamp(digits.and_then(|digits| digits.parse().ok()).unwrap_or_default())
 }

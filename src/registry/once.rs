@@ -96,7 +96,7 @@ fn begin(begin: Begin, turn: &mut Turn) -> Result<Reply, Reason> {
     }
     give_up(LEASES_BESIDE, turn)?;
     let Begin { retry, by, route, place } = begin;
-    let row = match kept::find(&retry, turn)? {
+    let row = match kept::find(&retry, None, turn)? {
         Some(row) if !row.is_free() => row,
         found => {
             let until = turn.at().plus_seconds(LEASE_SECONDS);

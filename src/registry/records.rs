@@ -166,7 +166,7 @@ fn list(place: &Place, after: Option<(Timestamp, RecordId)>, limit: usize, turn:
 fn write(write: Write, turn: &mut Turn) -> Result<Reply, Reason> {
     let Write { place, id, text, expects, retry, by } = write;
     if let Some(retry) = &retry
-        && kept::find(retry, turn)?.is_some()
+        && kept::find(retry, Some(place.environment.as_str()), turn)?.is_some()
     {
         return Ok(Reply::Written(kept::answer(&retry.key, turn)?, true));
     }
