@@ -24,7 +24,7 @@ help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-13s %s\n' "$$name" "$$text"; done
 
 .PHONY: dev
-dev: tools node_modules/.package-lock.json cli ## everything on this machine, for trying it out
+dev: announce tools node_modules/.package-lock.json cli ## everything on this machine, for trying it out
 	@$(wasm) --quick --out build-dev
 	@exec $(node) tools/dev/dev.mjs
 
@@ -123,6 +123,10 @@ examples: build cli examples/express/node_modules/.package-lock.json examples/fa
 	@$(node_test) 'tests/examples/*.test.mjs'
 
 # What the steps stand on.
+
+.PHONY: announce
+announce:
+	@echo 'make dev: compiling; some minutes the first time'
 
 .PHONY: build-faults
 build-faults: build

@@ -360,7 +360,10 @@ fn a_sound_policy_with_routes_and_no_widget_is_summed_up() {
     assert!(checked.stderr.contains("CLIENT_ADDRESS_HEADER") && !checked.stderr.contains("append"), "{checked:?}");
     let path = policy("appends", &format!("{BASE}{TIER}{ROUTE}[upstream]\nforwarded = \"append\"\n"));
     let checked = run(&[], &["policy", "check", path.to_str().unwrap()]);
-    assert!(checked.stderr.contains("forwarded = \"append\" believes whoever reaches Claviger"), "{checked:?}");
+    assert!(
+        checked.stderr.contains("forwarded = \"append\" believes every client that reaches Claviger"),
+        "{checked:?}"
+    );
 }
 
 #[test]

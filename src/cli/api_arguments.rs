@@ -3,7 +3,7 @@
 
 use super::quantity;
 use crate::id::{ConversationId, IdentitySecretId, WorkspaceId};
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 
 /// Which worker; CLAVIGER_KEY says with which credential.
 #[derive(Args)]
@@ -77,12 +77,15 @@ pub enum WorkspaceCommand {
         json: bool,
     },
     /// Change a workspace's name, or the tier of keys that ask for none
-    #[command(after_help = "Example:\n  claviger workspaces change acme --default-tier standard")]
+    #[command(
+        group(ArgGroup::new("settings").required(true).multiple(true).args(["name", "default_tier"])),
+        after_help = "Example:\n  claviger workspaces change acme --default-tier standard"
+    )]
     Change {
         #[arg(value_parser = quantity::workspace)]
         id: WorkspaceId,
         /// What people call it
-        #[arg(long, required_unless_present = "default_tier")]
+        #[arg(long)]
         name: Option<String>,
         /// A tier of the policy; `-` for none of its own
         #[arg(long)]

@@ -185,7 +185,7 @@ fn revoke_all(worker: &Worker, asked: &Revoke) -> Answer {
                 format!("every credential that was meant has ended in {workspace}").into()
             });
         }
-        tell(&format!("{remaining} are left; it goes on by itself, and this waits for it"));
+        tell(&format!("{remaining} left; it goes on by itself, and this waits for it"));
         // Keys that are created meanwhile stay.
         body.insert("made_until".to_owned(), state.get("made_until").cloned().unwrap_or_default());
         thread::sleep(Duration::from_secs(1));

@@ -26,7 +26,7 @@ Examples, with CLAVIGER_URL and CLAVIGER_KEY in the environment:
 
 Environment:
   CLAVIGER_URL  where the worker serves, where --url is not given: https://keys.example.com
-  CLAVIGER_KEY  what to call it with: a deploy key, or a server key with the scope admin; never an argument
+  CLAVIGER_KEY  what to call it with: a deploy key, or a server key with the scopes that the call takes; never an argument
 
 Exit codes: 0 done; 1 refused, or no answer; 2 wrong usage; 130 a watch that was broken off")]
 pub struct Credentials {

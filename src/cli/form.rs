@@ -189,7 +189,7 @@ impl<'a> Reading<'a> {
         for field in 0..fields {
             let content = bytes.get(at).and_then(|length| bytes.get(at + 1..at + 1 + usize::from(*length)));
             let Some(content) = content else {
-                opened.flaw = Some(cut_off("most of it"));
+                opened.flaw = Some(cut_off("most of it is"));
                 return opened;
             };
             if field == 0 {
@@ -214,7 +214,10 @@ const TAG_BYTES: usize = 32;
 
 fn length(is: usize, should: usize) -> Option<String> {
     match is.cmp(&should) {
-        std::cmp::Ordering::Less => Some(cut_off(&format!("{} of its characters", should - is))),
+        std::cmp::Ordering::Less => {
+            let missing = should - is;
+            Some(cut_off(&format!("{missing} of its characters {}", if missing == 1 { "is" } else { "are" })))
+        }
         std::cmp::Ordering::Equal => None,
         std::cmp::Ordering::Greater => {
             Some(format!("It is {} characters too long: something stands behind it.", is - should))
@@ -223,7 +226,7 @@ fn length(is: usize, should: usize) -> Option<String> {
 }
 
 fn cut_off(what: &str) -> String {
-    format!("It was cut off: {what} at the end are missing. Copy it whole.")
+    format!("It was cut off: {what} missing at the end. Copy it whole.")
 }
 
 /// Who may administer over HTTP.

@@ -199,8 +199,7 @@ impl Worker {
 
 /// The credential to call with, from the environment alone.
 fn key() -> Answer<Secret> {
-    let missing =
-        "CLAVIGER_KEY is not set. Put a deploy key, or a server key with the scope admin, into the environment.";
+    let missing = "CLAVIGER_KEY is not set. Put a deploy key, or a server key with the scopes that the call takes, into the environment.";
     let key = variable("CLAVIGER_KEY")?.ok_or_else(|| misused(missing))?;
     Ok(Secret::new((*key).clone()))
 }

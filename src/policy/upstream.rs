@@ -97,7 +97,7 @@ pub fn hints(upstream: &UpstreamPolicy, routes: &[Route]) -> Vec<String> {
     }
     if upstream.appends {
         hints.push(
-            "forwarded = \"append\" believes whoever reaches Claviger: let nobody but your proxy, which overwrites Forwarded and \
+            "forwarded = \"append\" believes every client that reaches Claviger: let nobody but your proxy, which overwrites Forwarded and \
              X-Forwarded-*"
                 .to_owned(),
         );
