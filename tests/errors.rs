@@ -66,7 +66,7 @@ fn reasons() -> Vec<Reason> {
         Reason::IdempotencyKeyReused,
         Reason::IdempotencyKeysFull(3_600_000),
         Reason::ServiceMismatch,
-        Reason::RouteNotServed(text("its cost is counted in tokens")),
+        Reason::RouteNotServed(text("its writes wait for a person's approval")),
         Reason::UpstreamFailed,
         Reason::UpstreamMissing,
         Reason::InsufficientScope(vec![text("messages:write")]),

@@ -207,7 +207,7 @@ async fn rotate(mut record: DeployKeyRecord, asked: &Asked<'_>, world: &impl Wor
     let overlap = overlap_seconds(asked)?;
     for left in (0..TRIES).rev() {
         let (Some(old), None) = (&record.current, record.revoked_at) else {
-            return Err(Reason::Conflict("This deploy key was revoked.".to_owned()));
+            return Err(Reason::Conflict("This deploy key was revoked: make another.".to_owned()));
         };
         if old.expires_at <= world.now() {
             return Err(Reason::Conflict("This deploy key is at its end: make another.".to_owned()));

@@ -92,22 +92,22 @@ codes! {
         means "The report is not signed by GitHub."
         when "A header of the signature is missing or doubled, names a key that GitHub does not list, or does not fit the \
               body to the byte."
-        fix "Nobody but GitHub reports here. Whoever found a credential ends it with `POST /v1/self/revoke`. Where it \
+        fix "Nobody but GitHub reports here. If you found a credential, end it with `POST /v1/self/revoke`. Where it \
              is GitHub that is refused, look whether a proxy changes bodies or drops headers."
     }
     ReviewRequired 403 "review_required" {
         means "The write is one that a person must approve. This version of Claviger cannot ask for that yet."
         when "`/v1/verify` or `/v1/forward-auth` is asked about a route under `review`. Sent through Claviger itself, such a \
               write is `not_configured`."
-        fix "No call makes this write until a version can ask for approval. Whoever runs the deployment may take `review` off \
+        fix "No call makes this write until a version can ask for approval. The deployment's operator may take `review` off \
              the route in the policy."
     }
     InsufficientScope 403 "insufficient_scope" {
         means "The credential is good and may not do this. `required` names the scopes that would be enough."
         when "The credential was made without the scope that this call asks for; or the policy has no scope for this call, and \
               `required` is not there."
-        fix "Use a credential with the scope, or add it with `PATCH /v1/credentials/{id}`: whoever does must hold it or be an \
-             administrator. Where the policy has no scope for the call, only a deploy key opens it."
+        fix "Use a credential with the scope, or add it with `PATCH /v1/credentials/{id}` and a deploy \
+             key or an administrator's key. Where the policy has no scope for the call, only a deploy key opens it."
     }
     WrongWorkspace 403 "wrong_workspace" {
         means "The credential, or the visitor's identity, belongs to another workspace."
@@ -153,7 +153,7 @@ codes! {
         fix "Add the exact origin, as in `https://shop.example`, to the key's `origins`."
     }
     ServerKeyInBrowser 403 "server_key_in_browser" {
-        means "A server's key came from a browser. Whoever can see the page can take it."
+        means "A server's key came from a browser. Everybody who sees the page can take it."
         when "The request has `Origin` or `Sec-Fetch-Site`, which browsers send and servers do not."
         fix "Treat the key as leaked: rotate it with `overlap_seconds: 0`, and call from your server. \
              `seen_in_browser` of the key tells the page. Pages use widget keys."
@@ -254,9 +254,10 @@ codes! {
         fix "Look whether the upstream answers by itself. Before you repeat a write, look what became of it."
     }
     NotConfigured 503 "not_configured" {
-        means "The deployment is not set up, and answers nothing until it is."
-        when "A variable is missing or malformed; `error` names it."
-        fix "The operator sets the variable and starts again. Callers can only wait."
+        means "The deployment is not set up for this call. `error` says what is missing."
+        when "A variable is missing or malformed: then every call gets this. Or the policy no longer has the credential's tier, \
+              or this version cannot serve the route: then only such calls get it."
+        fix "The operator sets the variable or changes the policy, and starts again. Callers can only wait."
     }
     Unavailable 503 "unavailable" {
         means "The answer is not to be had right now. With `pending: true`, the change is stored and not yet known \

@@ -218,7 +218,7 @@ impl From<&Reason> for Refusal {
             Reason::NoScopeOpens(scope) => say(
                 C::InsufficientScope,
                 &format!("This call takes the scope {scope}, which the policy of this deployment does not have."),
-                "No scope of this policy opens it. Call with a deploy key; or whoever runs this deployment adds the scope to the policy.",
+                "No scope of this policy opens it. Call with a deploy key; or ask the deployment's operator to add the scope to the policy.",
             ),
             Reason::MethodNotAllowed(allow) => {
                 say(C::MethodNotAllowed, "This path does not take that method.", &format!("Use {allow}."))
@@ -245,12 +245,12 @@ impl From<&Reason> for Refusal {
             Reason::ReviewRequired => say(
                 C::ReviewRequired,
                 "A person must approve this write first, and this version of Claviger cannot ask for that yet.",
-                "No call makes this write until then. Whoever runs this deployment may take `review` off the route in the policy.",
+                "No call makes this write until then. The deployment's operator may take `review` off the route in the policy.",
             ),
             Reason::RouteNotServed(what) => say(
                 C::NotConfigured,
                 &format!("This version cannot serve this route: {what}."),
-                "Nothing was forwarded. Whoever runs this deployment changes the route, or takes a version that serves it.",
+                "Nothing was forwarded. If a proxy asked, let Claviger forward these calls itself; else the deployment's operator changes the route.",
             ),
             Reason::SignatureInvalid => say(
                 C::InvalidSignature,
@@ -303,7 +303,7 @@ impl From<&Reason> for Refusal {
             Reason::UpstreamMissing => say(
                 C::UpstreamError,
                 "This gateway has no upstream: the variable UPSTREAM is not set.",
-                "Nothing was forwarded. Whoever runs this deployment sets UPSTREAM to its origin.",
+                "Nothing was forwarded. The deployment's operator sets UPSTREAM to its origin.",
             ),
             Reason::WrongConversation => say(
                 C::WrongConversation,

@@ -289,6 +289,6 @@ fn find_living(id: &CredentialId, turn: &Turn) -> Result<(DeployKeyRecord, Deplo
     let record = find(id, turn)?;
     match (record.status(turn.at()), record.current.clone()) {
         (Status::Active | Status::Expired | Status::Expiring, Some(text)) => Ok((record, text)),
-        _ => Err(Reason::Conflict("This deploy key was revoked.".to_owned())),
+        _ => Err(Reason::Conflict("This deploy key was revoked: make another.".to_owned())),
     }
 }

@@ -315,7 +315,7 @@ fn lives(by: &By, turn: &Turn) -> Result<(), Reason> {
 fn find_living(id: &CredentialId, turn: &Turn) -> Result<CredentialRecord, Reason> {
     let record = find(id, turn)?;
     match record.status(turn.at()) {
-        Status::Revoked => Err(Reason::Conflict("This credential was revoked.".to_owned())),
+        Status::Revoked => Err(Reason::Conflict("This credential was revoked: make another.".to_owned())),
         Status::Active | Status::Expired | Status::Expiring => Ok(record),
     }
 }
