@@ -51,8 +51,11 @@ pub fn make(id: &str) -> Answer {
     let rule = "An id is 1 to 32 of a-z, A-Z, 0-9, `_`, `-` and `.`. Choose another.";
     KeyRing::parse(&entry).map_err(|_| misused(rule))?;
     if let Some(older) = variable("ROOT_SECRETS")? {
+        KeyRing::parse(&older)?;
         // Whether the two go together is better told now than by a worker that no longer serves.
-        KeyRing::parse(&Zeroizing::new(format!("{},{}", *entry, *older)))?;
+        let both = Zeroizing::new(format!("{},{}", *entry, *older));
+        let taken = format!("ROOT_SECRETS has an entry like `{id}`: choose another id, as in --id r2.");
+        KeyRing::parse(&both).map_err(|_| refused(taken))?;
     }
     Ok(entry)
 }

@@ -87,7 +87,10 @@ impl Config {
             None => {
                 let name = variable("POLICY").filter(|name| !name.is_empty());
                 let text = policy::built_in(name.as_deref().unwrap_or("default"));
-                let text = text.ok_or_else(|| Reason::NotConfigured("POLICY names no built-in policy.".to_owned()))?;
+                let text = text.ok_or_else(|| {
+                    let names = policy::BUILT_IN.map(|(name, _)| name).join(", ");
+                    Reason::NotConfigured(format!("POLICY names no built-in policy: there are {names}."))
+                })?;
                 ("The built-in policy", text.to_owned())
             }
         };
