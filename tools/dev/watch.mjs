@@ -1,15 +1,18 @@
 // Builds the worker again after an edit. What does not compile changes nothing: the last good build goes on serving, and the
 // compiler's words stand on the terminal.
 import { spawn } from 'node:child_process';
-import { watch } from 'node:fs';
+import { readdirSync, watch } from 'node:fs';
 import { join } from 'node:path';
 
 const FOLDERS = ['src', 'policies'];
 const QUIET_MILLIS = 150; // an editor writes a file in several steps
 
-/** Watches the sources under `root`; answers `{stop}`. */
-export function watchSources(root) {
-  let timer, building, again = false;
+const COMPILE = ['run', '--quiet', '--locked', '--manifest-path', 'tools/wasm/Cargo.toml', '--', '--quick', '--out', 'build-dev'];
+const compileIn = (root) => spawn('cargo', COMPILE, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
+
+/** Watches the sources under `root`; answers `{stop}`. `compile` starts a build and answers its process. */
+export function watchSources(root, compile = compileIn) {
+  let timer, building, again = false, stopped = false;
 
   function build() {
     if (building) {
@@ -18,10 +21,10 @@ export function watchSources(root) {
     }
     const began = Date.now();
     console.log('build  │ compiling …');
-    const command = ['run', '--quiet', '--locked', '--manifest-path', 'tools/wasm/Cargo.toml', '--', '--quick', '--out', 'build-dev'];
-    building = spawn('cargo', command, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
+    building = compile(root);
     const ended = (code) => {
       building = undefined;
+      if (stopped) return;
       const seconds = ((Date.now() - began) / 1000).toFixed(1);
       console.log(code === 0 ? `build  │ built in ${seconds} s` : 'build  │ it does not compile: the build before it goes on serving');
       if (again) {
@@ -33,12 +36,34 @@ export function watchSources(root) {
     building.once('exit', ended);
   }
 
-  const watchers = FOLDERS.map((folder) => watch(join(root, folder), { recursive: true }, () => {
+  // Each folder by itself, and all of them anew after each edit: on Linux, `recursive` loses a file once an editor has put
+  // another one in its place.
+  let watchers = [];
+  function watchAll() {
+    const before = watchers;
+    watchers = FOLDERS.map((folder) => join(root, folder)).flatMap((folder) => [folder, ...within(folder)]).flatMap(watchOne);
+    before.forEach((watcher) => watcher.close());
+  }
+  const within = (folder) => readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isDirectory()).map((entry) => join(entry.parentPath, entry.name));
+  function watchOne(folder) {
+    try {
+      return [watch(folder, edited).on('error', () => {})];
+    } catch {
+      return []; // it went away meanwhile, which its own folder tells
+    }
+  }
+  function edited() {
     clearTimeout(timer);
-    timer = setTimeout(build, QUIET_MILLIS);
-  }));
+    timer = setTimeout(() => {
+      watchAll();
+      build();
+    }, QUIET_MILLIS);
+  }
+  watchAll();
   return {
     stop() {
+      stopped = true;
       clearTimeout(timer);
       again = false;
       watchers.forEach((watcher) => watcher.close());
