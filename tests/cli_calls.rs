@@ -4,14 +4,21 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::disallowed_methods,
     missing_docs,
     reason = "tests"
 )]
 
 mod scripted;
 
+use claviger::time::Timestamp;
 use scripted::{DEPLOY_KEY, ID, Run, SERVER_KEY, Worker, ok, refusal, run};
 use serde_json::{Value, json};
+use std::{
+    io::{BufRead as _, BufReader},
+    thread,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 const CONVERSATION: &str = "conv_0123456789abcdefghij_acme";
 
@@ -78,6 +85,11 @@ fn n13_every_call_of_the_product_is_a_command_and_each_of_them_answers_in_json()
             format!("POST /v1/conversations/{id}/messages"),
             json!({"text": "Hello"}),
         ),
+        (
+            vec!["conversations", "reply", id, "--text", "Hello", "--idempotency-key", "once-7"],
+            format!("POST /v1/conversations/{id}/messages"),
+            json!({"text": "Hello"}),
+        ),
         (vec!["conversations", "delete", id], format!("DELETE /v1/conversations/{id}"), Value::Null),
         (
             vec!["verify", "--method", "GET", "--path", "/v1/a", "--tokens", "7"],
@@ -106,6 +118,7 @@ fn n13_every_call_of_the_product_is_a_command_and_each_of_them_answers_in_json()
         assert_eq!(sent.line(), line, "{arguments:?}");
         assert_eq!(if sent.body.is_empty() { Value::Null } else { sent.json() }, body, "{arguments:?}");
         assert_eq!(sent.header("content-type").is_some(), !body.is_null(), "{arguments:?}");
+        assert_eq!(sent.header("idempotency-key"), arguments.iter().find(|word| **word == "once-7").copied());
         // And without it, for people.
         let said = call(&Worker::always(ok(item.clone())), &arguments, SERVER_KEY);
         // Without a secret in the answer there is none to print.
@@ -184,6 +197,97 @@ fn n13_many_are_counted_before_they_end() {
     }
 }
 
+/// One that ends more, or less, than it was asked to cannot be undone.
+#[test]
+fn n13_many_of_one_environment_are_counted_and_ended_in_that_environment_alone() {
+    let worker = Worker::start(|_, sent| match sent.method.as_str() {
+        "GET" => ok(json!({"items": [{"id": "1", "status": "active"}], "next_cursor": null})),
+        _ => ok(json!({"status": "revoked", "remaining": 0, "made_until": "2026-01-01T00:00:00.000Z"})),
+    });
+    let all = ["credentials", "revoke", "--all", "--workspace", "acme", "--environment", "test"];
+    let counted = call(&worker, &[&all[..], &["--dry-run", "--json"]].concat(), "");
+    assert_eq!(counted.json(), json!({"would_revoke": 1}));
+    call(&worker, &all, "").good();
+    let sent = worker.sent();
+    let lines: Vec<String> = sent.iter().map(scripted::Sent::line).collect();
+    assert_eq!(
+        lines,
+        ["GET /v1/credentials?workspace=acme&environment=test", "POST /v1/workspaces/acme/credentials/revoke"]
+    );
+    assert_eq!(sent[1].json(), json!({"environment": "test"}));
+}
+
+#[test]
+fn n13_events_between_two_moments_are_asked_for_by_time_or_by_how_long_ago() {
+    let worker = Worker::always(ok(json!({"items": [], "head": null})));
+    let asked =
+        ["audit", "list", "--since", "2026-01-01T00:00:00Z", "--until", "2026-01-02T02:00:00+02:00", "--limit", "7"];
+    call(&worker, &asked, "").good();
+    let line = "GET /v1/audit?before=&since=2026-01-01T00%3A00%3A00.000Z&until=2026-01-02T00%3A00%3A00.000Z&limit=7";
+    assert_eq!(worker.only().line(), line);
+    call(&worker, &["audit", "list", "--since", "2h"], "").good();
+    let line = worker.sent()[1].line();
+    let since = line.strip_prefix("GET /v1/audit?before=&since=").expect(&line).replace("%3A", ":");
+    let millis = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    let ago = u64::try_from(millis).unwrap() - Timestamp::parse_rfc3339(&since).expect(&line).0;
+    assert!((7_200_000..7_260_000).contains(&ago), "{ago} ms ago");
+    assert_eq!(call(&worker, &["audit", "list", "--since", "yesterday"], "").code, Some(2));
+}
+
+#[test]
+fn n13_the_tail_begins_with_the_newest_events_and_shows_each_one_as_it_comes() {
+    let event = |seq: u64| json!({"seq": seq, "action": format!("credential.{seq}"), "at": "2026-01-01T00:00:00.000Z"});
+    // At once: each waits until it looks again.
+    let watched = [true, false].map(|is_json| {
+        thread::spawn(move || {
+            let worker = Worker::start(move |before, _| match before {
+                0 => ok(json!({"items": [event(2), event(1)], "head": {"seq": 2}})),
+                1 => ok(json!({"items": [event(3)], "head": {"seq": 3}, "next_after": null})),
+                _ => refusal(403, "insufficient_scope"),
+            });
+            let variables = [("CLAVIGER_URL", worker.url.as_str()), ("CLAVIGER_KEY", DEPLOY_KEY)];
+            let asked = ["audit", "tail", "--workspace", "acme", "--limit", "2", "--json"];
+            let mut child = scripted::start(&variables, &asked[..if is_json { 7 } else { 6 }]);
+            let lines = BufReader::new(child.stdout.take().unwrap()).lines().take(3);
+            let lines: Vec<String> = lines.map(Result::unwrap).collect();
+            child.kill().unwrap();
+            scripted::end(child);
+            if is_json {
+                let shown: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+                assert_eq!(shown, [event(1), event(2), event(3)]);
+            } else {
+                let first = lines.iter().map(|line| line.split("  ").next().unwrap()).collect::<Vec<_>>();
+                assert_eq!((first, lines[2].contains("credential.3")), (vec!["1", "2", "3"], true));
+            }
+            let sent: Vec<String> = worker.sent().iter().take(2).map(scripted::Sent::line).collect();
+            assert_eq!(sent, ["GET /v1/audit?workspace=acme&before=&limit=2", "GET /v1/audit?workspace=acme&after=2"]);
+        })
+    });
+    for watched in watched {
+        watched.join().unwrap();
+    }
+}
+
+#[test]
+fn n13_whatever_calls_a_worker_answers_in_json_where_it_is_asked_to() {
+    let (mut waiting, mut seen) = (vec![vec![]], 0);
+    while let Some(path) = waiting.pop() {
+        let arguments: Vec<&str> = path.iter().map(String::as_str).chain(["--help"]).collect();
+        let help = run(&[], &arguments, "");
+        let commands = help.good().split("Commands:\n").nth(1).unwrap_or_default().lines();
+        let names = commands.take_while(|line| !line.is_empty()).filter_map(|line| line.split_whitespace().next());
+        let names: Vec<&str> = names.filter(|name| *name != "help").collect();
+        waiting.extend(names.iter().map(|name| [&path[..], &[(*name).to_owned()]].concat()));
+        // An export is JSON as it is, a line for each event.
+        let takes = |option: &str| help.good().lines().any(|line| line.trim_start().starts_with(option));
+        if names.is_empty() && takes("--url") && path != ["audit", "export"] {
+            assert!(takes("--json"), "{path:?}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 18, "only {seen}");
+}
+
 #[test]
 fn n13_an_export_is_printed_part_by_part_until_its_end() {
     let worker = Worker::start(|before, _| {
@@ -212,8 +316,11 @@ fn n13_what_is_mistyped_gets_a_suggestion_and_the_help_of_its_own_command() {
         assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
     }
     // A secret that was typed where none belongs is not repeated.
-    let typed = ended(&["workspaces", "show", "clv_live_Loc8tor0SecretSecretSecretcheck6", "x"]);
-    assert!(!typed.stderr.contains("SecretSecret"), "{}", typed.stderr);
+    for place in [&["workspaces", "show", "acme"][..], &["conversations", "messages"], &["whoami"]] {
+        let typed = ended(&[place, &["clv_live_Loc8tor0SecretSecretSecretcheck6"]].concat());
+        assert_eq!(typed.code, Some(2), "{place:?}");
+        assert!(typed.stderr.contains("[redacted]") && !typed.stderr.contains("SecretSecret"), "{}", typed.stderr);
+    }
 }
 
 #[test]
