@@ -574,6 +574,8 @@ fn f3_keys_that_were_freed_take_room_once_and_none_of_it_is_left_behind() {
     for _ in 0..5 {
         toy.answers(429, &[], "");
         toy.once(&key, PLAIN, "k1", "{}").ok(429);
+        // Each attempt has a moment of its own.
+        toy.advance(1);
     }
     let objects = toy.objects.borrow();
     let used = objects.values().find_map(|object| object.rows.get("once-use")).unwrap();
@@ -581,4 +583,22 @@ fn f3_keys_that_were_freed_take_room_once_and_none_of_it_is_left_behind() {
     let kept: Vec<_> =
         objects.values().flat_map(|object| object.rows.keys()).filter(|name| name.starts_with("once")).collect();
     assert_eq!(kept.len(), 3, "its row, its moment and the count: {kept:?}");
+}
+
+#[test]
+fn f3_a_freed_key_goes_out_again_only_where_its_answer_has_room() {
+    let (toy, key) = gateway();
+    toy.answers(429, &[], "");
+    toy.once(&key, PLAIN, "k1", "{}").ok(429);
+    for object in toy.objects.borrow_mut().values_mut() {
+        if let Some(used) = object.rows.get_mut("once-use") {
+            *used = wire::write(&(1_usize, kept::MAX_BYTES));
+        }
+    }
+    toy.forget();
+    let sent = toy.forwarded.borrow().len();
+    toy.answers(200, &[], "done");
+    let full = toy.once(&key, PLAIN, "k1", "{}");
+    full.refused(429, "rate_limited");
+    assert_eq!((full.log["reason"].as_str(), toy.forwarded.borrow().len()), (Some("idempotency_keys_full"), sent));
 }

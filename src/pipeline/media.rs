@@ -133,6 +133,8 @@ mod tests {
             "application/problem+json;q=2",
             "application/problem+json;q=-1",
             "application/problem+json;q=0.1234",
+            "application/problem+json;q=0.0001",
+            "application/problem+json;q=1.001",
             "application/problem+json;q=",
             "application/json;profile=application/problem+json",
         ] {
