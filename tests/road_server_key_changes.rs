@@ -24,6 +24,13 @@ fn a13_no_end_lies_further_ahead_than_the_longest_life() {
     }
     change("2036-01-09T00:00:00Z").ok(200);
     toy.admin("PATCH", &format!("/v1/credentials/{id}"), &json!({"expires_at": null})).ok(200);
+    // The same bound where a key is made.
+    let create = |seconds: u64| {
+        let body = json!({"kind": "server_key", "workspace": "acme", "environment": "live", "name": "n", "expires_in": seconds});
+        toy.admin("POST", "/v1/credentials", &body)
+    };
+    create(3_660 * 86_400 + 1).refused(400, "invalid_request");
+    assert_eq!(create(3_660 * 86_400).ok(201).text_at("expires_at"), "2036-01-09T00:00:00.000Z");
 }
 
 #[test]

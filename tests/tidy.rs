@@ -244,16 +244,46 @@ fn every_dependency_is_pinned_and_says_what_it_is_for() {
     assert!(seen > 10, "only {seen} dependencies");
 }
 
-#[test]
-fn nothing_in_the_repository_names_a_registry_or_somebodys_machine() {
+/// The files that git knows, or would if they were added.
+fn listed() -> Vec<String> {
     let listed = Command::new("git").args(["ls-files", "--cached", "--others", "--exclude-standard", "-z"]).output();
     let listed = String::from_utf8(listed.expect("git lists the files").stdout).unwrap();
+    listed.split('\0').filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+#[test]
+fn a13_no_package_runs_a_script_of_its_own_when_it_is_installed() {
+    let names = listed();
+    let folders: Vec<&str> = names.iter().filter_map(|name| name.strip_suffix("package.json")).collect();
+    assert!(folders.contains(&"") && folders.len() > 3, "{folders:?}");
+    for folder in folders {
+        let settings = fs::read_to_string(format!("{folder}.npmrc")).unwrap_or_default();
+        assert!(settings.lines().any(|line| line == "ignore-scripts=true"), "{folder}.npmrc");
+    }
+}
+
+#[test]
+fn a13_the_readme_puts_no_key_into_an_argument() {
+    let text = fs::read_to_string("README.md").unwrap().replace("\\\n", " ");
+    assert!(text.contains("claviger credentials create"), "it has a quick start");
+    for line in text.lines().filter(|line| line.contains("curl ")) {
+        let line = line.to_ascii_lowercase();
+        for name in
+            ["authorization", "x-api-key", "x-service-token", "claviger_key", "server_key", "deploy_key", "--user"]
+        {
+            assert!(!line.contains(name), "everybody on the machine can read it: {line}");
+        }
+    }
+}
+
+#[test]
+fn nothing_in_the_repository_names_a_registry_or_somebodys_machine() {
     let words =
         [concat!("registry", ".npm"), concat!("index", ".crates"), concat!("/wor", "k/"), concat!("/ro", "ot/")];
     let mut seen = 0;
-    for name in listed.split('\0').filter(|name| !name.is_empty()) {
+    for name in listed() {
         // What is no text cannot mention anything; what was deleted is not there any more.
-        let Ok(text) = fs::read_to_string(name) else { continue };
+        let Ok(text) = fs::read_to_string(&name) else { continue };
         for word in words {
             let line = text.lines().position(|line| line.contains(word));
             assert!(line.is_none(), "{name}:{} names {word}", line.unwrap_or_default() + 1);
