@@ -602,3 +602,30 @@ fn f3_a_freed_key_goes_out_again_only_where_its_answer_has_room() {
     full.refused(429, "rate_limited");
     assert_eq!((full.log["reason"].as_str(), toy.forwarded.borrow().len()), (Some("idempotency_keys_full"), sent));
 }
+
+#[test]
+fn f3_f11_the_policy_of_language_models_frees_keys_and_speaks_as_its_clients_do() {
+    let policy = policy::parse(policy::built_in("llm").unwrap()).unwrap();
+    let (mut frees, mut speaks) = (0, Vec::new());
+    for route in &policy.routes {
+        let name = format!("{} {}", route.method, route.path);
+        if route.idempotency != policy::Idempotency::Ignored {
+            assert_eq!(route.idempotency_frees, [408, 425, 503], "{name}");
+            frees += 1;
+        }
+        if route.errors != policy::ErrorDialect::Claviger {
+            speaks.push((name, route.errors));
+        }
+    }
+    assert!(frees > 5, "{frees} routes");
+    speaks.sort_by(|one, other| one.0.cmp(&other.0));
+    let expected = [
+        ("GET /v1/models", policy::ErrorDialect::OpenAi),
+        ("POST /v1/chat/completions", policy::ErrorDialect::OpenAi),
+        ("POST /v1/completions", policy::ErrorDialect::OpenAi),
+        ("POST /v1/embeddings", policy::ErrorDialect::OpenAi),
+        ("POST /v1/messages", policy::ErrorDialect::Anthropic),
+        ("POST /v1/responses", policy::ErrorDialect::OpenAi),
+    ];
+    assert_eq!(speaks, expected.map(|(name, dialect)| (name.to_owned(), dialect)));
+}
