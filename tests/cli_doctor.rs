@@ -10,6 +10,7 @@
 
 mod scripted;
 
+use base64ct::{Base64, Base64Url, Encoding as _};
 use claviger::{
     cli::{Diagnosis, Expected, diagnose},
     credential::{DeployKey, HistorySecret, IdentitySecret, Kind as _, Opaque, ServerKey, ServiceToken, WidgetKey},
@@ -20,6 +21,7 @@ use claviger::{
 use proptest::prelude::*;
 use scripted::{Run, run};
 use serde_json::Value;
+use std::io::Write as _;
 
 const ROOT: &str = "r1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 const OTHER_ROOT: &str = "r2:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE";
@@ -312,6 +314,45 @@ fn the_command_reads_standard_input_and_else_the_environment() {
     assert_eq!(other.code, Some(1));
     assert!(other.stdout.contains("problem      Its brand is clv, and the policy's is woes"), "{other:?}");
     assert_eq!(other.stderr, "claviger: 1 thing is wrong with it.\n");
+}
+
+#[test]
+fn f27_base64_of_a_credential_and_a_file_in_utf_16_are_said_to_be_that() {
+    let [.., (_, deploy_key, _)] = signed("clv", Environment::Live);
+    for key in [SERVER_KEY, SERVICE_TOKEN, deploy_key.as_str()] {
+        for (text, is_url) in
+            [(key.to_owned(), false), (format!("{key}\n"), false), (format!("CLAVIGER_KEY={key}"), true)]
+        {
+            let padded =
+                if is_url { Base64Url::encode_string(text.as_bytes()) } else { Base64::encode_string(text.as_bytes()) };
+            let (one, other) = padded.split_at(20);
+            for encoded in [
+                padded.clone(),
+                padded.trim_end_matches('=').to_owned(),
+                format!("{one}\n{other}"),
+                format!("key={padded}"),
+            ] {
+                let found = diagnose(&encoded, &shape_only());
+                let all = found.problems.join(" ");
+                assert!(all.contains("base64 of a credential") && found.kind.is_some(), "{encoded}: {all}");
+            }
+        }
+        let wide: Vec<u16> = key.encode_utf16().chain("\r\n".encode_utf16()).collect();
+        for mark in [&[0xfeff_u16][..], &[]] {
+            for turn in [u16::to_le_bytes, u16::to_be_bytes] {
+                let bytes: Vec<u8> = mark.iter().chain(&wide).flat_map(|unit| turn(*unit)).collect();
+                let mut child = scripted::start(&[], &["doctor", "--json"]);
+                child.stdin.take().unwrap().write_all(&bytes).unwrap();
+                let ended = scripted::end(child);
+                let found: Value = serde_json::from_str(&ended.stdout).unwrap();
+                assert_eq!((ended.code, found["sound"].as_bool()), (Some(1), Some(false)));
+                assert!(
+                    found["problems"][0].as_str().unwrap().contains("UTF-16") && found["kind"].is_string(),
+                    "{found}"
+                );
+            }
+        }
+    }
 }
 
 #[test]

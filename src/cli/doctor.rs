@@ -5,7 +5,7 @@ use super::{
     commands::{now, policy, variable},
     form::{Opened, Reading},
     misused,
-    paste::{Pasted, mistaken},
+    paste::{Pasted, decoded, mistaken},
     refused,
     table::table,
     without_secrets,
@@ -71,7 +71,7 @@ const MAX_BYTES: u64 = 65_536;
 
 /// Judges standard input, or `CLAVIGER_KEY`.
 pub fn run(json: bool) -> Answer {
-    let text = input()?;
+    let (text, is_utf16) = input()?;
     let ring = variable("ROOT_SECRETS")?.map(|roots| KeyRing::parse(&roots)).transpose()?;
     let policy = policy()?;
     let text_of = |name| variable(name).map(|value| value.map(|value| (*value).clone()));
@@ -84,7 +84,11 @@ pub fn run(json: bool) -> Answer {
         deployment: text_of("DEPLOYMENT")?,
         at: now()?,
     };
-    let found = diagnose(&text, &expected);
+    let mut found = diagnose(&text, &expected);
+    if is_utf16 {
+        found.problems.insert(0, "It is written in UTF-16, as PowerShell writes files. Save it as UTF-8.".to_owned());
+        found.sound = false;
+    }
     let text = if json { serde_json::to_string(&found).map_err(refused)? } else { found.for_people() };
     if found.sound {
         return Ok(text.into());
@@ -95,23 +99,25 @@ pub fn run(json: bool) -> Answer {
     Err(Failure::unsound(format!("claviger: {count} {verb} wrong with it.")))
 }
 
-fn input() -> Answer {
+/// What is to be judged, and whether it came in UTF-16.
+fn input() -> Answer<(Zeroizing<String>, bool)> {
     let key = variable("CLAVIGER_KEY")?;
     let mut stdin = io::stdin().lock();
     if stdin.is_terminal()
         && let Some(key) = key
     {
-        return Ok(key);
+        return Ok((key, false));
     }
     let mut bytes = Zeroizing::new(Vec::new());
     let read = stdin.by_ref().take(MAX_BYTES).read_to_end(&mut bytes);
     read.map_err(|error| misused(format!("Standard input cannot be read: {error}. Pipe the credential in.")))?;
-    let text = Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned());
+    let (text, is_utf16) = decoded(&bytes);
     if !text.trim().is_empty() {
         // One line's end is what every pipe has.
-        return Ok(Zeroizing::new(text.strip_suffix('\n').unwrap_or(&text).to_owned()));
+        return Ok((Zeroizing::new(text.strip_suffix('\n').unwrap_or(&text).to_owned()), is_utf16));
     }
-    key.ok_or_else(|| misused("There is nothing to look at. Pipe a credential in, or set CLAVIGER_KEY."))
+    key.map(|key| (key, false))
+        .ok_or_else(|| misused("There is nothing to look at. Pipe a credential in, or set CLAVIGER_KEY."))
 }
 
 /// Judges a text that should be a credential. What is said of it holds none of its secret.

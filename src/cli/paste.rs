@@ -6,6 +6,7 @@ use crate::{
     jose::Jws,
     keyring::KeyRing,
 };
+use base64ct::{Base64Unpadded, Encoding as _};
 use zeroize::Zeroizing;
 
 /// What is left of a text once all else is off.
@@ -70,6 +71,13 @@ impl Pasted {
             self.carrier = Some(scheme);
             return peeled;
         }
+        // Before a variable's name is looked for: padding ends in `=` too.
+        if let Some(inner) = of_base64(text) {
+            return Some((
+                inner,
+                "It is base64 of a credential, as a Kubernetes Secret holds it. Decode it: `base64 -d`.",
+            ));
+        }
         if let Some((name, rest)) = text.split_once('=')
             && is_variable(name.trim_start_matches("export ").trim())
             // What stands before padding is the credential itself.
@@ -90,7 +98,6 @@ impl Pasted {
     /// The one credential in a longer text, or its halves put together.
     fn take_out(&self) -> Option<(Zeroizing<String>, &'static str)> {
         let text: &str = &self.text;
-        let is_of_credential = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '|' | ':');
         if text.chars().all(is_of_credential) || mistaken(text).is_some() {
             return None;
         }
@@ -133,6 +140,43 @@ pub fn mistaken(text: &str) -> Option<&'static str> {
     } else {
         return None;
     })
+}
+
+fn is_of_credential(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '|' | ':')
+}
+
+/// What a text is base64 of, if a credential stands in that: of either alphabet, padded or not, and in as many lines as it has.
+fn of_base64(text: &str) -> Option<Zeroizing<String>> {
+    if Reading::parse(text).is_some() {
+        return None;
+    }
+    let standard = |c: char| match c {
+        '-' => '+',
+        '_' => '/',
+        other => other,
+    };
+    let digits: Zeroizing<String> =
+        Zeroizing::new(text.trim_end_matches('=').chars().filter(|c| !c.is_ascii_whitespace()).map(standard).collect());
+    let bytes = Zeroizing::new(Base64Unpadded::decode_vec(&digits).ok()?);
+    let (inner, _) = decoded(&bytes);
+    let holds_one = inner.split(|c| !is_of_credential(c)).any(|part| Reading::parse(part).is_some());
+    holds_one.then_some(inner)
+}
+
+/// Bytes as text, and whether they were UTF-16: with its mark, or with a zero in every other byte.
+pub fn decoded(bytes: &[u8]) -> (Zeroizing<String>, bool) {
+    let zeros = |place: usize| bytes.len() > 3 && bytes.iter().skip(place).step_by(2).all(|byte| *byte == 0);
+    let join: fn([u8; 2]) -> u16 = match bytes {
+        [0xff, 0xfe, ..] => u16::from_le_bytes,
+        [0xfe, 0xff, ..] => u16::from_be_bytes,
+        _ if zeros(1) => u16::from_le_bytes,
+        _ if zeros(0) => u16::from_be_bytes,
+        _ => return (Zeroizing::new(String::from_utf8_lossy(bytes).into_owned()), false),
+    };
+    let units = bytes.chunks_exact(2).filter_map(|pair| pair.try_into().ok().map(join));
+    let text: String = char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect();
+    (Zeroizing::new(text.trim_start_matches('\u{feff}').to_owned()), true)
 }
 
 fn is_variable(name: &str) -> bool {
