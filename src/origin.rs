@@ -13,6 +13,7 @@ wire!(Origin(String));
 /// The whole list is a file of the deployment (`suffix.rs`).
 const SHARED: &[&str] = &[
     "amazonaws.com",
+    "app.github.dev",
     "appspot.com",
     "azurestaticapps.net",
     "azurewebsites.net",
@@ -22,6 +23,7 @@ const SHARED: &[&str] = &[
     "co.nz",
     "co.uk",
     "co.za",
+    "codesandbox.io",
     "com.au",
     "com.br",
     "com.cn",
@@ -30,27 +32,44 @@ const SHARED: &[&str] = &[
     "deno.dev",
     "firebaseapp.com",
     "fly.dev",
+    "ghost.io",
     "github.io",
     "gitlab.io",
+    "gitpod.io",
     "glitch.me",
+    "googleusercontent.com",
     "herokuapp.com",
+    "lhr.life",
+    "loca.lt",
+    "modal.run",
     "myshopify.com",
     "netlify.app",
     "ngrok-free.app",
     "ngrok.io",
+    "nip.io",
     "onrender.com",
     "org.uk",
     "pages.dev",
     "railway.app",
     "repl.co",
+    "replit.dev",
+    "serveo.net",
+    "sslip.io",
+    "stackblitz.io",
+    "substack.com",
     "surge.sh",
+    "traefik.me",
     "trycloudflare.com",
+    "tumblr.com",
     "vercel.app",
     "web.app",
+    "webcontainer.io",
     "webflow.io",
+    "weebly.com",
     "wixsite.com",
     "wordpress.com",
     "workers.dev",
+    "xip.io",
 ];
 
 impl Origin {
@@ -214,6 +233,14 @@ mod tests {
             "https://*.co.uk",
         ] {
             assert!(Origin::parse(text, Live).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn x_where_strangers_get_names_though_no_list_says_so_no_wildcard_is_taken() {
+        for host in ["nip.io", "sslip.io", "app.github.dev", "codesandbox.io", "replit.dev", "gitpod.io", "loca.lt"] {
+            assert!(Origin::parse(&format!("https://*.{host}"), Live).is_err(), "{host}");
+            assert!(Origin::parse(&format!("https://*.shop.{host}"), Live).is_ok(), "{host}");
         }
     }
 

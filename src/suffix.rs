@@ -40,8 +40,9 @@ impl<'a> PublicSuffixes<'a> {
         (rules.starts_with("// ") && rules.lines().nth(1_000).is_some()).then_some(Self(rules))
     }
 
-    /// The first of these hosts that is a public suffix, by the algorithm of publicsuffix.org: a rule is a suffix, `*.` before it
-    /// stands for one label more, and `!` takes one name out again.
+    /// The first of these hosts below which strangers get names, by the rules of publicsuffix.org: a rule is a suffix, `*.` before it
+    /// stands for one label more, and `!` takes one name out again. What stands behind that `*.` counts too, since every name below it
+    /// is somebody's suffix: `compute-1.amazonaws.com` is where everybody's machines are.
     pub fn find<'h>(&self, hosts: &[&'h str]) -> Option<&'h str> {
         let mut found = vec![(false, false); hosts.len()];
         for rule in self.0.lines() {
@@ -49,7 +50,7 @@ impl<'a> PublicSuffixes<'a> {
                 let parent = host.split_once('.').map(|(_, parent)| parent);
                 match (rule.strip_prefix('!'), rule.strip_prefix("*.")) {
                     (Some(name), _) => *is_exception |= name == *host,
-                    (_, Some(below)) => *is_suffix |= parent == Some(below),
+                    (_, Some(below)) => *is_suffix |= parent == Some(below) || below == *host,
                     _ => *is_suffix |= rule == *host,
                 }
             }
@@ -77,11 +78,23 @@ mod tests {
         for shared in ["com", "co.uk", "github.io", "any.ck", "eu.compute.example"] {
             assert_eq!(find(shared), Some(shared));
         }
-        for own in ["shop.co.uk", "www.ck", "ck", "compute.example", "a.eu.compute.example", "agithub.io", "uk"] {
+        for own in ["shop.co.uk", "www.ck", "a.eu.compute.example", "agithub.io", "uk"] {
             assert_eq!(find(own), None, "{own}");
         }
         let both = suffixes.as_ref().and_then(|suffixes| suffixes.find(&["shop.co.uk", "any.ck", "com"]));
         assert_eq!(both, Some("any.ck"));
+    }
+
+    #[test]
+    fn x_where_every_name_below_is_a_strangers_no_wildcard_is_taken() {
+        let list = list();
+        let suffixes = PublicSuffixes::parse(list.as_bytes());
+        let find = |host| suffixes.as_ref().and_then(|suffixes| suffixes.find(&[host]));
+        // `https://*.compute.example` would admit what anybody runs at `a.compute.example`, which is a suffix itself.
+        for shared in ["ck", "compute.example"] {
+            assert_eq!(find(shared), Some(shared));
+        }
+        assert_eq!(find("example"), None);
     }
 
     #[test]
