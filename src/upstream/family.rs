@@ -9,6 +9,8 @@ const NAMES: &[&str] = &[
     "base-url",
     "cdn-src-ip",
     "client-ip",
+    "cluster-ip",
+    "coming-from",
     "disguised-host",
     "do-connecting-ip",
     "forwarded",
@@ -16,27 +18,43 @@ const NAMES: &[&str] = &[
     "http-url",
     "proxy",
     "real-ip",
+    "realip",
     "request-uri",
     "script-name",
+    "source-ip",
+    "src-ip",
+    "uri",
+    "url",
     "was-default-hostname",
+    "x-amzn-request-context",
     "x-anonymous-consumer",
     "x-apigateway-api-userinfo",
+    "x-backend-host",
+    "x-cluster-ip",
+    "x-coming-from",
     "x-custom-ip-authorization",
     "x-endpoint-api-userinfo",
     "x-host",
     "x-https",
+    "x-ip",
     "x-proto",
+    "x-realip",
+    "x-request-path",
     "x-request-uri",
     "x-request-url",
     "x-scheme",
     "x-scope-orgid",
     "x-script-name",
     "x-server-name",
+    "x-sso-user",
+    "x-url-rewrite",
     "x-url-scheme",
+    "xforwardedfor",
 ];
 
 /// Beginnings of names. In order, and none of them the beginning of another: so one search finds the only one that may fit.
 const BEGINNINGS: &[&str] = &[
+    "akamai-",
     "cf-",
     "client-cert",
     "cloudfront-",
@@ -44,18 +62,27 @@ const BEGINNINGS: &[&str] = &[
     "fly-",
     "forwarded-",
     "impersonate-",
+    "iv-",
+    "kubeflow-",
+    "ngrok-auth-",
+    "oam-",
     "oidc-",
     "proxy-",
     "remote-",
     "shib-",
+    "sm-",
     "ssl-",
     "tailscale-",
+    "teleport-jwt-",
     "true-client",
     "wl-proxy-",
     "x-accel-",
+    "x-akamai-",
+    "x-amzn-lambda-",
     "x-amzn-mtls-",
     "x-amzn-oidc-",
     "x-amzn-tls-",
+    "x-apigateway-",
     "x-appengine-",
     "x-arr-",
     "x-auth-email",
@@ -92,6 +119,9 @@ const BEGINNINGS: &[&str] = &[
     "x-goog-authenticated-user",
     "x-goog-iap-",
     "x-http-",
+    "x-istio-",
+    "x-jwt-",
+    "x-kong-",
     "x-method",
     "x-middleware-",
     "x-ms-client-principal",
@@ -105,15 +135,40 @@ const BEGINNINGS: &[&str] = &[
     "x-proxy",
     "x-real-",
     "x-remote-",
+    "x-replit-user-",
     "x-rewrite-",
     "x-sendfile",
     "x-ssl",
+    "x-sucuri-",
     "x-tls-",
     "x-true-",
+    "x-userinfo",
     "x-vercel-",
     "x-vouch-",
     "x-waws-",
     "x-webauth-",
+];
+
+/// Endings of names that say where a call came from or who made it, whatever stands before: `HTTP_X_FORWARDED_FOR`, `CDN-Real-IP`,
+/// `OAM_REMOTE_USER`. In order.
+const ENDINGS: &[&str] = &[
+    "-client-cert",
+    "-client-ip",
+    "-clientip",
+    "-connecting-ip",
+    "-forwarded-for",
+    "-forwarded-host",
+    "-forwarded-proto",
+    "-front-end-https",
+    "-override",
+    "-peer-ip",
+    "-real-ip",
+    "-remote-addr",
+    "-remote-ip",
+    "-remote-user",
+    "-source-ip",
+    "-src-ip",
+    "-user-ip",
 ];
 
 /// Of those, the ones by which a server takes another method or path than the policy was asked about.
@@ -148,7 +203,7 @@ pub fn is_of_proxies(name: &str) -> bool {
     let nearest = at.checked_sub(1).and_then(|at| BEGINNINGS.get(at));
     nearest.is_some_and(|beginning| name.starts_with(beginning))
         || NAMES.binary_search(&name).is_ok()
-        || name.ends_with("-override")
+        || ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
 
 /// Whether a server that believes this header may take another call for the one that was sent.
@@ -158,7 +213,7 @@ pub fn names_other_call(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{BEGINNINGS, NAMES, is_of_proxies, names_other_call, read};
+    use super::{BEGINNINGS, ENDINGS, NAMES, is_of_proxies, names_other_call, read};
 
     #[test]
     fn both_lists_are_in_order_and_no_beginning_begins_another() {
@@ -215,5 +270,31 @@ mod tests {
             assert!(names_other_call(name), "{name}");
         }
         assert!(!names_other_call("x-client-cert") && !names_other_call("x-original-host"));
+    }
+
+    #[test]
+    fn x_what_is_less_known_or_spelled_in_another_way_is_known_by_how_it_begins_or_ends() {
+        assert!(ENDINGS.is_sorted());
+        let names = "
+            X-IP Source-IP X-Source-IP Src-IP X-User-IP RealIP X-RealIP XForwardedFor Z-Forwarded-For Cluster-Client-IP
+            X-Cluster-IP Incap-Client-IP X-Sucuri-ClientIP Akamai-Client-IP X-Akamai-Edgescape Ali-CDN-Real-IP
+            CDN-Real-IP EO-Client-IP EO-Connecting-IP Edge-Client-IP X-Orig-Client-IP HTTP_X_FORWARDED_FOR
+            HTTP_CLIENT_IP X-Coming-From X-Peer-IP Nginx-Client-Cert SM_USER SM-UserDN iv-user iv-groups iv-creds
+            OAM_REMOTE_USER CT-Remote-User kubeflow-userid ngrok-auth-user-email Teleport-Jwt-Assertion X-Userinfo
+            X-JWT-Assertion X-Jwt-Payload X-Replit-User-Id X-SSO-User X-Apigateway-Event X-Apigateway-Context
+            X-Amzn-Request-Context X-Amzn-Lambda-Context X-Amzn-Oidc-Accesstoken X-Istio-Attributes X-Kong-Request-Id
+            X-Backend-Host X-Url-Rewrite X-Request-Path Uri Url X-Front-End-Https X-Real-Client-Cert
+        ";
+        for name in names.split_whitespace() {
+            let name = name.to_ascii_lowercase();
+            assert!(is_of_proxies(&read(&name)), "x {name}");
+        }
+        let names = "
+            ip x-zip x-ship x-clip x-trip iv smile x-user x-user-id x-jwt x-amzn-trace-id x-url x-uri uris x-tenant-id
+            akamai ngrok-skip-browser-warning x-source source-map destination auth-scheme x-customer-ip
+        ";
+        for name in names.split_whitespace() {
+            assert!(!is_of_proxies(&read(name)), "x {name}");
+        }
     }
 }

@@ -35,8 +35,6 @@ impl Mirror {
         match name {
             "location" | "content-location" => self.reference(value),
             "set-cookie" => self.cookie(value),
-            // It says who may read an answer in a browser, and nothing about where something is.
-            _ if name.starts_with("access-control-") => None,
             _ => self.within(value),
         }
     }
@@ -89,7 +87,9 @@ impl Mirror {
         let domain = |attribute: &str| {
             let (name, value) = attribute.split_once('=')?;
             let is_domain = name.trim().eq_ignore_ascii_case("domain");
-            is_domain.then(|| value.trim().trim_start_matches('.').trim_end_matches('.').to_ascii_lowercase())
+            is_domain.then(|| {
+                value.trim().trim_matches('"').trim_start_matches('.').trim_end_matches('.').to_ascii_lowercase()
+            })
         };
         let is_theirs = |attribute: &str| {
             domain(attribute).is_some_and(|domain| {
@@ -295,10 +295,19 @@ mod tests {
             ("refresh", "5"),
             ("etag", "\"a//b\""),
             ("x", "xhttp://api.internal:8080/"),
-            ("access-control-allow-origin", "http://api.internal:8080"),
+            ("access-control-allow-origin", "*"),
+            ("access-control-allow-origin", "https://shop.example"),
+            ("access-control-allow-headers", "x-a, x-b"),
         ] {
             assert_eq!(mirror.reflect(name, value), None, "{value}");
         }
+    }
+
+    #[test]
+    fn x_who_may_read_an_answer_is_not_told_by_the_upstreams_name() {
+        let allows =
+            mirror("http://api.internal:8080").reflect("access-control-allow-origin", "http://api.internal:8080");
+        assert_eq!(allows.as_deref(), Some(OURS));
     }
 
     #[test]
@@ -313,6 +322,7 @@ mod tests {
             ("a=b; Domain=other.example; Domain=api.backend.internal", "a=b"),
             ("a=b; Domain=api.backend.internal:8080", "a=b"),
             ("a=b; Domain=api.backend.internal.", "a=b"),
+            ("a=b; Domain=\"api.backend.internal\"; Path=/", "a=b; Path=/"),
         ] {
             assert_eq!(there(value).as_deref(), Some(expected), "{value}");
         }

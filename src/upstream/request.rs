@@ -33,9 +33,15 @@ pub struct Facts<'a> {
 pub fn forwarded(headers: Vec<(String, String)>, rules: &Rules) -> Vec<(String, String)> {
     passing(headers, |read, name| {
         // Who is asked, and how long the body is, whoever sends it says anew.
-        let is_framing = matches!(read, "host" | "content-length" | "expect");
+        let is_framing = matches!(read, "host" | "content-length" | "expect") || (read != name && is_looked_at(read));
         is_framing || is_credential(read, name, rules.own) || (is_told(read, rules) && !is_let(name, rules))
     })
+}
+
+/// Whether it says how the body is to be read, or under which condition: that was looked at under its own name, and another spelling of
+/// it must not say anything else to a server that takes one for the other.
+fn is_looked_at(read: &str) -> bool {
+    matches!(read, "accept-encoding" | "content-encoding" | "content-type" | "if-match" | "if-none-match")
 }
 
 /// Whether a header stays here because our credentials are sent in it.
@@ -191,6 +197,16 @@ mod tests {
             "x-client",
         ];
         assert_eq!(forwarded(pairs(&others), &Rules::default()), pairs(&others));
+    }
+
+    #[test]
+    fn x_what_was_looked_at_here_does_not_pass_in_another_spelling_too() {
+        let shadows =
+            ["content_type", "content.type", "content_encoding", "if_match", "if~none~match", "accept_encoding"];
+        assert_eq!(forwarded(pairs(&shadows), &Rules::default()), []);
+        let plain =
+            ["content-type", "content-encoding", "if-match", "if-none-match", "accept-encoding", "x_content_type"];
+        assert_eq!(forwarded(pairs(&plain), &Rules::default()), pairs(&plain));
     }
 
     #[test]
