@@ -109,12 +109,43 @@ fn decode(path: &str) -> Option<String> {
         }
         decoded.push(byte);
     }
+    if hides_ascii(&decoded) {
+        return None;
+    }
     // What is no UTF-8 fits no name that is spelled out, and a variable all the same.
     let decoded = String::from_utf8_lossy(&decoded).into_owned();
     let is_plain = !decoded.contains("//") && !decoded.split('/').any(|segment| matches!(segment, "." | ".."));
     is_plain.then_some(decoded)
 }
 
+/// Whether a character of ASCII is spelled in more bytes than one: no UTF-8, and yet some servers read a dot or a slash in it
+/// (RFC 3629 §10).
+fn hides_ascii(bytes: &[u8]) -> bool {
+    let begins = |place: usize| match bytes.get(place..).unwrap_or_default() {
+        [0xc0 | 0xc1, 0x80..=0xbf, ..] | [0xe0, 0x80 | 0x81, 0x80..=0xbf, ..] => true,
+        [0xf0, 0x80, 0x80 | 0x81, 0x80..=0xbf, ..] => true,
+        _ => false,
+    };
+    (0..bytes.len()).any(begins)
+}
+
 fn hexadecimal(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decode;
+
+    #[test]
+    fn x_a_dot_or_slash_that_is_spelled_in_too_many_bytes_leads_nowhere() {
+        for path in
+            ["/a/%c0%ae%c0%ae/b", "/a/%C0%AFb", "/a/%e0%80%ae", "/a/%F0%80%80%af", "/a/%c1%9cb", "/%C0%2e%C0%ae"]
+        {
+            assert_eq!(decode(path), None, "{path}");
+        }
+        for path in ["/a/%c3%a9", "/a/%e9t%e9", "/a/%c0", "/a/%e0%a4%85", "/a/%f0%9f%98%80", "/a/%c0x"] {
+            assert!(decode(path).is_some(), "{path}");
+        }
+    }
 }
