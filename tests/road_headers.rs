@@ -432,6 +432,14 @@ fn f10_a_credential_of_ours_never_reaches_the_upstream_wherever_it_stands_and_ho
 }
 
 #[test]
+fn x_a_credential_that_was_pasted_as_the_name_of_a_header_stays_here() {
+    let world = world();
+    let name = world.key.to_ascii_lowercase();
+    world.send("GET", "/v1/things/1", &[(&name, "x"), ("x-stays", "1")]).ok(200);
+    assert_eq!((world.got(&name), world.got("x-stays")), (vec![], vec!["1".to_owned()]));
+}
+
+#[test]
 fn f10_in_a_url_it_is_refused_however_it_is_packed() {
     let world = world();
     let key = world.key.clone();

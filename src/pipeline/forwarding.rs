@@ -133,6 +133,9 @@ async fn through_circuit(
 /// The headers without those in which a credential of ours stands, under whatever name. Of a list of subprotocols the others stay.
 fn without_credentials(headers: Vec<(String, String)>, door: &Door) -> Vec<(String, String)> {
     let passes = |(name, mut value): (String, String)| {
+        if door.holds_credential(&name) {
+            return None;
+        }
         if !door.holds_credential(&value) {
             return Some((name, value));
         }
