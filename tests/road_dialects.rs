@@ -279,6 +279,39 @@ fn f1_each_endpoint_holds_the_largest_bound_among_the_names_that_it_reads() {
 }
 
 #[test]
+fn x_a_bound_of_nothing_is_no_bound_and_servers_names_of_their_own_raise_it() {
+    let scene = Scene::new();
+    for (path, body, bound) in [
+        // Many servers take 0 for "not said"; in protocol buffers it is the same.
+        (CHAT, "{\"max_tokens\":0}", 4_096),
+        (CHAT, "{\"max_tokens\":-0}", 4_096),
+        (CHAT, "{\"max_tokens\":0.0e9}", 4_096),
+        (CHAT, "{\"max_tokens\":0,\"max_completion_tokens\":10}", 4_096),
+        (CHAT, "{\"max_tokens\":0,\"max_completion_tokens\":9000}", 9_000),
+        (CHAT, "{\"max_tokens\":5,\"MaxTokens\":0}", 4_096),
+        (RESPONSES, "{\"max_output_tokens\":0}", 500),
+        (RESPONSES, "{\"max_output_tokens\":5,\"max_tokens\":0}", 5),
+        (EMBEDDINGS, "{\"max_tokens\":0}", 0),
+        // There it asks for the probabilities of the question alone.
+        (COMPLETIONS, "{\"max_tokens\":0,\"echo\":true}", 0),
+        (COMPLETIONS, "{\"max_tokens\":0,\"max_new_tokens\":9000}", 9_000),
+        (MESSAGES, "{\"max_tokens\":0}", 4_096),
+        (GEMINI, "{\"generationConfig\":{\"maxOutputTokens\":0}}", 4_096),
+        // What it means to an API whose members the policy names, nobody says.
+        (PLAIN, "{\"max_tokens\":0}", 0),
+        // llama.cpp and TGI read these on OpenAI's paths, and the first of them before `max_tokens`.
+        (CHAT, "{\"max_tokens\":1,\"n_predict\":9000}", 9_000),
+        (COMPLETIONS, "{\"max_tokens\":1,\"n_predict\":9000}", 9_000),
+        (CHAT, "{\"max_tokens\":1,\"max_new_tokens\":9000}", 9_000),
+        (ANYTHING, "{\"max_tokens\":1,\"max_new_tokens\":9000}", 9_000),
+        (CHAT, "{\"n_predict\":1}", 4_096),
+    ] {
+        assert_eq!(scene.bound(path, body), Ok(bound), "{path} {body}");
+    }
+    assert_eq!(scene.bound(CHAT, "{\"max_tokens\":1,\"n_predict\":-1}"), Err(400));
+}
+
+#[test]
 fn a5_what_multiplies_the_answer_multiplies_what_is_held() {
     let scene = Scene::new();
     for (path, body, bound) in [
@@ -381,7 +414,7 @@ fn f15_a_whole_number_is_taken_however_it_is_spelled() {
         assert_eq!(scene.used(PLAIN, JSON, &total(spelled)), 100, "{spelled}");
         assert_eq!(scene.used(CHAT, EVENTS, &events(&[&total(spelled)])), 100, "{spelled}");
     }
-    assert_eq!(scene.bound(CHAT, "{\"max_tokens\":-0.0}"), Ok(0));
+    assert_eq!(scene.bound(COMPLETIONS, "{\"max_tokens\":-0.0}"), Ok(0));
     for spelled in ["100.5", "1e-2", "-1", "-1e2", "1e10", "\"100\"", "true", "[100]", "{}", "01", "1e400"] {
         let body = format!("{{\"max_tokens\":{spelled}}}");
         scene.call(CHAT, &body).refused(400, "invalid_request");

@@ -87,7 +87,7 @@ impl<'a> Bounds<'a> {
             // One question, in whatever form; or none.
             (Asks::Items(_), Value::Null | Value::Text(_) | Value::Unfit | Value::Number(_)) => Some(1),
             (_, Value::Number(number)) => Some(number).filter(|number| *number <= u64::from(u32::MAX)),
-            (Asks::Bound, Value::Null) => {
+            (Asks::Bound | Asks::BoundFromZero, Value::Null) => {
                 // Some readers take it for another spelling of the same, which is then without a bound.
                 self.raised = self.raised.max(if is_exact { 0 } else { self.rule.default });
                 return;
@@ -97,14 +97,15 @@ impl<'a> Bounds<'a> {
         };
         let Some(number) = number else {
             let name = self.rule.asked.get(path).map(|path| path.as_ref()).unwrap_or_default();
-            let why = if matches!(asks, Asks::Bound | Asks::Raise) { BOUND } else { TIMES };
+            let why = if matches!(asks, Asks::Times(_) | Asks::Items(_)) { TIMES } else { BOUND };
             self.fault.get_or_insert_with(|| Reason::invalid(name, why));
             return;
         };
         let bound = u32::try_from(number).unwrap_or(u32::MAX);
         match asks {
-            Asks::Bound if is_exact => self.said = self.said.max(Some(bound)),
-            Asks::Bound | Asks::Raise => self.raised = self.raised.max(bound),
+            Asks::Bound if bound == 0 => self.raised = self.raised.max(self.rule.default),
+            Asks::Bound | Asks::BoundFromZero if is_exact => self.said = self.said.max(Some(bound)),
+            Asks::Bound | Asks::BoundFromZero | Asks::Raise => self.raised = self.raised.max(bound),
             Asks::Times(group) | Asks::Items(group) => {
                 if let Some(times) = self.times.get_mut(usize::from(*group)) {
                     *times = number.max(*times);

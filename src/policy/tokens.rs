@@ -46,8 +46,10 @@ pub enum Dialect {
 /// What a member of the request says.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Asks {
-    /// How long the answer may become.
+    /// How long the answer may become. Many servers read 0 as "not said"; in protocol buffers it is the same.
     Bound,
+    /// The same where 0 is a bound: of a completion it asks for nothing but the probabilities of the question.
+    BoundFromZero,
     /// The same on other endpoints of the dialect: it can only raise what is held.
     Raise,
     /// How many answers: the largest of a group counts, and groups multiply each other.
@@ -74,24 +76,29 @@ pub enum Tells {
 /// Parts of an answer's usage.
 pub const MAX_PARTS: usize = MAX_PATHS;
 
-/// What the request's members say where there are dialects.
+/// What the request's members say where there are dialects. `n_predict` and `max_new_tokens` are names of servers that speak OpenAI's
+/// dialect and read their own beside it.
 type Asked = &'static [(&'static str, Asks)];
 type Told = &'static [(&'static str, Tells)];
 
-use Asks::{Bound, Items, Raise, Times};
+use Asks::{Bound, BoundFromZero, Items, Raise, Times};
 use Tells::{Before, Error, Kind, Part, Total};
 
 const CHAT: Asked = &[
     ("max_completion_tokens", Bound),
     ("max_tokens", Bound),
     ("max_output_tokens", Raise),
+    ("n_predict", Raise),
+    ("max_new_tokens", Raise),
     ("n", Times(0)),
     ("best_of", Times(0)),
 ];
 const COMPLETIONS: Asked = &[
-    ("max_tokens", Bound),
+    ("max_tokens", BoundFromZero),
     ("max_completion_tokens", Raise),
     ("max_output_tokens", Raise),
+    ("n_predict", Raise),
+    ("max_new_tokens", Raise),
     ("n", Times(0)),
     ("best_of", Times(0)),
     ("prompt", Items(1)),
@@ -105,6 +112,8 @@ const ANY_ENDPOINT: Asked = &[
     ("max_tokens", Bound),
     ("max_completion_tokens", Bound),
     ("max_output_tokens", Raise),
+    ("n_predict", Raise),
+    ("max_new_tokens", Raise),
     ("n", Times(0)),
     ("best_of", Times(0)),
     ("prompt", Items(1)),
@@ -211,7 +220,7 @@ impl TokenRule {
             return Err((name.span, format!("`dialect` knows the members: leave out `{known}`")));
         }
         let (asked, told) = dialect.tables(path);
-        let generates = asked.iter().any(|(_, asks)| *asks == Bound);
+        let generates = asked.iter().any(|(_, asks)| matches!(asks, Bound | BoundFromZero));
         let (asked, asks) = asked.iter().map(|(path, asks)| (Path::from(*path), *asks)).unzip();
         let (told, tells) = told.iter().map(|(path, tells)| (Path::from(*path), *tells)).unzip();
         let default = default.unwrap_or(if generates { DEFAULT_RESERVE } else { 0 });
@@ -222,7 +231,8 @@ impl TokenRule {
         let bounds = paths(table, "reserve")?.ok_or_else(|| missing(table, "reserve"))?;
         let told = paths(table, "settle")?.ok_or_else(|| missing(table, "settle"))?;
         let times = paths(table, "multiply")?.unwrap_or_default();
-        let asks = bounds.iter().map(|_| Bound).chain((0..).take(times.len()).map(Times)).collect();
+        // What 0 means there, the policy does not say.
+        let asks = bounds.iter().map(|_| BoundFromZero).chain((0..).take(times.len()).map(Times)).collect();
         let tells = (0..).take(told.len()).map(Part).collect();
         let asked = [bounds, times].concat();
         Ok(Self { dialect: None, asked, asks, default, told, tells, refused_counts })
