@@ -109,9 +109,14 @@ fn the_deployments_file_says_what_the_public_suffix_list_says() {
         hosts.extend([host.clone(), format!("own.{host}"), format!("a.own.{host}")]);
     }
     hosts.extend(["www.ck", "city.kawasaki.jp", "kawasaki.jp", "shop.co.uk", "github.io"].map(str::to_owned));
+    hosts.extend(["compute-1.amazonaws.com", "compute.amazonaws.com"].map(str::to_owned));
+    let is_suffix = |host: &str| {
+        psl::suffix(host.as_bytes()).is_some_and(|suffix| suffix.is_known() && suffix.as_bytes() == host.as_bytes())
+    };
     for host in hosts.iter().filter(|host| host.contains('.')) {
-        let known = psl::suffix(host.as_bytes())
-            .is_some_and(|suffix| suffix.is_known() && suffix.as_bytes() == host.as_bytes());
+        // Or every name below it is one.
+        let known = is_suffix(host) || is_suffix(&format!("anybody.{host}")) && is_suffix(&format!("else.{host}"));
         assert_eq!(suffixes.find(&[host]).is_some(), known, "{host}");
     }
+    assert!(suffixes.find(&["compute-1.amazonaws.com"]).is_some() && suffixes.find(&["kawasaki.jp"]).is_some());
 }
