@@ -11,7 +11,7 @@ pub fn media_type(text: &str) -> (String, Vec<(String, String)>) {
     let media_type = parts.next().unwrap_or_default().to_ascii_lowercase();
     let parameters = parts.filter(|part| !part.is_empty()).map(|part| {
         let (name, value) = part.split_once('=').unwrap_or((part, ""));
-        (name.to_ascii_lowercase(), unquoted(value))
+        (name.trim_end_matches([' ', '\t']).to_ascii_lowercase(), unquoted(value.trim_start_matches([' ', '\t'])))
     });
     (media_type, parameters.collect())
 }
@@ -98,6 +98,17 @@ mod tests {
         let (name, parameters) = media_type("Text/HTML ; Charset=\"a\\\"; b\";; Q=0.5 ;x");
         let parameters: Vec<_> = parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         assert_eq!((name.as_str(), parameters), ("text/html", vec![("charset", "a\"; b"), ("q", "0.5"), ("x", "")]));
+    }
+
+    #[test]
+    fn x_white_space_around_the_sign_hides_no_parameter() {
+        // None may stand there (RFC 9110 §5.6.6), and servers read it all the same.
+        let (_, parameters) = media_type("application/json; charset = utf-16;q\t=\t\"0\"");
+        let parameters: Vec<_> = parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(parameters, [("charset", "utf-16"), ("q", "0")]);
+        assert!(
+            !prefers_problem("application/problem+json;q = 0") && prefers_problem("application/problem+json;q = 1")
+        );
     }
 
     #[test]
