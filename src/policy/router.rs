@@ -121,10 +121,13 @@ fn decode(path: &str) -> Option<String> {
 /// Whether a character of ASCII is spelled in more bytes than one: no UTF-8, and yet some servers read a dot or a slash in it
 /// (RFC 3629 §10).
 fn hides_ascii(bytes: &[u8]) -> bool {
-    let begins = |place: usize| match bytes.get(place..).unwrap_or_default() {
-        [0xc0 | 0xc1, 0x80..=0xbf, ..] | [0xe0, 0x80 | 0x81, 0x80..=0xbf, ..] => true,
-        [0xf0, 0x80, 0x80 | 0x81, 0x80..=0xbf, ..] => true,
-        _ => false,
+    let begins = |place: usize| {
+        matches!(
+            bytes.get(place..).unwrap_or_default(),
+            [0xc0 | 0xc1, 0x80..=0xbf, ..]
+                | [0xe0, 0x80 | 0x81, 0x80..=0xbf, ..]
+                | [0xf0, 0x80, 0x80 | 0x81, 0x80..=0xbf, ..]
+        )
     };
     (0..bytes.len()).any(begins)
 }
