@@ -25,6 +25,7 @@ use p256::{
     pkcs8::EncodePublicKey as _,
 };
 use serde_json::{Value, json};
+use std::{cell::Cell, rc::Rc};
 use toy::{Answer, ORIGIN, Toy, idle};
 
 /// Work that grows with what was sent doubles with it; a fifth more is for what is done once for each call.
@@ -362,23 +363,29 @@ fn a1_each_body_is_read_in_work_that_grows_with_it() {
     }
 }
 
-#[test]
-fn a1_a_report_and_an_identity_are_read_in_work_that_grows_with_them() {
-    let toy = toy_of(POLICY);
+/// Sends reports that GitHub signed.
+fn reports(toy: &Toy) -> impl Fn(&[String]) -> Answer {
     let signer = SigningKey::from_slice(&[1; 32]).unwrap();
     let text = Base64::encode_string(signer.verifying_key().to_public_key_der().unwrap().as_bytes());
     let pem = format!("-----BEGIN PUBLIC KEY-----\n{}\n{}\n-----END PUBLIC KEY-----\n", &text[..64], &text[64..]);
     let keys = json!({"public_keys": [{"key_identifier": "k1", "key": pem, "is_current": true}]}).to_string();
     let url = "https://api.github.com/meta/public_keys/secret_scanning".to_owned();
     toy.documents.borrow_mut().insert(url, Ok(Fetched { status: 200, body: keys.into_bytes() }));
-    let report = |tokens: &[String]| {
+    move |tokens| {
         let item = |token: &String| json!({"token": token, "type": "key", "url": "https://a.example/b"});
         let body = Value::from(tokens.iter().map(item).collect::<Vec<_>>()).to_string();
         let signature: Signature = signer.sign(body.as_bytes());
         let signature = Base64::encode_string(signature.to_der().as_bytes());
         let headers = [("github-public-key-identifier", "k1"), ("github-public-key-signature", signature.as_str())];
-        toy.exchange("POST", "/v1/leaks/github", &headers, &body).ok(200);
-    };
+        toy.exchange("POST", "/v1/leaks/github", &headers, &body)
+    }
+}
+
+#[test]
+fn a1_a_report_and_an_identity_are_read_in_work_that_grows_with_them() {
+    let toy = toy_of(POLICY);
+    let send = reports(&toy);
+    let report = |tokens: &[String]| drop(send(tokens).ok(200));
     is_linear("findings", 60, 480, |count| {
         report(&(0..count).map(|number| format!("clv_st_live_{number}")).collect::<Vec<_>>());
     });
@@ -840,9 +847,98 @@ fn a6_what_strangers_hold_costs_others_a_hop_and_what_one_kind_holds_is_not_miss
     assert_eq!(full.header("access-control-allow-origin"), Some(ORIGIN), "a listed page reads why");
     send(&toy, &call(&key, long())).ok(200);
     drop(widgets);
-    let report = Share::new(&toy.isolate, Holder::Report, "");
-    assert!(report.holds(Holder::Report.most()));
+    // Reports of leaks have their own, which is nobody's who calls.
+    let report = reports(&toy);
+    let servers: Vec<Share> = ["", "acme"].map(|who| held(Holder::Server, who, Holder::Server.most_of_one())).into();
+    report(&["x".to_owned()]).ok(200);
+    drop(servers);
+    let room = held(Holder::Report, "", Holder::Report.most());
+    report(&["x".to_owned()]).refused(503, "unavailable");
     send(&toy, &call(&key, long())).ok(200);
+    drop(room);
+    report(&["x".to_owned()]).ok(200);
+}
+
+#[test]
+fn a6_half_of_the_widgets_room_is_for_one_network_or_for_one_key_where_none_is_known() {
+    let toy = toy_of(POLICY);
+    let (id, widget) = toy.shop();
+    let visitor = toy.open(&widget);
+    let long = format!("{{\"text\":\"{}\"}}", "\\u0061".repeat(16_384));
+    let write = |client: &str| toy.visit_with(&visitor, "POST", "messages", &[("x-client", client)], &long);
+    for (who, full, others) in [("10.0.0.0/24", "10.0.0.9", ["10.0.1.9", ""]), (&id, "", ["10.0.0.9", "10.0.1.9"])] {
+        let share = Share::new(&toy.isolate, Holder::Widget, who);
+        assert!(share.holds(Holder::Widget.most_of_one()));
+        write(full).refused(503, "unavailable");
+        others.into_iter().for_each(|other| drop(write(other).ok(201)));
+        drop(share);
+        write(full).ok(201);
+    }
+}
+
+/// A body of which no byte came yet is no stranger's any more; and where its caller's kind has no room, it is refused before anybody
+/// counts the call.
+#[test]
+fn a6_a_body_is_held_for_its_caller_from_the_moment_in_which_that_is_known() {
+    let toy = toy_of(POLICY);
+    let (_, widget) = toy.shop();
+    let visitor = toy.open(&widget);
+    let (_, key) = toy.server_key("acme", "live", &json!({ "scopes": ["admin"] }));
+    let server =
+        |method, path: &str, body: Value| -> Call { (method, path.to_owned(), vec![bearer(&key)], body.to_string()) };
+    let page = vec![("origin", ORIGIN.to_owned()), ("x-client", "10.0.0.9".to_owned()), bearer(&visitor.secret)];
+    let path = format!("/w/{widget}/conversations/{}/messages", visitor.conversation);
+    let calls = [
+        (
+            server("POST", "/v1/credentials", json!({"kind": "server_key", "environment": "live", "name": "n"})),
+            Holder::Server,
+            "acme",
+        ),
+        (server("PUT", "/v1/records/a/b", json!({})), Holder::Server, "acme"),
+        (("POST", path, page, json!({"text": "a"}).to_string()), Holder::Widget, "10.0.0.0/24"),
+    ];
+    let has_room =
+        |toy: &Toy, holder: Holder, who: &str, bytes: usize| Share::new(&toy.isolate, holder, who).holds(bytes);
+    for (call, holder, who) in &calls {
+        let (holder, who) = (*holder, *who);
+        // A small one that was read early, once the credential's object has admitted its caller.
+        let seen = Rc::new(Cell::new(None));
+        let kept = Rc::clone(&seen);
+        toy.after_hops(1, move |toy| {
+            let strangers = has_room(toy, Holder::Stranger, "", Holder::Stranger.most());
+            kept.set(Some((strangers, has_room(toy, holder, who, holder.most_of_one()))));
+        });
+        assert!(send(&toy, call).status < 300, "{}", call.1);
+        assert_eq!(seen.get(), Some((true, false)), "{}", call.1);
+        // A slow one, while it is on its way.
+        let (_, slow) = late(call)[0].clone();
+        let seen = Rc::new(Cell::new(None));
+        let kept = Rc::clone(&seen);
+        toy.slow_bodies.set(true);
+        toy.while_body_is_on_its_way(move |toy| {
+            kept.set(Some(has_room(toy, Holder::Stranger, "", Holder::Stranger.most())));
+        });
+        assert!(send(&toy, &slow).status < 300, "{}", call.1);
+        assert_eq!(seen.get(), Some(true), "{}", call.1);
+        let full = Share::new(&toy.isolate, holder, who);
+        assert!(full.holds(holder.most_of_one()));
+        let refused = send(&toy, &slow);
+        refused.refused(503, "unavailable");
+        assert_eq!(refused.hops, 1, "{}: nobody counts it", call.1);
+        toy.slow_bodies.set(false);
+    }
+}
+
+#[test]
+fn a6_what_is_not_served_is_not_read() {
+    let toy = toy_of(&format!(
+        "{POLICY}\n[[routes]]\nmatch = \"POST /v1/reviewed\"\naccept = [\"server_key\"]\nto = \"upstream\"\nreview = true"
+    ));
+    let (_, key) = toy_with_key(&toy);
+    for body in ["{}".to_owned(), long()] {
+        send(&toy, &("POST", "/v1/reviewed".to_owned(), vec![bearer(&key)], body)).refused(503, "not_configured");
+        assert_eq!(toy.most_read.get(), 0);
+    }
 }
 
 #[test]
@@ -944,6 +1040,33 @@ fn n12_whatever_is_refused_beside_a_genuine_widget_key_a_listed_page_can_read() 
             }
         }
     }
+    // So are those of a genuine secret that does not fit: only its conversation is told beside.
+    let other = toy.open(&key);
+    let (_, test_key) = toy.widget_key("acme", "test", &[ORIGIN]);
+    toy.workspace("other");
+    let (_, their_key) = toy.widget_key("other", "live", &[ORIGIN]);
+    let (test, theirs) = (toy.open(&test_key), toy.open(&their_key));
+    for (secret, status, code) in [
+        (&other.secret, 403, "wrong_conversation"),
+        (&test.secret, 403, "wrong_environment"),
+        (&theirs.secret, 403, "wrong_workspace"),
+    ] {
+        for method in ["GET", "POST"] {
+            for origin in [ORIGIN, "https://evil.example"] {
+                let headers = [("origin", origin), ("authorization", &*format!("Bearer {secret}"))];
+                toy.most_read.set(0);
+                let refused = toy.send(method, &path, &headers, if method == "GET" { "" } else { "{\"text\":\"a\"}" });
+                let is_listed = origin == ORIGIN;
+                let expected = if is_listed { (status, code) } else { (403, "origin_not_allowed") };
+                refused.refused(expected.0, expected.1);
+                assert_eq!(refused.header("access-control-allow-origin"), is_listed.then_some(ORIGIN), "{code}");
+                assert_eq!((refused.hops, toy.most_read.get()), (1 + usize::from(is_listed), 0), "{code}");
+            }
+        }
+    }
+    // Where no page asks, nobody needs to read why.
+    idle(&toy.send("GET", &path, &[], ""), 401, "missing_credential");
+    idle(&toy.send("GET", &path, &[("authorization", &format!("Bearer {forged}"))], ""), 401, "invalid_credential");
     // A widget key that was made up still costs nobody anything.
     let path = format!("/w/{}/conversations/{}/messages", toy::forge(&key), visitor.conversation);
     let refused = toy.send("GET", &path, &[("origin", ORIGIN), ("authorization", &format!("Bearer {forged}"))], "");
