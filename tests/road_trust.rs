@@ -25,7 +25,7 @@ use p256::{
     pkcs8::EncodePublicKey as _,
 };
 use serde_json::{Value, json};
-use std::{cell::Cell, rc::Rc};
+use std::{cell::Cell, rc::Rc, time::Instant};
 use toy::{Answer, ORIGIN, Toy, idle};
 
 /// Work that grows with what was sent doubles with it; a fifth more is for what is done once for each call.
@@ -145,10 +145,12 @@ fn a1_a_query_is_read_in_work_that_grows_with_it_on_every_call() {
         format!("/w/{widget}/conversations/conv_x/messages"),
     ];
     for path in paths {
+        toy.advance(60);
         for part in PARTS {
             for headers in [vec![], vec![("authorization", bearer.as_str())]] {
                 is_linear(&format!("{path}?{part}…"), 1_024, 8_000 - path.len(), |bytes| {
-                    toy.exchange("GET", &format!("{path}?{}", of(part, bytes)), &headers, "");
+                    let answer = toy.exchange("GET", &format!("{path}?{}", of(part, bytes)), &headers, "");
+                    assert_ne!(answer.status, 429, "{path}: this would be as far as it gets");
                 });
             }
         }
@@ -184,8 +186,9 @@ fn a1_a_path_is_read_in_work_that_grows_with_it_also_past_a_hundred_routes() {
 }
 
 /// Every header that is read somewhere.
-const HEADERS: [&str; 25] = [
+const HEADERS: [&str; 26] = [
     "accept",
+    "access-control-request-headers",
     "authorization",
     "connection",
     "content-encoding",
@@ -230,9 +233,10 @@ fn a1_each_header_is_read_in_work_that_grows_with_it() {
         ("OPTIONS", visit.as_str(), ""),
     ];
     let parts =
-        PARTS.iter().chain(&["clv_st_live_", "Bearer ", "dev:local|", "https://a.", "/a", "1", "\"a\", ", "W/"]);
+        PARTS.iter().chain(&["a,", "clv_st_live_", "Bearer ", "dev:local|", "https://a.", "/a", "1", "\"a\", ", "W/"]);
     for part in parts {
         for name in HEADERS {
+            toy.advance(60);
             for (method, path, body) in calls {
                 for with_key in [false, true] {
                     is_linear(&format!("{method} {path} {name}: {part}…"), 2_000, 8_000, |bytes| {
@@ -241,12 +245,65 @@ fn a1_each_header_is_read_in_work_that_grows_with_it() {
                         if with_key && name != "authorization" {
                             headers.push(("authorization", &bearer));
                         }
-                        toy.exchange(method, path, &headers, body);
+                        let answer = toy.exchange(method, path, &headers, body);
+                        assert_ne!(answer.status, 429, "{path}: this would be as far as it gets");
                     });
                 }
             }
         }
     }
+}
+
+/// The shortest time for eight times as much is no thirty times as long: linear work takes eight times, quadratic 64, and whatever else
+/// the machine does is not in every run.
+#[track_caller]
+#[allow(clippy::disallowed_methods, reason = "this one has a clock")]
+fn takes_no_longer(what: &str, least: usize, mut act: impl FnMut(usize)) {
+    let mut best = [f64::MAX; 2];
+    for round in 0..20 {
+        for (size, best) in [least, 8 * least].into_iter().zip(&mut best) {
+            let began = Instant::now();
+            act(size);
+            *best = best.min(began.elapsed().as_secs_f64());
+        }
+        if round > 0 && best[1] < 30.0 * best[0] {
+            return;
+        }
+    }
+    panic!("{what}: eight times as much takes {:.0} times as long", best[1] / best[0]);
+}
+
+/// A reader that counts no steps takes time all the same.
+#[test]
+fn a1_nor_does_any_of_it_take_time_that_nobody_counts() {
+    let toy = toy_of(POLICY);
+    let (_, widget) = toy.shop();
+    let visit = format!("/w/{widget}/conversations");
+    let (_, key) = toy.server_key("acme", "live", &json!({ "scopes": ["admin"] }));
+    let bearer = format!("Bearer {key}");
+    let shapes = [("", "a"), ("", "a,"), ("", "\"a\", "), ("%", "25"), ("", "a;q=0.1,"), ("", "clv_st_")];
+    let send = |name: &str, method: &str, path: &str, value: &str| match name {
+        "path" => toy.exchange(method, &format!("/v1/any/{value}"), &[("authorization", &bearer)], ""),
+        "query" => toy.exchange(method, &format!("{path}?{value}"), &[("authorization", &bearer)], ""),
+        name => toy.exchange(method, path, &[("authorization", &bearer), (name, value)], ""),
+    };
+    for (method, path) in [("GET", "/v1/any/x"), ("GET", "/v1/forward-auth"), ("OPTIONS", &visit)] {
+        for name in ["path", "query"].iter().chain(&HEADERS).filter(|name| **name != "authorization") {
+            toy.advance(60);
+            for (start, part) in shapes {
+                takes_no_longer(&format!("{method} {path} {name}: {start}{part}…"), 900, |bytes| {
+                    let answer = send(name, method, path, &format!("{start}{}", of(part, bytes)));
+                    assert_ne!(answer.status, 429, "{path}: this would be as far as it gets");
+                });
+            }
+        }
+    }
+    takes_no_longer("Connection", 400, |count| {
+        let mut headers: Headers = (0..count).map(|number| (format!("x-{number:04}"), String::new())).collect();
+        let listed: Vec<String> = (0..count / 2).map(|number| format!("y-{number:04}")).collect();
+        headers.push(("connection".to_owned(), listed.join(", ")));
+        drop(forwarded(headers, &Rules::default()));
+    });
 }
 
 #[test]
@@ -352,9 +409,11 @@ fn a1_each_body_is_read_in_work_that_grows_with_it() {
         ("POST", &open, vec![("origin", ORIGIN)], 16_000),
     ];
     for (what, body) in bodies() {
+        toy.advance(60);
         for (method, path, headers, most) in &calls {
             is_linear(&format!("{method} {path}: {what}"), 4_000, *most, |bytes| {
-                toy.exchange(method, path, headers, &body(bytes));
+                let answer = toy.exchange(method, path, headers, &body(bytes));
+                assert_ne!(answer.status, 429, "{path}: this would be as far as it gets");
             });
         }
         is_linear(&format!("a report: {what}"), 8_000, 262_144, |bytes| {
@@ -393,14 +452,18 @@ fn a1_a_report_and_an_identity_are_read_in_work_that_grows_with_them() {
     let (_, key) = toy.shop();
     let (_, secret) = toy.identity_secret("acme");
     for (what, claims) in [
-        ("a claim", (|bytes| json!({"sub": "ada", "aud": "acme", "x": of(".clv_st_", bytes)})) as fn(usize) -> Value),
-        ("audiences", |bytes| json!({"sub": "ada", "aud": vec!["acme"; bytes / 7]})),
+        ("a claim", (|bytes| json!({ "x": of(".clv_st_", bytes) })) as fn(usize) -> Value),
+        ("audiences", |bytes| json!({ "aud": vec!["acme"; bytes / 7] })),
         ("claims", |bytes| Value::Object((0..bytes / 12).map(|number| (format!("c{number}"), json!(1))).collect())),
     ] {
         is_linear(&format!("an identity: {what}"), 700, 5_600, |bytes| {
-            let token = tokens::sign(&secret, &claims(bytes));
-            let body = json!({ "identity": token }).to_string();
-            toy.exchange("POST", &format!("/w/{key}/conversations"), &[("origin", ORIGIN)], &body);
+            let mut all =
+                json!({ "sub": "ada", "aud": "acme", "iat": toy::START / 1_000, "exp": toy::START / 1_000 + 600 });
+            all.as_object_mut().unwrap().extend(claims(bytes).as_object().unwrap().clone());
+            let body = json!({ "identity": tokens::sign(&secret, &all) }).to_string();
+            let opened = toy.exchange("POST", &format!("/w/{key}/conversations"), &[("origin", ORIGIN)], &body);
+            // More members than a token may have are read to their end, and no further.
+            assert_eq!(opened.status, if all.as_object().unwrap().len() > 64 { 400 } else { 201 }, "{}", opened.text);
         });
     }
 }
