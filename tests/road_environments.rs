@@ -505,6 +505,63 @@ fn a14_a_list_shows_the_last_use_as_the_keys_own_objects_know_it() {
     assert!(read.json["last_used_at"].is_string());
 }
 
+/// What is told once a day is known anew to whoever asks the credential's own objects: of every kind, uses and sightings.
+#[test]
+fn a14_whoever_is_told_once_a_day_is_told_no_more_and_shows_what_is_so_all_the_same() {
+    let toy = world();
+    let at = || json!(claviger::time::Timestamp(toy.now_millis()).rfc3339());
+    let read = |id: &str| toy.admin("GET", &format!("/v1/credentials/{id}"), &Value::Null).ok(200);
+    // Of a widget key a list says what the workspace was told: it has sixteen objects.
+    let (id, key) = toy.widget_key("acme", "live", &[ORIGIN]);
+    toy.open(&key);
+    let first = at();
+    toy.advance(2 * 3_600);
+    toy.open(&key);
+    let page = toy.admin("GET", "/v1/credentials?workspace=acme&limit=100", &Value::Null).ok(200);
+    let item = page.json["items"].as_array().unwrap().iter().find(|item| item["id"] == id.as_str()).cloned();
+    assert_eq!(item.unwrap()["last_used_at"], first);
+    assert_eq!(read(&id).json["last_used_at"], at());
+    // A server key in a browser.
+    let (id, key) = toy.server_key("acme", "live", &Value::Null);
+    for _ in 0..2 {
+        toy.advance(3_600);
+        let headers = [("origin", ORIGIN), ("authorization", &*format!("Bearer {key}"))];
+        toy.send("GET", "/v1/whoami", &headers, "").refused(403, "server_key_in_browser");
+    }
+    assert_eq!(read(&id).json["seen_in_browser"]["at"], at());
+    // A deploy key; those that are made offline take no room of those that are made here.
+    let order = json!({"kind": "deploy_key", "stage": "dev", "name": "ci"});
+    let made = toy.admin("POST", "/v1/credentials", &order).ok(201);
+    let (id, key) = (made.text_at("id"), format!("Convex {}", made.text_at("secret")));
+    let whoami = || drop(toy.send("GET", "/v1/whoami", &[("authorization", &key)], "").ok(200));
+    whoami();
+    let first = at();
+    toy.advance(3_600);
+    whoami();
+    assert_eq!(read(&id).json["last_used_at"], at());
+    toy.faults.borrow_mut().insert(("CREDENTIAL".to_owned(), id.clone()), toy::Fault::Dead);
+    assert_eq!(read(&id).json["last_used_at"], first);
+    toy.faults.borrow_mut().clear();
+    let list = ("DEPLOYMENT_OBJECT".to_owned(), "local".to_owned());
+    assert_eq!(toy.snapshot()[&list].rows["deploy-key-count"], wire::write(&1_usize));
+}
+
+/// While nobody knows yet whose an earlier build's records are, there is room for both.
+#[test]
+fn a4_records_that_are_not_counted_yet_take_no_room_of_live_ones() {
+    let toy = world();
+    let live = admin(&toy, "live");
+    {
+        let mut objects = toy.objects.borrow_mut();
+        let rows = &mut objects.get_mut(&home()).unwrap().rows;
+        for number in 0..100 {
+            rows.insert(format!("record/test/notes/f{number:06}"), wire::write(&json_record("x")));
+        }
+        rows.insert("record-use".to_owned(), wire::write(&(MAX_RECORDS + 50, 100_usize)));
+    }
+    toy.server(&live, "PUT", "/v1/records/notes/first", &json!({"a": 1})).ok(201);
+}
+
 /// The report comes, and a rotation right after it was looked up: the successor lives, whichever came first.
 #[test]
 fn a16_a_leak_report_ends_no_successor_that_was_made_between_its_hops() {
