@@ -1,8 +1,9 @@
 //! Memory of this isolate that bodies and answers take, by the kind of caller that it is held for: what one kind takes is not
-//! missing to another, and no caller takes more than half of what its kind may have.
+//! missing to another, and no caller takes more than half of what its kind may have. Its `test` credentials have a room of their own
+//! beside that, so that they take none of `live`.
 
 use crate::isolate::Isolate;
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+use std::{borrow::Cow, cell::RefCell, collections::BTreeMap, rc::Rc};
 
 const MEBIBYTE: usize = 1 << 20;
 
@@ -57,7 +58,7 @@ struct Held(BTreeMap<String, usize>);
 impl Held {
     fn fits(&self, of: &Of, bytes: usize) -> bool {
         let fits = |name: &str, most: usize| self.0.get(name).unwrap_or(&0).saturating_add(bytes) <= most;
-        fits(of.holder.name(), of.holder.most()) && fits(&of.name, of.holder.most_of_one())
+        fits(of.holder.name(), of.holder.most()) && fits(&of.name, of.most)
     }
 
     /// `more` bytes more are held, and `less` less.
@@ -78,12 +79,22 @@ impl Held {
 struct Of {
     holder: Holder,
     name: String,
+    most: usize,
 }
 
 impl Of {
     fn new(holder: Holder, who: &str) -> Self {
-        Self { holder, name: format!("{}/{who}", holder.name()) }
+        let most = if who.starts_with(OF_TEST) { holder.most_of_one() / 4 } else { holder.most_of_one() };
+        Self { holder, name: format!("{}/{who}", holder.name()), most }
     }
+}
+
+/// What the `test` credentials of a caller are called. No workspace, credential or network has such a name.
+const OF_TEST: &str = "test/";
+
+/// The name of a caller in one environment.
+pub fn caller(name: &str, is_test: bool) -> Cow<'_, str> {
+    if is_test { Cow::Owned(format!("{OF_TEST}{name}")) } else { Cow::Borrowed(name) }
 }
 
 /// What one request or answer holds. It is given back with the last of its clones.
@@ -155,7 +166,7 @@ impl Drop for Inner {
 
 #[cfg(test)]
 mod tests {
-    use super::{Holder, MEBIBYTE, Share};
+    use super::{Holder, MEBIBYTE, Share, caller};
     use crate::isolate::Isolate;
 
     #[test]
@@ -168,6 +179,19 @@ mod tests {
         assert!(Share::new(&isolate, Holder::Widget, "a").holds(8 * MEBIBYTE), "another kind");
         drop(one);
         assert!(three.holds(MEBIBYTE) && two.holds(0) && three.holds(16 * MEBIBYTE));
+    }
+
+    #[test]
+    fn a4_what_test_credentials_hold_is_no_room_of_live_ones() {
+        let isolate = Isolate::default();
+        let of = |is_test| Share::new(&isolate, Holder::Server, &caller("a", is_test));
+        let (test, live) = (of(true), of(false));
+        assert!(test.holds(4 * MEBIBYTE) && !test.holds(4 * MEBIBYTE + 1));
+        assert!(live.holds(16 * MEBIBYTE), "all of its own");
+        let isolate = Isolate::default();
+        let of = |is_test| Share::new(&isolate, Holder::Server, &caller("a", is_test));
+        let (test, live) = (of(true), of(false));
+        assert!(live.holds(16 * MEBIBYTE) && test.holds(4 * MEBIBYTE), "and the other way round");
     }
 
     #[test]

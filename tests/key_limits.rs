@@ -55,6 +55,9 @@ struct Key {
     since: BTreeMap<u64, u64>,
     /// Windows that are in force no longer, and when they ended.
     ended: BTreeMap<u64, u64>,
+    /// Both, as they were before the windows that are in force; and whether these have counted a call since.
+    before: (BTreeMap<u64, u64>, BTreeMap<u64, u64>),
+    counted: bool,
     tier: Option<&'static str>,
     /// Admissions, in true time.
     log: Vec<u64>,
@@ -86,6 +89,8 @@ impl World {
                 windows,
                 since,
                 ended: BTreeMap::new(),
+                before: Default::default(),
+                counted: false,
                 tier: Some("free"),
                 log: Vec::new(),
                 by_secret: BTreeMap::new(),
@@ -102,13 +107,18 @@ impl World {
         self.toy.now_millis() - START + self.behind
     }
 
-    /// Other windows are in force. One that comes back within its own length had better remember.
+    /// Other windows are in force. One that comes back within its own length had better remember; one that counted no call was never
+    /// seen, since a key's object reads its tier with each call.
     fn enforce(&mut self, number: usize, windows: Windows) {
         let now = self.now();
         let key = &mut self.keys[number];
-        for (_, seconds) in std::mem::take(&mut key.windows) {
-            key.ended.insert(seconds, now);
+        if key.counted {
+            key.ended.extend(key.windows.iter().map(|(_, seconds)| (*seconds, now)));
+        } else {
+            (key.since, key.ended) = key.before.clone();
         }
+        key.before = (key.since.clone(), key.ended.clone());
+        key.counted = false;
         for (_, seconds) in windows {
             let is_fresh = key.ended.remove(seconds).is_none_or(|ended| now - ended > seconds * 1_000);
             if is_fresh {
@@ -130,6 +140,7 @@ impl World {
             2..6 => self.toy.send("GET", "/v1/conversations", &[auth], ""),
             _ => self.toy.whoami(&text),
         };
+        key.counted |= matches!(answer.status, 200 | 429);
         match answer.status {
             200 => {
                 key.log.push(now);
@@ -293,6 +304,14 @@ fn live(events: Vec<Event>) {
         }
     }
     world.check_usage();
+}
+
+#[test]
+fn h_a_window_that_no_call_met_is_new_when_it_comes_back() {
+    let calls = |count, gap, dice| Event::Calls(2, count, gap, dice);
+    live(vec![calls(21, 0, 0), Event::Policy, Event::Policy, calls(47, 289, 49), calls(21, 0, 0), Event::Policy, calls(40, 372, 0)]);
+    // And one that did is remembered: the two calls are beside one another in a window of 30 s.
+    live(vec![calls(12, 0, 3), Event::Policy, calls(1, 0, 3), Event::Policy, calls(47, 289, 49), Event::Policy, calls(40, 372, 0)]);
 }
 
 proptest! {

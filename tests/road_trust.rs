@@ -25,7 +25,7 @@ use p256::{
     pkcs8::EncodePublicKey as _,
 };
 use serde_json::{Value, json};
-use std::{cell::Cell, rc::Rc, time::Instant};
+use std::{cell::Cell, rc::Rc};
 use toy::{Answer, ORIGIN, Toy, idle};
 
 /// Work that grows with what was sent doubles with it; a fifth more is for what is done once for each call.
@@ -252,58 +252,6 @@ fn a1_each_header_is_read_in_work_that_grows_with_it() {
             }
         }
     }
-}
-
-/// The shortest time for eight times as much is no thirty times as long: linear work takes eight times, quadratic 64, and whatever else
-/// the machine does is not in every run.
-#[track_caller]
-#[allow(clippy::disallowed_methods, reason = "this one has a clock")]
-fn takes_no_longer(what: &str, least: usize, mut act: impl FnMut(usize)) {
-    let mut best = [f64::MAX; 2];
-    for round in 0..20 {
-        for (size, best) in [least, 8 * least].into_iter().zip(&mut best) {
-            let began = Instant::now();
-            act(size);
-            *best = best.min(began.elapsed().as_secs_f64());
-        }
-        if round > 0 && best[1] < 30.0 * best[0] {
-            return;
-        }
-    }
-    panic!("{what}: eight times as much takes {:.0} times as long", best[1] / best[0]);
-}
-
-/// A reader that counts no steps takes time all the same.
-#[test]
-fn a1_nor_does_any_of_it_take_time_that_nobody_counts() {
-    let toy = toy_of(POLICY);
-    let (_, widget) = toy.shop();
-    let visit = format!("/w/{widget}/conversations");
-    let (_, key) = toy.server_key("acme", "live", &json!({ "scopes": ["admin"] }));
-    let bearer = format!("Bearer {key}");
-    let shapes = [("", "a"), ("", "a,"), ("", "\"a\", "), ("%", "25"), ("", "a;q=0.1,"), ("", "clv_st_")];
-    let send = |name: &str, method: &str, path: &str, value: &str| match name {
-        "path" => toy.exchange(method, &format!("/v1/any/{value}"), &[("authorization", &bearer)], ""),
-        "query" => toy.exchange(method, &format!("{path}?{value}"), &[("authorization", &bearer)], ""),
-        name => toy.exchange(method, path, &[("authorization", &bearer), (name, value)], ""),
-    };
-    for (method, path) in [("GET", "/v1/any/x"), ("GET", "/v1/forward-auth"), ("OPTIONS", &visit)] {
-        for name in ["path", "query"].iter().chain(&HEADERS).filter(|name| **name != "authorization") {
-            toy.advance(60);
-            for (start, part) in shapes {
-                takes_no_longer(&format!("{method} {path} {name}: {start}{part}…"), 900, |bytes| {
-                    let answer = send(name, method, path, &format!("{start}{}", of(part, bytes)));
-                    assert_ne!(answer.status, 429, "{path}: this would be as far as it gets");
-                });
-            }
-        }
-    }
-    takes_no_longer("Connection", 400, |count| {
-        let mut headers: Headers = (0..count).map(|number| (format!("x-{number:04}"), String::new())).collect();
-        let listed: Vec<String> = (0..count / 2).map(|number| format!("y-{number:04}")).collect();
-        headers.push(("connection".to_owned(), listed.join(", ")));
-        drop(forwarded(headers, &Rules::default()));
-    });
 }
 
 #[test]

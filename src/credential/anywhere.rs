@@ -1,7 +1,7 @@
 //! A credential of ours by its form, wherever it stands and however it is packed: plain, percent-encoded or in base64.
 
 use super::{Door, OPAQUE_CHARACTERS};
-use crate::upstream::percent_decoded;
+use crate::{upstream::percent_decoded, work};
 use std::borrow::Cow;
 
 /// A URL within a URL within a header; beyond that nobody unpacks it by accident.
@@ -28,6 +28,7 @@ impl Door<'_> {
 
     /// As it stands, or in base64.
     fn holds_layer(&self, text: &str) -> bool {
+        work::charge(text.len());
         if self.says_brand(text.as_bytes()) && self.is_within(text) {
             return true;
         }
@@ -51,6 +52,7 @@ impl Door<'_> {
 
     /// Whether the brand stands before a `_` in it, in any case: hardly anything that is no credential has that.
     fn says_brand(&self, text: &[u8]) -> bool {
+        work::charge(text.len());
         let brand = self.brand.as_bytes();
         let mut places = text.iter().enumerate().filter(|(_, byte)| **byte == b'_').map(|(at, _)| at);
         places.any(|at| {
@@ -62,6 +64,7 @@ impl Door<'_> {
 
 /// The bytes of base64 in either alphabet, as far as it goes.
 fn unpacked(text: &[u8]) -> Vec<u8> {
+    work::charge(text.len());
     let mut bytes = Vec::with_capacity(text.len() * 3 / 4);
     let (mut bits, mut count) = (0_u32, 0);
     for byte in text {

@@ -77,7 +77,7 @@ pub async fn call(
     arrival.early(world).await;
     if arrival.is_expected() {
         let principal = check(&verified, call.clone(), world, notes).await?;
-        let who = whose(&principal).to_owned();
+        let who = whose(&principal).into_owned();
         would_admit(authorize(principal, action, &config.policy)?)?;
         arrival.rest(Holder::Server, &who, world).await?;
     }
@@ -97,7 +97,7 @@ pub async fn call(
     let admitted = meter(permit)?;
     admitted.quotas().clone_into(&mut notes.quotas);
     request.only(action.parameters())?;
-    arrival.belongs_to(Holder::Server, whose(admitted.principal()));
+    arrival.belongs_to(Holder::Server, &whose(admitted.principal()));
     let asked = Asked { admitted: &admitted, id, request, config, by, body: Cell::new(body) };
     let reply = act(&asked, world, notes).await?;
     Ok(reply.with_quotas(admitted.quotas(), world.now()))

@@ -6,13 +6,14 @@
 
 use super::body;
 use crate::{
-    budget::{Holder, Share},
+    budget::{self, Holder, Share},
     error::Reason,
+    id::Environment,
     machine::{Reading, World},
     principal::Principal,
     request::Request,
 };
-use std::{future::Future, pin::Pin};
+use std::{borrow::Cow, future::Future, pin::Pin};
 
 /// What is no longer may be read before anybody was asked: 16 KiB.
 const EARLY_BYTES: usize = 16 << 10;
@@ -137,7 +138,8 @@ fn declared(world: &impl World) -> Option<usize> {
     world.header("content-length").and_then(|length| length.parse().ok())
 }
 
-/// For whom a server's body is held: its workspace, or else its credential.
-pub fn whose(principal: &Principal) -> &str {
-    principal.workspace().map_or(principal.id().as_str(), |workspace| workspace.as_str())
+/// For whom a server's body is held: its workspace, in its environment, or else its credential.
+pub fn whose(principal: &Principal) -> Cow<'_, str> {
+    let name = principal.workspace().map_or(principal.id().as_str(), |workspace| workspace.as_str());
+    budget::caller(name, principal.environment() == Some(Environment::Test))
 }

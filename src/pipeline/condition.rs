@@ -1,6 +1,6 @@
 //! Conditions of a request (RFC 9110 §13): the entity tags that it names, and whether a route wants one of a write.
 
-use crate::{error::Reason, machine::World, policy::Route, registry::records::Expects, upstream::without_space};
+use crate::{error::Reason, machine::World, policy::Route, registry::records::Expects, upstream::without_space, work};
 
 /// One entity tag (RFC 9110 §8.8.3), quotes included.
 struct Tag<'a> {
@@ -24,7 +24,9 @@ impl<'a> Tags<'a> {
         }
         let mut tags = Vec::new();
         loop {
+            let begin = rest.len();
             rest = rest.trim_start_matches([' ', '\t', ',']);
+            work::charge(begin - rest.len());
             if rest.is_empty() {
                 return Some(Self::These(tags));
             }
@@ -32,6 +34,7 @@ impl<'a> Tags<'a> {
             let is_weak = quoted.is_some();
             let quoted = quoted.unwrap_or(rest);
             let inner = quoted.strip_prefix('"')?.split('"').next()?;
+            work::charge(inner.len() + 2);
             let is_sound = inner.chars().all(|c| c > ' ' && c != '\u{7f}');
             let opaque = quoted.get(..inner.len() + 2).filter(|opaque| is_sound && opaque.ends_with('"'))?;
             tags.push(Tag { is_weak, opaque });
@@ -95,6 +98,7 @@ pub fn reading(etag: &str, world: &impl World) -> Reading {
 /// and one that `Connection` lists does not go on.
 pub fn require(route: &Route, world: &impl World) -> Result<(), Reason> {
     let ends = world.header("connection").unwrap_or_default();
+    work::charge(2 * ends.len());
     let goes_on = |name: &str| !ends.split(',').any(|listed| without_space(listed).eq_ignore_ascii_case(name));
     let says = |name: &str| goes_on(name) && world.header(name).is_some_and(|value| !without_space(&value).is_empty());
     if route.requires_condition && !says("if-match") && !says("if-none-match") {

@@ -1,6 +1,6 @@
 //! Which request headers a preflight allows: what a page's own scripts add to every call of the page is not ours to refuse.
 
-use crate::credential::Door;
+use crate::{credential::Door, work};
 use std::borrow::Cow;
 
 /// What the widget sends.
@@ -31,6 +31,7 @@ fn echo(asked: &str, own: &str, door: &Door) -> Option<String> {
     let names = asked.split(',').map(|name| name.trim_matches([' ', '\t'])).filter(|name| !name.is_empty());
     let mut echoed = String::new();
     for name in names.filter(|name| !own.split(", ").any(|known| known.eq_ignore_ascii_case(name))) {
+        work::charge(name.len() + own.len());
         if !is_field_name(name) || (!is_words(name) && door.is_like_secret(name)) {
             return None;
         }

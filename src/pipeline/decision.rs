@@ -99,7 +99,7 @@ impl<'a> Case<'a> {
     pub async fn check(&self, found: &Found<'a>, world: &impl World, notes: &mut Notes) -> Result<String, Reason> {
         let call = self.call(found, Taking::default());
         let principal = check(&found.verified, call, world, notes).await?;
-        let who = whose(&principal).to_owned();
+        let who = whose(&principal).into_owned();
         would_admit(authorize_route(principal, found.number, &self.config.policy)?)?;
         Ok(who)
     }

@@ -49,13 +49,13 @@ pub async fn call(request: &Request, config: &Config, world: &impl World, notes:
     // What is read here is kept, counted or decided upon here: that asks the credential's object.
     let taking = Taking { tokens: tokens.map(|reserve| reserve.amount), may_ride: !reads_body };
     let (admitted, by) = case.admit(found, taking, world, notes).await?;
-    arrival.belongs_to(Holder::Server, whose(admitted.principal()));
+    arrival.belongs_to(Holder::Server, &whose(admitted.principal()));
     let answered = act(&admitted, by, body, request, config, world, notes).await;
     let reply = match tokens::held(rule, tokens, &admitted, request) {
         Some(held) => tokens::settle(held, answered, world).await?,
         None => answered?,
     };
-    let share = || Share::new(world.isolate(), Holder::Answer, whose(admitted.principal()));
+    let share = || Share::new(world.isolate(), Holder::Answer, &whose(admitted.principal()));
     Ok(reply.counted_in(share).with_quotas(admitted.quotas(), world.now()))
 }
 

@@ -1,5 +1,7 @@
 //! Lists and parameters of headers, read by their grammar (RFC 9110 §5.6): what stands in quotes ends nothing and begins nothing.
 
+use crate::work;
+
 /// The items of a list, without those that are empty (RFC 9110 §5.6.1).
 pub fn items(list: &str) -> Vec<&str> {
     split(list, b',').into_iter().filter(|item| !item.is_empty()).collect()
@@ -22,6 +24,7 @@ pub fn prefers_problem(accept: &str) -> bool {
     let ranges: Vec<(String, u16)> = items(accept).into_iter().filter_map(range).collect();
     let weight_of = |wanted: &str| {
         // The most specific range counts.
+        work::charge(ranges.len());
         let weight = |name: &str| ranges.iter().filter(|(range, _)| range == name).map(|(_, weight)| *weight).max();
         weight(wanted).or_else(|| weight("application/*")).or_else(|| weight("*/*")).unwrap_or_default()
     };
@@ -55,6 +58,7 @@ fn weight(text: &str) -> Option<u16> {
 
 /// The parts between `at`, trimmed, wherever that does not stand within quotes.
 fn split(text: &str, at: u8) -> Vec<&str> {
+    work::charge(text.len());
     let (mut parts, mut begin) = (Vec::new(), 0);
     let (mut is_quoted, mut is_escaped) = (false, false);
     for (place, byte) in text.bytes().enumerate() {

@@ -15,11 +15,11 @@ use super::{
 };
 use crate::{
     audit::By,
-    budget::Holder,
+    budget::{self, Holder},
     conversation::{Append, Command, Conversation, Open, Party, Reply as Answer},
     credential::{CredentialKind, HistorySecret, Identity, Kind as _, Verified, WidgetKey},
     error::Reason,
-    id::ConversationId,
+    id::{ConversationId, Environment},
     id_check,
     limit::Quota,
     machine::World,
@@ -102,6 +102,7 @@ pub async fn call(
     }
     let network = network(config, world);
     let who = network.clone().unwrap_or_else(|| key.id.as_str().to_owned());
+    let who = budget::caller(&who, key.environment == Environment::Test).into_owned();
     let caller = Caller {
         key: key.clone(),
         history: history.clone(),

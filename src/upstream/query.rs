@@ -1,8 +1,11 @@
 //! The query of a call on its way out: as it was sent, without what would have a server take another method.
 
+use crate::work;
+
 /// A query without the parameters by which servers take another method, as `?_method=DELETE`: those are taken out, and everything
 /// else stays byte for byte. `None` where there are none.
 pub fn without_other_method(query: &str) -> Option<String> {
+    work::charge(query.len());
     // Some servers read `;` as `&`.
     if !query.split(['&', ';']).any(is_other_method) {
         return None;
@@ -11,6 +14,7 @@ pub fn without_other_method(query: &str) -> Option<String> {
     let (mut rest, mut separator) = (query, "");
     loop {
         let (pair, behind) = rest.split_at(rest.find(['&', ';']).unwrap_or(rest.len()));
+        work::charge(pair.len() + 1);
         if !is_other_method(pair) {
             match &mut kept {
                 Some(kept) => kept.extend([separator, pair]),
@@ -26,6 +30,7 @@ pub fn without_other_method(query: &str) -> Option<String> {
 
 /// Whether a server might read the name of this parameter as one of those: decoded, in any case, with what PHP makes of it.
 fn is_other_method(pair: &str) -> bool {
+    work::charge(pair.len());
     let name = pair.split('=').next().unwrap_or_default();
     let says_method = || name.as_bytes().windows(6).any(|part| part.eq_ignore_ascii_case(b"method"));
     if !name.contains('%') && !says_method() {
@@ -45,6 +50,7 @@ fn is_other_method(pair: &str) -> bool {
 
 /// With every percent-encoding undone once; `None` where there is none.
 pub fn percent_decoded(text: &str) -> Option<String> {
+    work::charge(text.len());
     if !text.contains('%') {
         return None;
     }
