@@ -127,6 +127,23 @@ test("a20_a_length_and_chunks_together_are_cut_in_one_way_here_and_behind", asyn
   }
 });
 
+// RFC 9112 §6.1: the chunks alone count, and the connection ends with the answer. The runtime shows the worker one of the two headers.
+test("a13_a_length_beside_chunks_is_ignored_and_nothing_behind_them_is_a_request", async () => {
+  const chunks = "5\r\nhello\r\n0\r\n\r\n";
+  for (const length of [0, 2, 5, chunks.length, chunks.length + SMUGGLED.length, 1_048_577]) {
+    for (const lines of [[`Content-Length: ${length}`, "Transfer-Encoding: chunked"], ["Transfer-Encoding: chunked", `Content-Length: ${length}`]]) {
+      const [before, logged] = [seen.length, worker.log().match(/"request_id"/g).length];
+      assert.deepEqual(await send(post(lines, chunks, SMUGGLED)), [200], lines.join());
+      const went = seen.slice(before);
+      assert.deepEqual(went.map(({ target, body }) => [target, body]), [["/v1/things/1", "hello"]], lines.join());
+      await new Promise((done) => setTimeout(done, 20));
+      assert.equal(worker.log().match(/"request_id"/g).length, logged + 1, "one request came to the worker");
+    }
+  }
+  // Without the length, what follows is a request of its own.
+  assert.deepEqual(await send(post(["Transfer-Encoding: chunked"], chunks, SMUGGLED)), [200, 401]);
+});
+
 test("a20_codings_that_only_some_servers_read_are_refused_or_no_codings_behind", async () => {
   for (const line of [
     "Transfer-Encoding: xchunked", "Transfer-Encoding : chunked", "Transfer-Encoding: chunked, identity", "Transfer-Encoding: identity, chunked", "Transfer-Encoding: identity",
