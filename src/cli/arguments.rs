@@ -60,10 +60,17 @@ Examples, with ROOT_SECRETS or DEPLOY_SUB_KEY in the environment, and the worker
         /// The key's life: 90d, 12h or 3600s, at most 366d
         #[arg(long, value_name = "LIFE", value_parser = life, default_value = "90d")]
         expires_in: u64,
+        /// Answer in JSON: what is printed otherwise is `secret`
+        #[arg(long)]
+        json: bool,
     },
     /// Print the sub-key that makes deploy keys and nothing else, so that no pipeline holds a root secret
     #[command(after_help = "Example:\n  DEPLOY_SUB_KEY=$(claviger deploy-sub-key)")]
-    DeploySubKey,
+    DeploySubKey {
+        /// Answer in JSON: what is printed otherwise is `secret`
+        #[arg(long)]
+        json: bool,
+    },
     /// Make, list and demote root secrets
     #[command(
         subcommand,
@@ -136,25 +143,41 @@ pub enum RootSecrets {
         /// What the entry is called, in no way secret
         #[arg(long, default_value = "r1")]
         id: String,
+        /// Answer in JSON: what is printed otherwise is `secret`
+        #[arg(long)]
+        json: bool,
     },
     /// Show the entries of ROOT_SECRETS and which are check-only, never the secrets
-    #[command(after_help = "Example:\n  claviger root-secrets list")]
-    List,
+    #[command(after_help = "Example:\n  claviger root-secrets list --json | jq -r '.items[].id'")]
+    List {
+        /// Answer in JSON: {items}
+        #[arg(long)]
+        json: bool,
+    },
     /// Print ROOT_SECRETS with a leaked entry check-only: what could be forged with it dies
     #[command(after_help = "Example:\n  rest=$(claviger root-secrets demote r1) && ROOT_SECRETS=$rest")]
     Demote {
         /// Which entry
         id: String,
+        /// Answer in JSON: what is printed otherwise is `secret`
+        #[arg(long)]
+        json: bool,
     },
 }
 
 #[derive(Subcommand)]
 pub enum PolicyCommand {
     /// Say whether a policy file is sound, or the line and the reason why not
-    #[command(after_help = "Example:\n  claviger policy check policies/default.toml")]
+    #[command(after_help = "\
+Examples:
+  claviger policy check policies/default.toml
+  claviger policy check policies/default.toml --json | jq .warnings")]
     Check {
         /// The policy file, TOML
         file: PathBuf,
+        /// Answer in JSON: {ok, problems, warnings, notes}, each with its line
+        #[arg(long)]
+        json: bool,
     },
     /// Print the pattern by which scanners of secrets find this deployment's credentials
     #[command(after_help = "\
@@ -165,6 +188,9 @@ Examples; POLICY or POLICY_TOML says the brand, as for the worker:
         /// As a rule for `.gitleaks.toml`
         #[arg(long)]
         gitleaks: bool,
+        /// Answer in JSON: {brand, pattern, gitleaks}
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -200,7 +226,7 @@ Examples, with CLAVIGER_URL and CLAVIGER_KEY in the environment:
         /// Only from this moment on: RFC 3339, or how long ago
         #[arg(long, value_name = "MOMENT", value_parser = quantity::since)]
         since: Option<Since>,
-        /// Only before this moment: RFC 3339, or how long ago
+        /// Only up to this moment, itself included: RFC 3339, or how long ago
         #[arg(long, value_name = "MOMENT", value_parser = quantity::since)]
         until: Option<Since>,
     },
@@ -220,6 +246,9 @@ Examples, with CLAVIGER_URL and CLAVIGER_KEY in the environment:
         /// Only what comes after this event
         #[arg(long, value_name = "SEQ", default_value_t = 0)]
         after: u64,
+        /// Changes nothing: an export is JSON as it is, a line for each event
+        #[arg(long)]
+        json: bool,
     },
 }
 

@@ -1,27 +1,27 @@
 //! What the commands do.
 
-use super::{Answer, Failure, misused, refused, scanners, tell, without_secrets};
+use super::{Answer, misused, refused, scanners, tell};
 use crate::{
     credential::{DeployKey, Kind as _},
     error::Reason,
     id::Stage,
     id_check,
     keyring::{KeyRing, Purpose},
+    kind::CredentialKind,
     pipeline::config::Config,
     policy::{self, Policy},
-    suffix,
     time::Timestamp,
 };
 use base64ct::{Base64UrlUnpadded, Encoding as _};
+use serde_json::{Value, json};
 use std::{
-    env, fs,
-    path::Path,
+    env,
     time::{SystemTime, UNIX_EPOCH},
 };
 use zeroize::Zeroizing;
 
 /// Makes a deploy key.
-pub fn deploy_key(stage: Stage, deployment: String, expires_in: u64) -> Answer {
+pub fn deploy_key(stage: Stage, deployment: String, expires_in: u64, json: bool) -> Answer {
     let ring = match (variable("ROOT_SECRETS")?, variable("DEPLOY_SUB_KEY")?) {
         (Some(roots), None) => KeyRing::parse(&roots)?,
         (None, Some(key)) => KeyRing::parse_sub_key(&key, Purpose::DeployKey)
@@ -36,15 +36,35 @@ pub fn deploy_key(stage: Stage, deployment: String, expires_in: u64) -> Answer {
     let issued_at = now()?;
     let expires_at = issued_at.plus_seconds(expires_in);
     let id = id_check::deploy_key(issued_at, random()?, &ring)?;
+    let shown = json!({
+        "kind": CredentialKind::DeployKey.as_str(), "id": id.as_str(), "stage": stage.as_str(), "deployment": &deployment,
+        "created_at": issued_at.rfc3339(), "expires_at": expires_at.rfc3339(),
+    });
     let facts = format!("{id}, for {}:{deployment}, expires {}", stage.as_str(), expires_at.rfc3339());
     let key = DeployKey { id, stage, deployment, issued_at, expires_at }.issue(&brand, &ring)?;
     tell(&format!("deploy key {facts}"));
     // Whoever runs this is its holder, and sees it once.
-    Ok(Zeroizing::new(key.reveal().to_owned()))
+    Ok(handed(key.reveal(), json.then_some(shown)))
+}
+
+/// Derives the sub-key that makes deploy keys.
+pub fn deploy_sub_key(json: bool) -> Answer {
+    let key = KeyRing::derive_sub_key(&root_secrets()?, Purpose::DeployKey)?;
+    let id = key.split_once(':').map(|(id, _)| id);
+    Ok(handed(&key, json.then(|| json!({ "id": id }))))
+}
+
+/// A secret alone, or in JSON beside what is known of it.
+fn handed(secret: &str, facts: Option<Value>) -> Zeroizing<String> {
+    let Some(mut facts) = facts else { return Zeroizing::new(secret.to_owned()) };
+    if let Some(members) = facts.as_object_mut() {
+        members.insert("secret".to_owned(), secret.into());
+    }
+    Zeroizing::new(facts.to_string())
 }
 
 /// Makes a root secret.
-pub fn make(id: &str) -> Answer {
+pub fn make(id: &str, json: bool) -> Answer {
     let secret = Zeroizing::new(random::<32>()?);
     let secret = Zeroizing::new(Base64UrlUnpadded::encode_string(&*secret));
     let entry = Zeroizing::new(format!("{id}:{}", *secret));
@@ -57,19 +77,23 @@ pub fn make(id: &str) -> Answer {
         let taken = format!("ROOT_SECRETS has an entry like `{id}`: choose another id, as in --id r2.");
         KeyRing::parse(&both).map_err(|_| refused(taken))?;
     }
-    Ok(entry)
+    Ok(handed(&entry, json.then(|| json!({ "id": id }))))
 }
 
 /// Shows the root secrets by their ids.
-pub fn list(roots: &str) -> Answer {
+pub fn list(roots: &str, json: bool) -> Answer {
     KeyRing::parse(roots)?;
+    if json {
+        let item = |(id, entry)| json!({ "id": id, "check_only": is_check_only(entry) });
+        return Ok(json!({ "items": entries(roots).map(item).collect::<Vec<_>>() }).to_string().into());
+    }
     let does = |entry| if is_check_only(entry) { "check-only" } else { "may sign" };
     let lines: Vec<_> = entries(roots).map(|(id, entry)| format!("{id}  {}", does(entry))).collect();
     Ok(Zeroizing::new(lines.join("\n")))
 }
 
 /// Makes a leaked root secret check-only.
-pub fn demote(roots: &str, leaked: &str) -> Answer {
+pub fn demote(roots: &str, leaked: &str, json: bool) -> Answer {
     KeyRing::parse(roots)?;
     // What was asked for is not repeated: it may be a secret, pasted by mistake.
     if !entries(roots).any(|(id, _)| id == leaked) {
@@ -82,43 +106,18 @@ pub fn demote(roots: &str, leaked: &str) -> Answer {
         let end = if id == leaked && !is_check_only(entry) { ":check-only" } else { "" };
         format!("{entry}{end}")
     });
-    Ok(Zeroizing::new(Zeroizing::new(demoted.collect::<Vec<_>>()).join(",")))
-}
-
-/// Says whether a policy file is sound.
-pub fn check(file: &Path) -> Answer {
-    let name = file.display().to_string();
-    let text = fs::read_to_string(file)
-        .map_err(|error| misused(format!("{} cannot be read: {error}. Name a policy file.", without_secrets(&name))))?;
-    // As editors read it.
-    let policy =
-        policy::parse(&text).map_err(|error| Failure::unsound(format!("{name}:{}: {}", error.line, error.reason)))?;
-    if policy.has_no_limits() {
-        return Err(Failure::unsound(format!("{name}:1: {}", policy::NO_LIMITS)));
-    }
-    for warning in policy.warnings() {
-        tell(&format!("warning: {warning}"));
-    }
-    if let Some(warning) = policy.retention_warning() {
-        tell(&format!("warning: {warning}"));
-    }
-    for hint in policy::hints(&policy.upstream, &policy.routes) {
-        tell(&format!("note: {hint}"));
-    }
-    let Policy { brand, scopes, tiers, routes, widget, .. } = policy;
-    let [scopes, tiers, routes] = [scopes.len(), tiers.len(), routes.len()];
-    let widget = if widget.is_some() { "yes" } else { "no" };
-    if let Some(warning) = suffix::warning(now()?) {
-        tell(&format!("warning: {warning}"));
-    }
-    let numbers = format!("scopes {scopes}, tiers {tiers}, routes {routes}, widget {widget}");
-    Ok(Zeroizing::new(format!("{name} is sound: brand {brand}, {numbers}, public suffixes of {}", suffix::DATE)))
+    let demoted = Zeroizing::new(Zeroizing::new(demoted.collect::<Vec<_>>()).join(","));
+    Ok(handed(&demoted, json.then(|| json!({ "id": leaked }))))
 }
 
 /// What scanners look for.
-pub fn scanners(gitleaks: bool) -> Answer {
+pub fn scanners(gitleaks: bool, json: bool) -> Answer {
     let policy = policy()?;
     let brands = [policy.brand.as_str()];
+    if json {
+        let (pattern, rule) = (scanners::pattern(&brands), scanners::rule(&brands));
+        return Ok(json!({ "brand": policy.brand, "pattern": pattern, "gitleaks": rule }).to_string().into());
+    }
     Ok(Zeroizing::new(if gitleaks { scanners::rule(&brands) } else { scanners::pattern(&brands) }))
 }
 

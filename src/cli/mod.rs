@@ -9,6 +9,7 @@ mod api_arguments;
 mod arguments;
 mod audit;
 mod audit_calls;
+mod check;
 mod commands;
 mod credential;
 mod credential_arguments;
@@ -22,10 +23,7 @@ mod table;
 mod usage;
 mod worker;
 
-use crate::{
-    error::Reason,
-    keyring::{KeyRing, Purpose},
-};
+use crate::error::Reason;
 pub use arguments::Cli;
 use arguments::{AuditCommand, Command, PolicyCommand, RootSecrets, Shell};
 pub use audit::inspect;
@@ -94,13 +92,15 @@ pub fn understand(words: impl IntoIterator<Item = OsString>) -> Result<Cli, Answ
 fn run(command: Command) -> Answer {
     use {AuditCommand as A, Command as C, PolicyCommand as P, RootSecrets as R};
     match command {
-        C::DeployKey { stage, deployment, expires_in } => commands::deploy_key(stage, deployment, expires_in),
-        C::DeploySubKey => Ok(KeyRing::derive_sub_key(&commands::root_secrets()?, Purpose::DeployKey)?),
-        C::RootSecrets(R::Make { id }) => commands::make(&id),
-        C::RootSecrets(R::List) => commands::list(&commands::root_secrets()?),
-        C::RootSecrets(R::Demote { id }) => commands::demote(&commands::root_secrets()?, &id),
-        C::Policy(P::Check { file }) => commands::check(&file),
-        C::Policy(P::Scanners { gitleaks }) => commands::scanners(gitleaks),
+        C::DeployKey { stage, deployment, expires_in, json } => {
+            commands::deploy_key(stage, deployment, expires_in, json)
+        }
+        C::DeploySubKey { json } => commands::deploy_sub_key(json),
+        C::RootSecrets(R::Make { id, json }) => commands::make(&id, json),
+        C::RootSecrets(R::List { json }) => commands::list(&commands::root_secrets()?, json),
+        C::RootSecrets(R::Demote { id, json }) => commands::demote(&commands::root_secrets()?, &id, json),
+        C::Policy(P::Check { file, json }) => check::check(&file, json),
+        C::Policy(P::Scanners { gitleaks, json }) => commands::scanners(gitleaks, json),
         C::Credentials(credentials) => credential::run(credentials),
         C::Doctor { json } => doctor::run(json),
         C::Completions { shell } => complete(shell),
@@ -111,7 +111,7 @@ fn run(command: Command) -> Answer {
             audit_calls::list(&events, since.as_deref(), until.as_deref())
         }
         C::Audit(A::Tail(events)) => audit_calls::tail(&events),
-        C::Audit(A::Export { target, workspace, after }) => audit_calls::export(target, workspace.as_ref(), after),
+        C::Audit(A::Export { target, workspace, after, .. }) => audit_calls::export(target, workspace.as_ref(), after),
         C::Whoami(asked) => api::whoami(asked),
         C::Workspaces(asked) => api::workspaces(asked),
         C::IdentitySecrets(asked) => api::identity_secrets(asked),

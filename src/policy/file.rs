@@ -35,13 +35,28 @@ const MAX_URL_BYTES: usize = 16 * 1_024;
 /// Reads a policy file.
 pub fn parse(text: &str) -> Result<Policy, PolicyError> {
     let at = |start: usize, reason: String| PolicyError {
-        line: 1 + text.bytes().take(start).filter(|b| *b == b'\n').count(),
+        line: line(text, start),
         // It may repeat what the file names: one line it stays, and nothing that a terminal would obey.
         reason: reason.replace(char::is_control, " "),
     };
     let file = DeTable::parse(text)
         .map_err(|error| at(error.span().map_or(0, |span| span.start), error.message().to_owned()))?;
     policy(Table::new(file.get_ref(), 0..0)).map_err(|(span, reason)| at(span.start, reason))
+}
+
+/// The line of what a sound file says of `name` in the table `table`, from 1; of the table itself, where the name is empty.
+pub fn line_of(text: &str, table: &str, name: &str) -> Option<usize> {
+    let file = DeTable::parse(text).ok()?;
+    let (place, members) = file.get_ref().iter().find(|(key, _)| key.get_ref() == table)?;
+    if name.is_empty() {
+        return Some(line(text, place.span().start));
+    }
+    let (place, _) = members.get_ref().as_table()?.iter().find(|(key, _)| key.get_ref() == name)?;
+    Some(line(text, place.span().start))
+}
+
+fn line(text: &str, start: usize) -> usize {
+    1 + text.bytes().take(start).filter(|b| *b == b'\n').count()
 }
 
 fn policy(file: Table) -> Result<Policy, Fault> {

@@ -19,12 +19,12 @@ mod warnings;
 pub use crate::tier::Tier;
 pub use action::{ADMIN, Action};
 pub use built_in::{BUILT_IN, DEFAULT, built_in};
-pub use file::{MAX_WINDOW_SECONDS, PolicyError, parse};
+pub use file::{MAX_WINDOW_SECONDS, PolicyError, line_of, parse};
 pub use gate::authorize_route;
 pub use identity::IdentityRule;
 pub use tokens::{Asks, Dialect, MAX_PARTS, Tells, TokenRule};
 pub use upstream::{UpstreamPolicy, hints};
-pub use warnings::NO_LIMITS;
+pub use warnings::{NO_LIMITS, Warning};
 
 use crate::{conversation::Room, error::Reason, id::Environment, limit::Limit, principal::Principal, scope::Scope};
 use std::sync::Arc;
@@ -174,12 +174,6 @@ impl Policy {
     /// How long a conversation is kept in which nobody writes; none: for ever.
     pub fn retention_seconds(&self) -> Option<u64> {
         self.widget.as_ref()?.retention_seconds
-    }
-
-    /// What `policy check` says where conversations are kept for ever.
-    pub fn retention_warning(&self) -> Option<&'static str> {
-        let is_forever = self.widget.as_ref().is_some_and(|widget| widget.retention_seconds.is_none());
-        is_forever.then_some("[widget] has no `retention_days`: conversations are kept for ever")
     }
 }
 
