@@ -29,7 +29,7 @@ fn call(worker: &Worker, arguments: &[&str], input: &str) -> Run {
 }
 
 #[test]
-fn n13_every_call_of_the_product_is_a_command_and_each_of_them_answers_in_json() {
+fn n13_calls_of_the_product_are_commands_and_each_of_them_answers_in_json() {
     let item = json!({
         "id": "acme", "kind": "deploy_key", "kid": "is_1", "name": "Acme", "created_at": "2026-01-01T00:00:00.000Z",
         "revoked_at": "2026-01-01T00:00:00.000Z", "allowed": true, "items": [], "next_cursor": null, "head": null, "next_after": null,
@@ -207,14 +207,20 @@ fn n13_many_of_one_environment_are_counted_and_ended_in_that_environment_alone()
     let all = ["credentials", "revoke", "--all", "--workspace", "acme", "--environment", "test"];
     let counted = call(&worker, &[&all[..], &["--dry-run", "--json"]].concat(), "");
     assert_eq!(counted.json(), json!({"would_revoke": 1}));
+    let said = call(&worker, &[&all[..], &["--dry-run"]].concat(), "");
+    assert_eq!(said.good(), "1 credential of acme would end. Without --dry-run it does.");
     call(&worker, &all, "").good();
     let sent = worker.sent();
     let lines: Vec<String> = sent.iter().map(scripted::Sent::line).collect();
     assert_eq!(
         lines,
-        ["GET /v1/credentials?workspace=acme&environment=test", "POST /v1/workspaces/acme/credentials/revoke"]
+        [
+            "GET /v1/credentials?workspace=acme&environment=test",
+            "GET /v1/credentials?workspace=acme&environment=test",
+            "POST /v1/workspaces/acme/credentials/revoke"
+        ]
     );
-    assert_eq!(sent[1].json(), json!({"environment": "test"}));
+    assert_eq!(sent[2].json(), json!({"environment": "test"}));
 }
 
 #[test]
@@ -232,6 +238,10 @@ fn n13_events_between_two_moments_are_asked_for_by_time_or_by_how_long_ago() {
     let ago = u64::try_from(millis).unwrap() - Timestamp::parse_rfc3339(&since).expect(&line).0;
     assert!((7_200_000..7_260_000).contains(&ago), "{ago} ms ago");
     assert_eq!(call(&worker, &["audit", "list", "--since", "yesterday"], "").code, Some(2));
+    // As docs/http.md has it: `since` and `until` are both included.
+    let help = call(&worker, &["audit", "list", "--help"], "");
+    let until = help.good().split("--until").nth(1).unwrap();
+    assert!(until.contains("itself included") && !until.contains("before"), "{until}");
 }
 
 #[test]
@@ -266,26 +276,6 @@ fn n13_the_tail_begins_with_the_newest_events_and_shows_each_one_as_it_comes() {
     for watched in watched {
         watched.join().unwrap();
     }
-}
-
-#[test]
-fn n13_whatever_calls_a_worker_answers_in_json_where_it_is_asked_to() {
-    let (mut waiting, mut seen) = (vec![vec![]], 0);
-    while let Some(path) = waiting.pop() {
-        let arguments: Vec<&str> = path.iter().map(String::as_str).chain(["--help"]).collect();
-        let help = run(&[], &arguments, "");
-        let commands = help.good().split("Commands:\n").nth(1).unwrap_or_default().lines();
-        let names = commands.take_while(|line| !line.is_empty()).filter_map(|line| line.split_whitespace().next());
-        let names: Vec<&str> = names.filter(|name| *name != "help").collect();
-        waiting.extend(names.iter().map(|name| [&path[..], &[(*name).to_owned()]].concat()));
-        // An export is JSON as it is, a line for each event.
-        let takes = |option: &str| help.good().lines().any(|line| line.trim_start().starts_with(option));
-        if names.is_empty() && takes("--url") && path != ["audit", "export"] {
-            assert!(takes("--json"), "{path:?}");
-            seen += 1;
-        }
-    }
-    assert!(seen > 18, "only {seen}");
 }
 
 #[test]
@@ -329,4 +319,88 @@ fn n13_a_refusal_of_the_worker_is_one_line_with_its_code() {
     let ended = call(&worker, &["workspaces", "list"], "");
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""));
     assert!(ended.stderr.contains("insufficient_scope") && ended.stderr.contains("req_1"), "{}", ended.stderr);
+}
+
+/// What is sent by a command that changes something, in JSON: all of it, and nothing that was not asked for.
+fn changes(arguments: &[&str], answer: &Value) -> (String, Value) {
+    let worker = Worker::always(ok(answer.clone()));
+    assert_eq!(call(&worker, &[arguments, &["--json"]].concat(), "").json(), *answer, "{arguments:?}");
+    let said = call(&worker, arguments, "");
+    assert!(said.good().contains("Acme") && !said.good().contains('{'), "{}", said.stdout);
+    let sent = worker.sent();
+    assert_eq!((sent.len(), sent[0].json()), (2, sent[1].json()), "{arguments:?}");
+    (sent[0].line(), sent[0].json())
+}
+
+#[test]
+fn n13_a_credential_is_changed_member_by_member_and_in_nothing_that_was_not_named() {
+    let answer = json!({"id": ID, "kind": "server_key", "name": "Acme", "expires_at": null});
+    let cases: Vec<(Vec<&str>, Value)> = vec![
+        (vec!["--name", "Back end"], json!({"name": "Back end"})),
+        (vec!["--scope", "a:read", "--scope", "b:read"], json!({"scopes": ["a:read", "b:read"]})),
+        (vec!["--expires-at", "2026-01-02T02:00:00+02:00"], json!({"expires_at": "2026-01-02T00:00:00.000Z"})),
+        (vec!["--expires-at", "-"], json!({"expires_at": null})),
+        (vec!["--tier", "free"], json!({"tier": "free"})),
+        (
+            vec!["--tier", "own", "--limit", "1000/60", "--limit", "9/1", "--token-limit", "5/60"],
+            json!({"tier": "own", "limits": {
+                "requests": [{"limit": 1000, "window_seconds": 60}, {"limit": 9, "window_seconds": 1}],
+                "tokens": [{"limit": 5, "window_seconds": 60}],
+            }}),
+        ),
+        (vec!["--limit", "7/1"], json!({"limits": {"requests": [{"limit": 7, "window_seconds": 1}]}})),
+        (vec!["--allowed-address", "203.0.113.0/24"], json!({"allowed_addresses": ["203.0.113.0/24"]})),
+        (vec!["--allowed-address", "-"], json!({"allowed_addresses": []})),
+        (vec!["--origin", "https://a.example"], json!({"origins": ["https://a.example"]})),
+    ];
+    for (arguments, body) in cases {
+        let sent = changes(&[&["credentials", "change", ID], &arguments[..]].concat(), &answer);
+        assert_eq!(sent, (format!("PATCH /v1/credentials/{ID}"), body));
+    }
+    let worker = Worker::always(ok(answer));
+    for wrong in [
+        &["credentials", "change", ID][..],
+        &["credentials", "change", ID, "--json"],
+        &["credentials", "change", "--name", "x"],
+        &["credentials", "change", SERVER_KEY, "--name", "x"],
+        &["credentials", "change", ID, "--expires-at", "2h"],
+        &["credentials", "change", ID, "--allowed-address", "-", "--allowed-address", "203.0.113.0/24"],
+    ] {
+        let ended = call(&worker, wrong, "");
+        assert_eq!((ended.code, worker.sent().len()), (Some(2), 0), "{wrong:?}");
+        assert!(!ended.stderr.contains(SERVER_KEY), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn n13_a_plan_is_set_whole_or_goes_back_to_the_one_that_holds_otherwise() {
+    let answer = json!({"id": "acme", "name": "Acme", "plan": {"tiers": ["free"], "custom_limits": null}});
+    let custom =
+        json!({"requests": [{"limit": 1000, "window_seconds": 60}], "tokens": [{"limit": 5, "window_seconds": 1}]});
+    for (arguments, plan) in [
+        (&["--tier", "free"][..], json!({"tiers": ["free"], "custom_limits": null})),
+        (
+            &["--tier", "free", "--tier", "own", "--limit", "1000/60", "--token-limit", "5/1"],
+            json!({"tiers": ["free", "own"], "custom_limits": custom}),
+        ),
+        (&["--default"], Value::Null),
+    ] {
+        let sent = changes(&[&["workspaces", "plan", "acme"], arguments].concat(), &answer);
+        assert_eq!(sent, ("PATCH /v1/workspaces/acme".to_owned(), json!({"plan": plan})));
+        if plan.is_null() {
+            continue;
+        }
+        let sent = changes(&[&["workspaces", "create", "--name", "Acme"], arguments].concat(), &answer);
+        assert_eq!(sent, ("POST /v1/workspaces".to_owned(), json!({"name": "Acme", "plan": plan})));
+    }
+    let worker = Worker::always(ok(answer));
+    for wrong in [
+        &["workspaces", "plan", "acme"][..],
+        &["workspaces", "plan", "acme", "--tier", "free", "--default"],
+        // Which tiers, nobody would know; and what is not named is taken away.
+        &["workspaces", "plan", "acme", "--limit", "1000/60"],
+        &["workspaces", "plan", "acme", "--tier", "own", "--token-limit", "5/1"],
+    ] {
+        assert_eq!((call(&worker, wrong, "").code, worker.sent().len()), (Some(2), 0), "{wrong:?}");
+    }
 }

@@ -3,13 +3,13 @@
 use super::{
     Answer,
     api_arguments::{
-        ConversationCommand, Conversations, IdentityCommand, IdentitySecrets, Paging, Verify, Whoami, WorkspaceCommand,
-        Workspaces,
+        ConversationCommand, Conversations, Grants, IdentityCommand, IdentitySecrets, Paging, Verify, Whoami,
+        WorkspaceCommand, Workspaces,
     },
     commands::now,
     credential::{cell, read, secret, unfit},
     misused,
-    quantity::ago,
+    quantity::{ago, windows},
     refused,
     table::{plain, table},
     tell,
@@ -55,12 +55,11 @@ pub fn whoami(asked: Whoami) -> Answer {
 pub fn workspaces(asked: Workspaces) -> Answer {
     let worker = Worker::parse(asked.target.url)?;
     match asked.command {
-        WorkspaceCommand::Create { name, id, json } => {
-            let mut body = json!({ "name": name });
-            if let (Some(id), Some(body)) = (id, body.as_object_mut()) {
-                body.insert("id".to_owned(), json!(id.as_str()));
-            }
-            one(worker.send("POST", "/v1/workspaces", &body, None)?, "id", json)
+        WorkspaceCommand::Create { name, id, plan, json } => {
+            let mut body = Map::from_iter([("name".to_owned(), json!(name))]);
+            body.extend(id.map(|id| ("id".to_owned(), json!(id.as_str()))));
+            body.extend((!plan.tiers.is_empty()).then(|| ("plan".to_owned(), whole(&plan))));
+            one(worker.send("POST", "/v1/workspaces", &Value::Object(body), None)?, "id", json)
         }
         WorkspaceCommand::List(paging) => list(&worker, "/v1/workspaces", &[], &paging, &["id", "name", "created_at"]),
         WorkspaceCommand::Show { id, json } => one(worker.get(&format!("/v1/workspaces/{id}"), &[])?, "id", json),
@@ -74,7 +73,18 @@ pub fn workspaces(asked: Workspaces) -> Answer {
             }
             one(worker.send("PATCH", &format!("/v1/workspaces/{id}"), &Value::Object(body), None)?, "id", json)
         }
+        WorkspaceCommand::Plan { id, plan, default, json } => {
+            let body = json!({ "plan": if default { Value::Null } else { whole(&plan) } });
+            one(worker.send("PATCH", &format!("/v1/workspaces/{id}"), &body, None)?, "id", json)
+        }
     }
+}
+
+/// A plan as a worker takes it.
+fn whole(plan: &Grants) -> Value {
+    let Grants { tiers, limits, token_limits } = plan;
+    let custom = if limits.is_empty() { Value::Null } else { windows(limits, token_limits) };
+    json!({ "tiers": tiers, "custom_limits": custom })
 }
 
 /// `claviger identity-secrets`.

@@ -1,7 +1,7 @@
 //! What can be typed for calls to a running worker, beside `claviger credentials`.
 #![allow(missing_docs, reason = "the doc lines here are the help that people read")]
 
-use super::quantity;
+use super::quantity::{self, Limit};
 use crate::id::{ConversationId, IdentitySecretId, WorkspaceId};
 use clap::{ArgGroup, Args, Subcommand};
 
@@ -39,9 +39,10 @@ pub struct Whoami {
 #[derive(Args)]
 #[command(after_help = "\
 Examples, with CLAVIGER_URL and CLAVIGER_KEY in the environment:
-  claviger workspaces create --name Acme --id acme
+  claviger workspaces create --name Acme --id acme --tier free
   claviger workspaces list --all --json | jq -r '.items[].id'
-  claviger workspaces change acme --default-tier standard")]
+  claviger workspaces change acme --default-tier standard
+  claviger workspaces plan acme --tier free --tier enterprise --limit 1000/60")]
 pub struct Workspaces {
     #[command(flatten)]
     pub target: Target,
@@ -60,6 +61,8 @@ pub enum WorkspaceCommand {
         /// Its id, for good: 1 to 42 of a-z, A-Z, 0-9, `_` and `-`; made up if not given
         #[arg(long, value_parser = quantity::workspace)]
         id: Option<WorkspaceId>,
+        #[command(flatten)]
+        plan: Grants,
         /// Answer in JSON
         #[arg(long)]
         json: bool,
@@ -94,6 +97,40 @@ pub enum WorkspaceCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Set what a workspace's own keys may grant, with a deploy key: all of it, and nothing of the plan before
+    #[command(
+        group(ArgGroup::new("settings").required(true).args(["tiers", "default"])),
+        after_help = "\
+Examples:
+  claviger workspaces plan acme --tier free --tier enterprise --limit 1000/60 --token-limit 40000/60
+  claviger workspaces plan acme --default"
+    )]
+    Plan {
+        #[arg(value_parser = quantity::workspace)]
+        id: WorkspaceId,
+        #[command(flatten)]
+        plan: Grants,
+        /// None of its own: its default tier alone
+        #[arg(long)]
+        default: bool,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// A workspace's plan.
+#[derive(Args)]
+pub struct Grants {
+    /// A tier of the policy that its own keys may grant, once for each
+    #[arg(long = "tier", value_name = "TIER")]
+    pub tiers: Vec<String>,
+    /// The largest number of a custom tier, once for each window: 1000/60 is 1000 requests a minute
+    #[arg(long = "limit", value_name = "REQUESTS/SECONDS", value_parser = quantity::limit, requires = "tiers")]
+    pub limits: Vec<Limit>,
+    /// The same in tokens, for a policy that counts them: 40000/60 is 40000 tokens a minute
+    #[arg(long = "token-limit", value_name = "TOKENS/SECONDS", value_parser = quantity::limit, requires = "limits")]
+    pub token_limits: Vec<Limit>,
 }
 
 #[derive(Args)]

@@ -9,7 +9,7 @@ use crate::{
     keyring::{KeyRing, Purpose},
     kind::CredentialKind,
     pipeline::config::Config,
-    policy::{self, Policy},
+    policy::Policy,
     time::Timestamp,
 };
 use base64ct::{Base64UrlUnpadded, Encoding as _};

@@ -3,8 +3,10 @@
 use super::{
     Answer, Failure,
     api::{members, pages, rows},
-    credential_arguments::{Create, CredentialCommand, Credentials, List, One, Revoke, Rotate},
-    misused, refused, rotation,
+    credential_arguments::{Change, Create, CredentialCommand, Credentials, List, One, Revoke, Rotate},
+    misused,
+    quantity::windows,
+    refused, rotation,
     table::{plain, table},
     tell, usage,
     worker::Worker,
@@ -45,6 +47,7 @@ pub fn run(credentials: Credentials) -> Answer {
         C::Create(asked) => create(&worker, &asked),
         C::List(asked) => list(&worker, &asked),
         C::Show(One { id, json }) => show(&worker, &id, json),
+        C::Change(asked) => change(&worker, *asked),
         C::Rotate(asked) => rotate(&worker, &asked),
         C::Revoke(asked) => revoke(&worker, &asked),
         C::Usage(asked) => usage::show(&worker, &asked),
@@ -61,9 +64,7 @@ fn create(worker: &Worker, asked: &Create) -> Answer {
     put("scopes", some(scopes));
     put("tier", tier.as_ref().map(|text| json!(text)));
     let tokens = &asked.token_limits;
-    let limits =
-        if tokens.is_empty() { json!({ "requests": limits }) } else { json!({ "requests": limits, "tokens": tokens }) };
-    put("limits", Some(limits).filter(|_| !asked.limits.is_empty() || !tokens.is_empty()));
+    put("limits", Some(windows(limits, tokens)).filter(|_| !limits.is_empty() || !tokens.is_empty()));
     put("expires_in", asked.expires_in.map(|seconds| json!(seconds)));
     put("allowed_addresses", some(&asked.allowed_addresses));
     put("origins", some(&asked.origins));
@@ -118,7 +119,31 @@ fn list(worker: &Worker, asked: &List) -> Answer {
 }
 
 fn show(worker: &Worker, id: &CredentialId, json: bool) -> Answer {
-    let answer = worker.get(&path(id, ""), &[])?;
+    shown(worker.get(&path(id, ""), &[])?, json)
+}
+
+fn change(worker: &Worker, asked: Change) -> Answer {
+    let Change { id, name, scopes, tier, limits, token_limits, expires_at, allowed_addresses, origins, json } = asked;
+    let is_any = allowed_addresses.iter().any(|address| address == "-");
+    if is_any && allowed_addresses.len() > 1 {
+        return Err(misused("--allowed-address - stands for any network: give it alone, or name networks."));
+    }
+    let some = |texts: Vec<String>| (!texts.is_empty()).then(|| json!(texts));
+    let given = [
+        ("name", name.map(Value::from)),
+        ("scopes", some(scopes)),
+        ("tier", tier.map(Value::from)),
+        ("limits", (!limits.is_empty()).then(|| windows(&limits, &token_limits))),
+        ("expires_at", expires_at.map(Value::from)),
+        ("allowed_addresses", if is_any { Some(json!([])) } else { some(allowed_addresses) }),
+        ("origins", some(origins)),
+    ];
+    let body = given.into_iter().filter_map(|(member, value)| Some((member.to_owned(), value?))).collect();
+    shown(worker.send("PATCH", &path(&id, ""), &Value::Object(body), None)?, json)
+}
+
+/// A credential without its secret, as people read it, or as it came.
+fn shown(answer: Zeroizing<String>, json: bool) -> Answer {
     let item = read(&answer, "id")?;
     if json {
         return Ok(answer);
@@ -168,7 +193,8 @@ fn revoke_all(worker: &Worker, asked: &Revoke) -> Answer {
         if asked.json {
             return Ok(json!({ "would_revoke": count }).to_string().into());
         }
-        return Ok(format!("{count} credentials of {workspace} would end. Without --dry-run they do.").into());
+        let (what, verb) = if count == 1 { ("credential", "it does") } else { ("credentials", "they do") };
+        return Ok(format!("{count} {what} of {workspace} would end. Without --dry-run {verb}.").into());
     }
     let given = [("environment", environment), ("created_by", created_by), ("reason", asked.reason.as_deref())];
     let mut body: Map<String, Value> =
@@ -216,9 +242,33 @@ pub fn cell(item: &Value, name: &str) -> String {
         Some(Value::Array(values)) if values.iter().all(Value::is_string) => {
             values.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
         }
+        Some(Value::Object(members)) => grants(members),
         Some(other) => other.to_string(),
     };
     if text.is_empty() { "-".to_owned() } else { plain(&text) }
+}
+
+/// A plan or limits: `free, own, requests 1000/60, tokens 5/1`; another object, as it came.
+fn grants(members: &Map<String, Value>) -> String {
+    let windows = |name: &str, value: &Value| {
+        let window = |window: &Value| format!("{}/{}", cell(window, "limit"), cell(window, "window_seconds"));
+        let windows = value.as_array().into_iter().flatten().map(window).collect::<Vec<_>>().join(" ");
+        if windows.is_empty() { windows } else { format!("{name} {windows}") }
+    };
+    let part = |(name, value): (&String, &Value)| match (name.as_str(), value) {
+        ("tiers", _) => Some(value.as_array()?.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")),
+        ("requests" | "tokens", _) => Some(windows(name, value)),
+        ("custom_limits", Value::Object(limits)) => Some(grants(limits)),
+        ("custom_limits", Value::Null) => Some(String::new()),
+        ("default", Value::Bool(true)) => Some("by default".to_owned()),
+        ("default", _) => Some(String::new()),
+        _ => None,
+    };
+    // The tiers first, however the members stand.
+    let (first, rest): (Vec<_>, Vec<_>) = members.iter().partition(|(name, _)| *name == "tiers");
+    let parts: Option<Vec<String>> = first.into_iter().chain(rest).map(part).collect();
+    let parts = parts.map(|parts| parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", "));
+    parts.unwrap_or_else(|| Value::Object(members.clone()).to_string())
 }
 
 /// An object that has this member: what else answers in JSON is no worker.

@@ -1,10 +1,10 @@
 //! What can be typed after `claviger credentials`: the calls to a running worker, their arguments and their help.
 #![allow(missing_docs, reason = "the doc lines here are the help that people read")]
 
-use super::quantity::{self, Limit};
+use super::quantity::{self, End, Limit};
 use crate::id::{CredentialId, Stage, WorkspaceId};
 use clap::{
-    Args, Subcommand,
+    ArgGroup, Args, Subcommand,
     builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
 };
 
@@ -58,6 +58,13 @@ Examples:
     /// Show one credential, without its secret
     #[command(after_help = "Example:\n  claviger credentials show ID --json | jq -r .status")]
     Show(One),
+    /// Change what is named of a credential, and nothing else
+    #[command(after_help = "\
+Examples:
+  claviger credentials change ID --name 'Back end' --expires-at 2027-01-01T00:00:00Z
+  claviger credentials change ID --scope messages:read --scope messages:write
+  claviger credentials change ID --allowed-address -")]
+    Change(Box<Change>),
     /// Hand out a new secret; the old one works on for the overlap
     #[command(after_help = "\
 Examples:
@@ -161,6 +168,43 @@ pub struct One {
     /// Which credential
     #[arg(value_parser = quantity::id)]
     pub id: CredentialId,
+    /// Answer in JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+#[command(group(ArgGroup::new("settings").required(true).multiple(true).args([
+    "name", "scopes", "tier", "limits", "token_limits", "expires_at", "allowed_addresses", "origins",
+])))]
+pub struct Change {
+    /// Which credential
+    #[arg(value_parser = quantity::id)]
+    pub id: CredentialId,
+    /// What people call it; no secret
+    #[arg(long)]
+    pub name: Option<String>,
+    /// What it may do from now on, once for each scope: all others are taken away
+    #[arg(long = "scope", value_name = "SCOPE")]
+    pub scopes: Vec<String>,
+    /// A tier of the policy
+    #[arg(long)]
+    pub tier: Option<String>,
+    /// In a tier with numbers of one's own, once for each window: 1000/60 is 1000 requests a minute
+    #[arg(long = "limit", value_name = "REQUESTS/SECONDS", value_parser = quantity::limit)]
+    pub limits: Vec<Limit>,
+    /// The same in tokens, for a policy that counts them: 40000/60 is 40000 tokens a minute
+    #[arg(long = "token-limit", value_name = "TOKENS/SECONDS", value_parser = quantity::limit, requires = "limits")]
+    pub token_limits: Vec<Limit>,
+    /// When it ends, RFC 3339; `-` for never
+    #[arg(long, value_name = "MOMENT", value_parser = quantity::end)]
+    pub expires_at: Option<End>,
+    /// A network that it may come from, once for each: all others are taken away; `-` for any
+    #[arg(long = "allowed-address", value_name = "CIDR")]
+    pub allowed_addresses: Vec<String>,
+    /// A page's origin that may use a widget key, once for each: all others are taken away
+    #[arg(long = "origin", value_name = "ORIGIN")]
+    pub origins: Vec<String>,
     /// Answer in JSON
     #[arg(long)]
     pub json: bool,

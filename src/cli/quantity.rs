@@ -5,6 +5,7 @@ use crate::{
     time::Timestamp,
 };
 use serde::Serialize;
+use serde_json::{Value, json};
 
 /// Ten years: the longest life that a worker gives anything.
 const MAX_SECONDS: u64 = 10 * 366 * 86_400;
@@ -64,6 +65,19 @@ pub fn limit(text: &str) -> Result<Limit, &'static str> {
 pub fn moment(text: &str) -> Result<String, &'static str> {
     let moment = Timestamp::parse_rfc3339(text).map(Timestamp::rfc3339);
     moment.ok_or("a moment is written as in RFC 3339: 2026-07-30T12:00:00Z")
+}
+
+/// An end in an argument: a moment as RFC 3339 writes it, or none.
+pub type End = Option<String>;
+
+/// Reads an end; `-` is none.
+pub fn end(text: &str) -> Result<End, &'static str> {
+    if text == "-" { Ok(None) } else { moment(text).map(Some) }
+}
+
+/// The windows of requests, and of tokens where there are any, as a worker takes them.
+pub fn windows(requests: &[Limit], tokens: &[Limit]) -> Value {
+    if tokens.is_empty() { json!({ "requests": requests }) } else { json!({ "requests": requests, "tokens": tokens }) }
 }
 
 /// Reads a credential's id: a secret that was taken for one never reaches a path, nor a log.

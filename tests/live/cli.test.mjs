@@ -67,6 +67,32 @@ test("a widget key is made, serves, is found again, and is over when it was revo
   assert.equal(json(["credentials", "list", "--workspace", "acme", "--status", "revoked"]).items.length, 1);
 });
 
+test("n13_a_plan_and_a_key_are_changed_as_they_are_shown_and_back_again", async () => {
+  const plan = (...args) => json(["workspaces", "plan", "acme", ...args]).plan;
+  const otherwise = json(["workspaces", "show", "acme"]).plan;
+  assert.equal(otherwise.default, true);
+  const own = ["--tier", "enterprise", "--tier", "free", "--limit", "1000/60"];
+  const wanted = { tiers: ["enterprise", "free"], custom_limits: { requests: [{ limit: 1000, window_seconds: 60 }], tokens: [] } };
+  const { tiers, custom_limits } = plan(...own);
+  assert.deepEqual([tiers.sort(), custom_limits], [wanted.tiers, wanted.custom_limits]);
+  assert.match(good(["workspaces", "show", "acme"]), /^plan +(enterprise, free|free, enterprise), requests 1000\/60$/m);
+  assert.deepEqual(json(["workspaces", "create", "--name", "Planned", "--id", "planned", ...own]).plan.custom_limits, wanted.custom_limits);
+  assert.deepEqual(plan("--default"), otherwise);
+
+  const key = ["credentials", "create", "--kind", "server_key", "--workspace", "planned", "--environment", "live", "--name", "old"];
+  const { id } = json([...key, "--scope", "messages:read", "--allowed-address", "203.0.113.0/24", "--expires-in", "1h"]);
+  const change = (...args) => json(["credentials", "change", id, ...args]);
+  const changed = change("--name", "new", "--scope", "messages:write", "--allowed-address", "-", "--expires-at", "2030-01-01T00:00:00Z");
+  assert.deepEqual(
+    [changed.name, changed.scopes, changed.allowed_addresses, changed.expires_at],
+    ["new", ["messages:write"], [], "2030-01-01T00:00:00.000Z"],
+  );
+  const { expires_at, ...rest } = change("--expires-at", "-");
+  assert.deepEqual([expires_at, rest.name, rest.scopes], [null, "new", ["messages:write"]]);
+  assert.match(good(["credentials", "change", id, "--tier", "enterprise", "--limit", "7/60"]), /^limits +requests 7\/60$/m);
+  assert.equal(claviger(["credentials", "change", id, "--origin", SITE]).status, 1, "a server key has no origins");
+});
+
 test("a rotation hands out another secret, and the old one works for its overlap", async () => {
   const made = json([...CREATE, "--name", "rotated"]);
   const first = made.secret;
