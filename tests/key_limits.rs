@@ -309,9 +309,25 @@ fn live(events: Vec<Event>) {
 #[test]
 fn h_a_window_that_no_call_met_is_new_when_it_comes_back() {
     let calls = |count, gap, dice| Event::Calls(2, count, gap, dice);
-    live(vec![calls(21, 0, 0), Event::Policy, Event::Policy, calls(47, 289, 49), calls(21, 0, 0), Event::Policy, calls(40, 372, 0)]);
+    live(vec![
+        calls(21, 0, 0),
+        Event::Policy,
+        Event::Policy,
+        calls(47, 289, 49),
+        calls(21, 0, 0),
+        Event::Policy,
+        calls(40, 372, 0),
+    ]);
     // And one that did is remembered: the two calls are beside one another in a window of 30 s.
-    live(vec![calls(12, 0, 3), Event::Policy, calls(1, 0, 3), Event::Policy, calls(47, 289, 49), Event::Policy, calls(40, 372, 0)]);
+    live(vec![
+        calls(12, 0, 3),
+        Event::Policy,
+        calls(1, 0, 3),
+        Event::Policy,
+        calls(47, 289, 49),
+        Event::Policy,
+        calls(40, 372, 0),
+    ]);
 }
 
 proptest! {
