@@ -29,7 +29,7 @@ dev: announce tools node_modules/.package-lock.json cli ## everything on this ma
 	@exec $(node) tools/dev/dev.mjs
 
 .PHONY: run
-run: ## serve on the bare runtime: PORT, STATE and the variables of the README
+run: ## serve on the bare runtime: PORT, STATE and the variables of docs/variables.md
 	@$(MAKE) build >&2
 	@exec tools/run
 
