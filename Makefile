@@ -78,13 +78,15 @@ format: tools
 	@cargo fmt --check --manifest-path tests/crash/Cargo.toml
 
 .PHONY: lint
-lint: tools
+lint: tools $(target)/shellcheck/installed
 	$(call heading,lint: clippy for this machine)
 	@cargo clippy --quiet --all-targets --locked -- -D warnings
 	$(call heading,lint: clippy for the edge)
 	@cargo clippy --quiet --lib --locked --target wasm32-unknown-unknown -- -D warnings
 	$(call heading,lint: clippy for the crash campaign)
 	@cargo clippy --quiet --all-targets --locked --manifest-path tests/crash/Cargo.toml --target-dir $(target)/crash -- -D warnings
+	$(call heading,lint: shellcheck)
+	@git grep --untracked -lzE '^#!.*[/ ](ba)?sh$$' | xargs -0 $(target)/shellcheck/bin/shellcheck
 
 .PHONY: unit
 unit: tools www/public-suffixes.txt
@@ -159,6 +161,12 @@ tests/sdk/node_modules/.package-lock.json: tests/sdk/package-lock.json
 
 examples/express/node_modules/.package-lock.json: examples/express/package-lock.json
 	@npm ci --prefix examples/express --loglevel=error --no-progress >/dev/null
+	@touch $@
+
+$(target)/shellcheck/installed: tools/shellcheck.txt
+	@tools/need python
+	@python3 -m venv $(target)/shellcheck
+	@$(target)/shellcheck/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
 examples/fastapi/.venv/installed: examples/fastapi/requirements.txt
