@@ -85,6 +85,9 @@ lint: tools $(target)/shellcheck/installed
 	@cargo clippy --quiet --lib --locked --target wasm32-unknown-unknown -- -D warnings
 	$(call heading,lint: clippy for the crash campaign)
 	@cargo clippy --quiet --all-targets --locked --manifest-path tests/crash/Cargo.toml --target-dir $(target)/crash -- -D warnings
+	$(call heading,lint: rustdoc for both)
+	@RUSTDOCFLAGS='-D warnings' cargo doc --quiet --no-deps --document-private-items --lib --locked
+	@RUSTDOCFLAGS='-D warnings' cargo doc --quiet --no-deps --document-private-items --lib --locked --target wasm32-unknown-unknown
 	$(call heading,lint: shellcheck)
 	@git grep --untracked -lzE '^#!.*[/ ](ba)?sh$$' | xargs -0 $(target)/shellcheck/bin/shellcheck
 
