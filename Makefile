@@ -63,6 +63,12 @@ mutants: tools ## a mistake in every line that decides, to see which no test not
 	@tools/need cargo-mutants
 	@cargo mutants $(patsubst %,--file='%',$(or $(FILES),$(decisive))) $(addprefix --cargo-arg=--test=,$(TESTS))
 
+.PHONY: deny
+deny: tools ## licences, duplicates and sources of every package, by cargo-deny; CHECKS=advisories, which fetches their list
+	@tools/need cargo-deny
+	@for manifest in {.,fuzz,tests/crash,tools/wasm}/Cargo.toml; do echo "$$manifest:"; cargo deny --manifest-path $$manifest --config deny.toml --locked \
+	  check --allow unmatched-skip --allow license-not-encountered --allow license-exception-not-encountered $(or $(CHECKS),licenses bans sources); done
+
 .PHONY: clean
 clean: ## remove what was made; state and secrets stay
 	rm -rf target build build-dev build-faults dist node_modules bench/node_modules tests/sdk/node_modules examples/{express/node_modules,fastapi/.venv} .wrangler fuzz/{target,artifacts,found} mutants.out*
