@@ -457,7 +457,8 @@ fn a14_a_deploy_key_that_is_used_all_day_is_told_by_the_minute_and_then_by_the_h
         toy.advance(60);
     }
     toy.advance(3_600);
-    let page = toy.admin("GET", &format!("/v1/audit?action=deploy_key.use&actor=deploy_key:{id}&limit=100"), &Value::Null);
+    let page =
+        toy.admin("GET", &format!("/v1/audit?action=deploy_key.use&actor=deploy_key:{id}&limit=100"), &Value::Null);
     let events = page.ok(200).json["items"].as_array().unwrap().clone();
     let count: u64 = events.iter().map(|event| event["count"].as_u64().unwrap()).sum();
     assert_eq!(count, 200, "each use is counted once: {events:?}");
