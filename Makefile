@@ -63,6 +63,12 @@ mutants: tools ## a mistake in every line that decides, to see which no test not
 	@tools/need cargo-mutants
 	@cargo mutants $(patsubst %,--file='%',$(or $(FILES),$(decisive))) $(addprefix --cargo-arg=--test=,$(TESTS))
 
+.PHONY: deny
+deny: tools ## licences, duplicates and sources of every package, by cargo-deny; CHECKS=advisories, which fetches their list
+	@tools/need cargo-deny
+	@for manifest in {.,fuzz,tests/crash,tools/wasm}/Cargo.toml; do echo "$$manifest:"; cargo deny --manifest-path $$manifest --config deny.toml --locked \
+	  check --allow unmatched-skip --allow license-not-encountered --allow license-exception-not-encountered $(or $(CHECKS),licenses bans sources); done
+
 .PHONY: clean
 clean: ## remove what was made; state and secrets stay
 	rm -rf target build build-dev build-faults dist node_modules bench/node_modules tests/sdk/node_modules examples/{express/node_modules,fastapi/.venv} .wrangler fuzz/{target,artifacts,found} mutants.out*
@@ -78,13 +84,18 @@ format: tools
 	@cargo fmt --check --manifest-path tests/crash/Cargo.toml
 
 .PHONY: lint
-lint: tools
+lint: tools $(target)/shellcheck/installed
 	$(call heading,lint: clippy for this machine)
 	@cargo clippy --quiet --all-targets --locked -- -D warnings
 	$(call heading,lint: clippy for the edge)
 	@cargo clippy --quiet --lib --locked --target wasm32-unknown-unknown -- -D warnings
 	$(call heading,lint: clippy for the crash campaign)
 	@cargo clippy --quiet --all-targets --locked --manifest-path tests/crash/Cargo.toml --target-dir $(target)/crash -- -D warnings
+	$(call heading,lint: rustdoc for both)
+	@RUSTDOCFLAGS='-D warnings' cargo doc --quiet --no-deps --document-private-items --lib --locked
+	@RUSTDOCFLAGS='-D warnings' cargo doc --quiet --no-deps --document-private-items --lib --locked --target wasm32-unknown-unknown
+	$(call heading,lint: shellcheck)
+	@git grep --untracked -lzE '^#!.*[/ ](ba)?sh$$' | xargs -0 $(target)/shellcheck/bin/shellcheck
 
 .PHONY: unit
 unit: tools www/public-suffixes.txt
@@ -159,6 +170,12 @@ tests/sdk/node_modules/.package-lock.json: tests/sdk/package-lock.json
 
 examples/express/node_modules/.package-lock.json: examples/express/package-lock.json
 	@npm ci --prefix examples/express --loglevel=error --no-progress >/dev/null
+	@touch $@
+
+$(target)/shellcheck/installed: tools/shellcheck.txt
+	@tools/need python
+	@python3 -m venv $(target)/shellcheck
+	@$(target)/shellcheck/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
 examples/fastapi/.venv/installed: examples/fastapi/requirements.txt

@@ -23,7 +23,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// The path exactly as sent: never decoded and never normalised, so that nothing can be hidden in it.
+    /// The path exactly as sent: never decoded and never normalized, so that nothing can be hidden in it.
     pub fn path(&self) -> &str {
         self.target().split('?').next().unwrap_or_default()
     }

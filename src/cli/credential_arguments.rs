@@ -1,5 +1,5 @@
 //! What can be typed after `claviger credentials`: the calls to a running worker, their arguments and their help.
-#![allow(missing_docs, reason = "the doc lines here are the help that people read")]
+#![allow(missing_docs, rustdoc::bare_urls, reason = "the doc lines here are the help that people read")]
 
 use super::quantity::{self, End, Limit};
 use crate::id::{CredentialId, Stage, WorkspaceId};
