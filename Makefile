@@ -78,13 +78,16 @@ format: tools
 	@cargo fmt --check --manifest-path tests/crash/Cargo.toml
 
 .PHONY: lint
-lint: tools
+lint: tools node_modules/.package-lock.json
 	$(call heading,lint: clippy for this machine)
 	@cargo clippy --quiet --all-targets --locked -- -D warnings
 	$(call heading,lint: clippy for the edge)
 	@cargo clippy --quiet --lib --locked --target wasm32-unknown-unknown -- -D warnings
 	$(call heading,lint: clippy for the crash campaign)
 	@cargo clippy --quiet --all-targets --locked --manifest-path tests/crash/Cargo.toml --target-dir $(target)/crash -- -D warnings
+	$(call heading,lint: types and rules of the JavaScript)
+	@for world in edge widget; do $(node) node_modules/typescript/bin/tsc --project tools/types/$$world.json; done
+	@$(node) node_modules/oxlint/bin/oxlint --type-aware --format=unix src/edge www
 
 .PHONY: unit
 unit: tools www/public-suffixes.txt
