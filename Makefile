@@ -84,7 +84,7 @@ format: tools
 	@cargo fmt --check --manifest-path tests/crash/Cargo.toml
 
 .PHONY: lint
-lint: tools $(target)/shellcheck/installed
+lint: tools node_modules/.package-lock.json $(target)/shellcheck/installed
 	$(call heading,lint: clippy for this machine)
 	@cargo clippy --quiet --all-targets --locked -- -D warnings
 	$(call heading,lint: clippy for the edge)
@@ -96,6 +96,9 @@ lint: tools $(target)/shellcheck/installed
 	@RUSTDOCFLAGS='-D warnings' cargo doc --quiet --no-deps --document-private-items --lib --locked --target wasm32-unknown-unknown
 	$(call heading,lint: shellcheck)
 	@git grep --untracked -lzE '^#!.*[/ ](ba)?sh$$' | xargs -0 $(target)/shellcheck/bin/shellcheck
+	$(call heading,lint: types and rules of the JavaScript)
+	@for world in edge widget; do $(node) node_modules/typescript/bin/tsc --project tools/types/$$world.json; done
+	@$(node) node_modules/oxlint/bin/oxlint --type-aware --format=unix src/edge www
 
 .PHONY: unit
 unit: tools www/public-suffixes.txt

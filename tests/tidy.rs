@@ -149,7 +149,7 @@ fn named(text: &str) -> Vec<String> {
 #[test]
 fn every_file_says_what_it_is_in_at_most_400_lines_and_two_folders() {
     for (name, text) in source() {
-        let opening = if name.ends_with(".js") { "// " } else { "//! " };
+        let opening = if name.ends_with(".rs") { "//! " } else { "// " };
         assert!(text.starts_with(opening), "{name} does not say what it is");
         assert!(text.lines().count() <= 400, "{name} is two files: {} lines", text.lines().count());
         assert!(name.matches('/').count() <= 1, "{name} is too deep");

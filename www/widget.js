@@ -9,7 +9,7 @@
 // nothing here is found by a name that markup could take.
 (() => {
   'use strict';
-  const page = new Proxy({}, {
+  const page = new Proxy(/** @type {Document} */ ({}), {
     get(_, name) {
       const found = Reflect.get(Document.prototype, name, document);
       return typeof found === 'function' ? found.bind(document) : found;
@@ -34,7 +34,7 @@
   const isOurs = (url) => /^https?:.*\/widget\.js$/.test(url && url.protocol + url.pathname);
   // The engine says where this code runs from: an address, or `null` where a loader has evaluated the text.
   const [frame] = String(new Error().stack).split('\n').filter((line) => /:\d+:\d+\)?$/.test(line));
-  const running = frame && (parse(/(https?:\/\/[^\s()]+):\d+:\d+\)?$/.exec(frame)?.[1]) ?? null);
+  const running = frame ? parse(/(https?:\/\/[^\s()]+):\d+:\d+\)?$/.exec(frame)?.[1]) ?? null : undefined;
   // Not `script.src`: that follows a <base>, which markup may have brought in since.
   const address = (script) => (script.hasAttribute('src') ? parse(script.getAttribute('src'), running ?? location.href) : undefined);
   const inFragment = (url, name) => new URLSearchParams(url?.hash.slice(1)).get(name);
@@ -48,8 +48,8 @@
     // A module or an evaluated text: nobody says which tag it was, but the engine may say which address.
     const known = isOurs(running);
     const tags = [...page.scripts].filter((node) => isTag(node)
-      && (known ? ['origin', 'pathname', 'search'].every((part) => address(node)[part] === running[part]) : keyOf(node)));
-    const differ = new Set(tags.map((node) => address(node).origin + keyOf(node))).size > 1;
+      && (known ? ['origin', 'pathname', 'search'].every((part) => address(node)?.[part] === running?.[part]) : keyOf(node)));
+    const differ = new Set(tags.map((node) => `${address(node)?.origin}${keyOf(node)}`)).size > 1;
     if (differ) complain(`several tags of the chat are on this page: ${known ? 'the first is used' : 'leave one, or set window.clavigerConfig = {origin, key}'}.`);
     return differ && !known ? undefined : tags[0];
   }
@@ -67,7 +67,7 @@
       ? 'data-key is not a widget key. Only a key with _wk_ in it may stand in a page; if this is a server key, revoke it.'
       : 'there is no widget key. Set data-key="…" on the tag, widget.js#key=… as its address, or window.clavigerConfig = {key: "…"} before it.');
   }
-  if (!/^https?:/.test(WORKER)) return complain('it cannot be told which server this code came from. Set window.clavigerConfig = {origin: "https://…", key: "…"} before it.');
+  if (!/^https?:/.test(`${WORKER}`)) return complain('it cannot be told which server this code came from. Set window.clavigerConfig = {origin: "https://…", key: "…"} before it.');
 
   const MARK = Symbol.for('claviger');
   const first = set('claviger')?.[MARK];
@@ -108,8 +108,9 @@
 
   function start(given) {
     const life = new AbortController(), alive = { __proto__: null, signal: life.signal };
+    /** @type {Listener[]} */
     const listeners = [];
-    const on = (...listener) => { listeners.push(listener); add.call(...listener, alive); };
+    const on = (/** @type {Listener} */ ...listener) => { listeners.push(listener); add.call(...listener, alive); };
 
     // ---- what is kept: the conversation for all tabs of this site, unsent messages for this tab ------------------------
 
@@ -117,7 +118,7 @@
     // The key's id stands in its text: a rotated key finds the conversations of the one before.
     const keyId = () => {
       try {
-        const bytes = decode(KEY.replace(/^[a-z0-9]+_wk_(test|live)_/, ''));
+        const bytes = decode(`${KEY}`.replace(/^[a-z0-9]+_wk_(test|live)_/, ''));
         return bytes.slice(3, 3 + bytes.charCodeAt(2));
       } catch { return KEY; }
     };
@@ -144,7 +145,8 @@
         NAME = `${STORE}${hash && `:${btoa(String.fromCharCode(...hash.slice(0, 18)))}`}`;
       } catch { NAME = Symbol(who); }
     }
-    let settling;
+    /** @type {Promise<void> | null} */
+    let settling = null;
     const settle = () => settling ??= (async () => {
       await identify();
       try { localStorage.getItem(NAME); } catch { shared = false; }
@@ -178,6 +180,7 @@
     const pause = (ms) => new Promise((wake) => setTimeout(wake, ms));
     // One tab at a time creates or rotates (Web Locks); the others find its result in the store. The lock is held a little
     // longer than the job: a browser hands a change of localStorage to its other processes only after a while.
+    /** @type {Locked} */
     const locked = (job) => (shared && navigator.locks
       ? new Promise((done, failed) => { navigator.locks.request(NAME, () => job().then(done, failed).then(() => pause(250))).catch(failed); })
       : job());
@@ -187,6 +190,7 @@
     // ---- the wire ------------------------------------------------------------------------------------------------------
 
     class Problem extends Error {
+      /** @param {Kind} kind @param {any=} facts */
       constructor(kind, facts) { super(kind); Object.assign(this, facts, { kind }); }
     }
     let listed = false;     // this page's origin was accepted at least once
@@ -268,11 +272,13 @@
 
     // ---- the conversation ------------------------------------------------------------------------------------------------
 
-    let chat = null;                  // {conversation, history_secret, expires_at, seen}: the operator's last message that was read
+    /** @type {Chat | null} */
+    let chat = null;
     let last = '';                    // id of the last message in the log
     let holdSend = 0, holdRead = 0, nextRotation = 0, nextGlance = 0;
     const rows = new Map();           // message id → its element
-    let outbox = [];                  // {text, key, failed, row}: not yet accepted, oldest first
+    /** @type {Item[]} */
+    let outbox = [];                  // not yet accepted, oldest first
 
     const waiting = () => outbox.filter((item) => !item.failed);
     const fits = (text) => new TextEncoder().encode(text).length <= MAX_BYTES;
@@ -292,7 +298,7 @@
 
     // Every call that needs the history secret. When the secret is dead, another tab's newer one counts before the end.
     async function ask(method, path, body, extra) {
-      const used = chat;
+      const used = /** @type {Chat} */ (chat);
       try {
         return await call(method, `/${encodeURIComponent(used.conversation)}${path}`, used.history_secret, body, extra);
       } catch (problem) {
@@ -356,7 +362,7 @@
         if (Date.now() < holdSend) { if (!trouble) say(new Problem('limited'), 'send'); return; }
         try {
           if (!chat) await create();
-          const { conversation } = chat;
+          const { conversation } = /** @type {Chat} */ (chat);
           const message = await ask('POST', '/messages', { text: item.text }, { 'Idempotency-Key': item.key });
           outbox.splice(outbox.indexOf(item), 1);
           const here = chat?.conversation === conversation;       // another tab may have ended it in the meantime
@@ -540,7 +546,8 @@
       if (news.textContent !== words) news.textContent = words;
     }
 
-    let trouble = null;               // {problem, from}: what the status line says
+    /** @type {Trouble | null} */
+    let trouble = null;               // what the status line says
     let countdown;
     function say(problem, from) {
       clearInterval(countdown);
@@ -695,7 +702,7 @@ textarea:focus-visible { outline-offset: -1px; }
     // ---- the place: where the page replaces its body or its document, the chat stands in the new one as it was -----------
 
     // Where a script keeps removing it: it comes back 20 times at once and 4 times a second after that, then it stays away.
-    let allowance = RETURNS, returned = Date.now(), stood = false, focused = null, offset = 0, seen = [];
+    let allowance = RETURNS, returned = Date.now(), stood = false, /** @type {any} */ focused = null, offset = 0, seen = [];
     const watch = new MutationObserver(stand);
     function stand() {
       const places = [document, page.documentElement, page.body];
@@ -720,7 +727,7 @@ textarea:focus-visible { outline-offset: -1px; }
       panel.classList.remove('rising');
       for (const listener of listeners) add.call(...listener, alive);               // document.open() takes all listeners away
       log.scrollTop = offset;
-      if (focused && [null, body].includes(page.activeElement)) focused.focus({ __proto__: null, preventScroll: true });
+      if (focused && (page.activeElement ?? body) === body) focused.focus({ __proto__: null, preventScroll: true });
     }
     on(log, 'scroll', () => { if (host.isConnected) offset = log.scrollTop; });
     on(root, 'focusin', () => { focused = root.activeElement; });

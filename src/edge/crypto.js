@@ -4,19 +4,32 @@ const EC = { name: "ECDSA", namedCurve: "P-256" };
 const SHA = { name: "ECDSA", hash: "SHA-256" };
 
 // Keys that sign often are imported once: by the base64 of what they were imported from.
+/** @type {Map<string, CryptoKey>} */
 const imported = new Map();
 const MOST = 16;
 
+/**
+ * @param {"raw" | "pkcs8"} format
+ * @param {Uint8Array} bytes
+ * @param {SubtleCryptoImportKeyAlgorithm} algorithm
+ * @param {string} usage
+ */
 async function key(format, bytes, algorithm, usage) {
   const name = `${usage}.${btoa(String.fromCharCode(...bytes))}`;
   if (!imported.has(name)) {
     if (imported.size >= MOST) imported.clear();
     imported.set(name, await crypto.subtle.importKey(format, bytes, algorithm, false, [usage]));
   }
-  return imported.get(name);
+  return /** @type {CryptoKey} */ (imported.get(name));
 }
 
-const bytes = async (promise) => new Uint8Array(await promise);
+/** @param {Promise<ArrayBuffer | JsonWebKey>} promise of bytes: nothing here asks for a JWK */
+const bytes = async (promise) => new Uint8Array(/** @type {ArrayBuffer} */ (await promise));
+
+/**
+ * @param {Uint8Array} first
+ * @param {Uint8Array} rest
+ */
 const behind = (first, rest) => {
   const all = new Uint8Array(first.length + rest.length);
   all.set(first);
@@ -24,9 +37,11 @@ const behind = (first, rest) => {
   return all;
 };
 
+/** @type {Record<string, (...parts: Uint8Array[]) => Promise<Uint8Array>>} */
 const JOBS = {
   async generate_p256() {
-    const { publicKey, privateKey } = await crypto.subtle.generateKey(EC, true, ["sign", "verify"]);
+    const pair = await crypto.subtle.generateKey(EC, true, ["sign", "verify"]);
+    const { publicKey, privateKey } = /** @type {CryptoKeyPair} */ (pair);
     return behind(await bytes(crypto.subtle.exportKey("raw", publicKey)), await bytes(crypto.subtle.exportKey("pkcs8", privateKey)));
   },
   async sign_p256(pkcs8, message) {
@@ -47,12 +62,18 @@ const JOBS = {
   },
 };
 
-// One job: its answer, or nothing where it could not be done. No word of what was handed in.
+/**
+ * One job: its answer, or nothing where it could not be done. No word of what was handed in.
+ * @param {string} job
+ * @param {Uint8Array} packed
+ */
 export async function work(job, packed) {
   try {
     const view = new DataView(packed.buffer, packed.byteOffset, packed.byteLength);
     const parts = [];
-    for (let at = 0; at < packed.length; at += 4 + parts.at(-1).length) parts.push(packed.slice(at + 4, at + 4 + view.getUint32(at)));
+    for (let at = 0; at < packed.length; at += 4 + parts[parts.length - 1].length) {
+      parts.push(packed.slice(at + 4, at + 4 + view.getUint32(at)));
+    }
     return await JOBS[job](...parts);
   } catch (error) {
     console.error(`no answer from the platform's ${job}: ${error?.name}`);

@@ -3,8 +3,13 @@
 // Some hosts answer nobody who does not say who asks.
 const HEADERS = { accept: "application/json", "user-agent": "claviger" };
 
-// The status in two bytes and the body behind it, or nothing where no whole answer came within the limits. Without the
-// runtime's own network for it, as on the platform, there is one network for all.
+/**
+ * The status in two bytes and the body behind it, or nothing where no whole answer came within the limits. Without the
+ * runtime's own network for it, as on the platform, there is one network for all.
+ * @param {Edge.Env} env
+ * @param {string} line
+ * @returns {Promise<Uint8Array>}
+ */
 export async function fetching({ ASSETS, UPSTREAM_NETWORK }, line) {
   const [reach, bytes, millis, url] = line.split(" ");
   const network = (reach === "configured" && UPSTREAM_NETWORK) || (reach === "asset" && ASSETS) || globalThis;
@@ -24,6 +29,12 @@ export async function fetching({ ASSETS, UPSTREAM_NETWORK }, line) {
   }
 }
 
+/**
+ * @param {Edge.Network} network
+ * @param {string} url
+ * @param {number} limit
+ * @param {AbortSignal} signal
+ */
 async function whole(network, url, limit, signal) {
   const response = await network.fetch(url, { headers: HEADERS, redirect: "manual", cache: "no-store", signal });
   const parts = [Uint8Array.of(response.status >> 8, response.status & 255)];

@@ -7,9 +7,15 @@ const PATIENCE_MILLIS = 2_000;
 // What is to be known although its caller has gone is read for so long: then the key of the request is given up, too.
 const ALONE_MILLIS = 600_000;
 
-// The answer that the caller reads; what the API behind sends goes through it as it comes.
+/**
+ * The answer that the caller reads; what the API behind sends goes through it as it comes.
+ * @param {number} number
+ * @param {Edge.Road} road
+ * @param {Edge.Walk} walk
+ * @param {ResponseInit} init
+ */
 export async function passing(number, road, walk, init) {
-  const { body, headers } = road.upstream;
+  const { body, headers } = /** @type {Response} */ (road.upstream);
   try {
     if (body) return new Response(through(number, road, walk, body, headers.get("content-length")), init);
     await follow(number, road, walk, true);
@@ -22,6 +28,13 @@ export async function passing(number, road, walk, init) {
   }
 }
 
+/**
+ * @param {number} number
+ * @param {Edge.Road} road
+ * @param {Edge.Walk} walk
+ * @param {ReadableStream<Uint8Array>} body
+ * @param {string | null} declared
+ */
 function through(number, road, walk, body, declared) {
   const length = declared === null ? NaN : Number(declared);
   const isKnown = Number.isSafeInteger(length);
@@ -30,9 +43,20 @@ function through(number, road, walk, body, declared) {
   return readable;
 }
 
+/**
+ * @param {number} number
+ * @param {Edge.Road} road
+ * @param {Edge.Walk} walk
+ * @param {ReadableStreamDefaultReader<Uint8Array>} reader
+ * @param {WritableStreamDefaultWriter<Uint8Array>} writer
+ * @param {number} length
+ */
 async function pump(number, road, walk, reader, writer, length) {
+  /** @param {Uint8Array} part */
   const watched = (part) => epoch === road.began && guarded(() => core.watch(number, part));
-  let [came, isCut, hasGone, timer] = [0, false, false];
+  let [came, isCut, hasGone] = [0, false, false];
+  /** @type {number | null} */
+  let timer = null;
   let last; // held back: nobody could tell that more follows a body of this length
   const giveUp = () => {
     isCut = true;
@@ -76,6 +100,12 @@ async function pump(number, road, walk, reader, writer, length) {
   await after;
 }
 
+/**
+ * @param {number} number
+ * @param {Edge.Road} road
+ * @param {Edge.Walk} walk
+ * @param {boolean} isWhole
+ */
 async function follow(number, road, walk, isWhole) {
   try {
     if (epoch === road.began) await walk(guarded(() => core.passed(number, isWhole, Date.now())), road);

@@ -1,11 +1,17 @@
 // A request's body, read within the core's limits of bytes and of time. What it was left with, it goes on with; it decides nothing.
 
-// All of it; or a word for why not: "long", "slow", "full" (`holds` has no room for more), "broken", and "later" where only enough
-// has come, or it did not come soon.
+/**
+ * All of it; or a word for why not: "long", "slow", "full" (`holds` has no room for more), "broken", and "later" where only enough
+ * has come, or it did not come soon.
+ * @param {Edge.Road} road
+ * @param {string} line
+ * @param {(bytes: number) => boolean} holds
+ */
 export async function reading(road, line, holds) {
   const [limit, enough, soon, pause, whole] = line.split(" ").map(Number);
-  const body = (road.reading ??= { reader: road.body?.getReader(), bytes: new Uint8Array(), length: 0, began: Date.now(), last: Date.now() });
-  if (!body.reader) return body.bytes;
+  const begun = (road.reading ??= { reader: road.body?.getReader(), bytes: new Uint8Array(), length: 0, began: Date.now(), last: Date.now() });
+  if (!begun.reader) return begun.bytes ?? "broken"; // asked for once more: nothing is left of it
+  const body = /** @type {Edge.Reading} */ (begun);
   const clock = watching(body, Date.now() + soon, pause, whole);
   const why = await read(body, limit, enough, holds, clock.over).catch(() => "broken");
   clearTimeout(clock.timer);
@@ -16,9 +22,15 @@ export async function reading(road, line, holds) {
   return why;
 }
 
-// One timer for all of it: each part puts its end off.
+/**
+ * One timer for all of it: each part puts its end off.
+ * @param {Edge.Reading} body
+ * @param {number} soon
+ * @param {number} pause
+ * @param {number} whole
+ */
 function watching(body, soon, pause, whole) {
-  const clock = {};
+  const clock = /** @type {Edge.Clock} */ ({});
   clock.over = new Promise((done) => {
     const look = () => {
       const [now, end] = [Date.now(), Math.min(body.last + pause, body.began + whole)];
@@ -31,6 +43,13 @@ function watching(body, soon, pause, whole) {
   return clock;
 }
 
+/**
+ * @param {Edge.Reading} body
+ * @param {number} limit
+ * @param {number} enough
+ * @param {(bytes: number) => boolean} holds
+ * @param {Promise<string>} over
+ */
 async function read(body, limit, enough, holds, over) {
   for (;;) {
     const next = await Promise.race([(body.next ??= body.reader.read()), over]);
@@ -47,7 +66,11 @@ async function read(body, limit, enough, holds, over) {
   }
 }
 
-// In one place, however small the parts are: each of them alone may hold much more than its bytes.
+/**
+ * In one place, however small the parts are: each of them alone may hold much more than its bytes.
+ * @param {Edge.Reading} body
+ * @param {Uint8Array} part
+ */
 function put(body, part) {
   const length = body.length + part.length;
   if (length > body.bytes.length) {
