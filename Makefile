@@ -12,8 +12,7 @@ wasm := cargo run --quiet --locked --manifest-path tools/wasm/Cargo.toml --
 target := $(or $(CARGO_TARGET_DIR),target)
 crash := cargo run --quiet --locked --manifest-path tests/crash/Cargo.toml --target-dir $(target)/crash --
 # The code that decides.
-decisive := $(addsuffix /**,$(addprefix src/,audit conversation credential jose json keyring limit pipeline policy principal registry watch wire)) \
-  $(addsuffix .rs,$(addprefix src/,circuit crypto der document fetch host id keeping lease limit machine meter origin outbox principal replay request scope sse time upstream watch websocket))
+decisive := src/**
 export CLAVIGER_BIN ?= $(abspath $(target)/debug/claviger)
 
 # A line that tells the steps apart in a long log.
@@ -78,7 +77,7 @@ clean: ## remove what was made; state and secrets stay
 .PHONY: format
 format: tools
 	$(call heading,format: cargo fmt)
-	@cargo fmt --check
+	@cargo fmt --check --all
 	@cargo fmt --check --manifest-path tools/wasm/Cargo.toml
 	@cargo fmt --check --manifest-path fuzz/Cargo.toml
 	@cargo fmt --check --manifest-path tests/crash/Cargo.toml
@@ -86,24 +85,24 @@ format: tools
 .PHONY: lint
 lint: tools node_modules/.package-lock.json $(target)/shellcheck/installed
 	$(call heading,lint: clippy for this machine)
-	@cargo clippy --quiet --all-targets --locked -- -D warnings
+	@cargo clippy --quiet --workspace --all-targets --locked -- -D warnings
 	$(call heading,lint: clippy for the edge)
-	@cargo clippy --quiet --lib --locked --target wasm32-unknown-unknown -- -D warnings
+	@cargo clippy --quiet --package claviger-edge --locked --target wasm32-unknown-unknown -- -D warnings
 	$(call heading,lint: clippy for the crash campaign)
 	@cargo clippy --quiet --all-targets --locked --manifest-path tests/crash/Cargo.toml --target-dir $(target)/crash -- -D warnings
 	$(call heading,lint: rustdoc for both)
-	@RUSTDOCFLAGS='-D warnings' cargo doc --quiet --no-deps --document-private-items --lib --locked
-	@RUSTDOCFLAGS='-D warnings' cargo doc --quiet --no-deps --document-private-items --lib --locked --target wasm32-unknown-unknown
+	@RUSTDOCFLAGS='-D warnings' cargo doc --quiet --no-deps --document-private-items --workspace --lib --locked
+	@RUSTDOCFLAGS='-D warnings' cargo doc --quiet --no-deps --document-private-items --package claviger-edge --locked --target wasm32-unknown-unknown
 	$(call heading,lint: shellcheck)
 	@git grep --untracked -lzE '^#!.*[/ ](ba)?sh$$' | xargs -0 $(target)/shellcheck/bin/shellcheck
 	$(call heading,lint: types and rules of the JavaScript)
 	@for world in edge widget; do $(node) node_modules/typescript/bin/tsc --project tools/types/$$world.json; done
-	@$(node) node_modules/oxlint/bin/oxlint --type-aware --format=unix src/edge www
+	@$(node) node_modules/oxlint/bin/oxlint --type-aware --format=unix edge/js www
 
 .PHONY: unit
 unit: tools www/public-suffixes.txt
 	$(call heading,unit: cargo test)
-	@cargo test --quiet --locked --no-fail-fast
+	@cargo test --quiet --locked --workspace --no-fail-fast
 	@cargo test --quiet --locked --manifest-path tests/crash/Cargo.toml --target-dir $(target)/crash
 
 .PHONY: live
@@ -148,7 +147,7 @@ build-faults: build
 
 .PHONY: cli
 cli: tools
-	@cargo build --quiet --locked --bin claviger
+	@cargo build --quiet --locked --package claviger-cli --bin claviger
 
 .PHONY: tools
 tools:

@@ -8,9 +8,9 @@
 )]
 
 use claviger::{
+    call::config::Config,
     json::Members,
-    pipeline::config::Config,
-    upstream::{Rules, forwarded},
+    world::upstream::{Rules, forwarded},
 };
 use std::{
     hint::black_box,

@@ -12,8 +12,8 @@ mod pages;
 mod toy;
 
 use base64ct::{Base64, Encoding};
-use claviger::{
-    error::{IdentityFault, Part, Reason},
+use claviger::error::{
+    IdentityFault, Part, Reason,
     refusal::{Code, Explanation, Refusal},
 };
 use pages::{Block, html, markdown, phrase, style};
@@ -27,7 +27,7 @@ const INDEX: &str = "www/docs/index.html";
 
 /// The first line of each file, for whoever wants to mend something there.
 const SOURCE: &str =
-    "Made of src/refusal/ by tests/errors.rs: change it there, then UPDATE=1 cargo test --locked --test errors";
+    "Made of src/error/ by tests/errors.rs: change it there, then UPDATE=1 cargo test --locked --test errors";
 
 /// One of each reason, with something that it may say.
 fn reasons() -> Vec<Reason> {
@@ -106,7 +106,7 @@ fn reasons() -> Vec<Reason> {
 
 /// What the entry says where the core could not: code, status, what happened, what to do.
 fn failures() -> Vec<(String, u16, String, String)> {
-    let source = fs::read_to_string("src/edge/entry.js").unwrap();
+    let source = fs::read_to_string("edge/js/entry.js").unwrap();
     let (_, table) = source.split_once("const FAILURES = {\n").expect("the entry has its table of failures");
     let lines = table.lines().take_while(|line| *line != "};");
     let read = |line: &str| {
@@ -270,7 +270,7 @@ fn every_code_has_one_place_on_each_page_and_every_link_leads_somewhere() {
 
 #[test]
 fn every_reason_is_on_the_page_and_no_code_is_without_one() {
-    let source = fs::read_to_string("src/error.rs").unwrap();
+    let source = fs::read_to_string("src/error/reason.rs").unwrap();
     let (_, names) = source.split_once("pub fn name(").unwrap();
     let (names, _) = names.split_once("\n    }\n").unwrap();
     let known: BTreeSet<&str> = names.split('"').skip(1).step_by(2).collect();

@@ -13,8 +13,8 @@ mod tokens;
 
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use claviger::{
-    jose::{Claims, Jws, MAX_BYTES, Unfit},
-    time::Timestamp,
+    codec::time::Timestamp,
+    crypto::jwt::{Claims, Jws, MAX_BYTES, Unfit},
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};

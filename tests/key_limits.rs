@@ -187,7 +187,7 @@ impl World {
 
     fn usage(&self, number: usize, bucket: &str) -> Value {
         // Wide enough, wherever the clock stands.
-        let days = |at: u64| claviger::time::Timestamp(at).rfc3339();
+        let days = |at: u64| claviger::codec::time::Timestamp(at).rfc3339();
         let now = self.toy.now_millis();
         let (back, ahead) = if bucket == "minute" { (40_000_000, 40_000_000) } else { (864_000_000, 864_000_000) };
         let span = format!("from={}&to={}", days(now - back), days(now + ahead));

@@ -11,7 +11,7 @@
 mod scene;
 mod toy;
 
-use claviger::{kind::CredentialKind, pipeline::route::name, policy::Action};
+use claviger::{codec::kind::CredentialKind, policy::Action, road::route::name};
 use scene::{SCOPES, SERVICE, Scene, bearer, token};
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, env, fs};
@@ -226,7 +226,7 @@ fn of_server(kind: &str, state: &str) -> Option<Answer> {
             send("/v1/conversations?environment=test", &headers(&text))
         }
         "another stage or deployment" if is_deploy_key => {
-            let key = toy.deploy_key_for(claviger::id::Stage::Prod, "local", 60);
+            let key = toy.deploy_key_for(claviger::value::id::Stage::Prod, "local", 60);
             send(here, &headers(&format!("Convex {key}")))
         }
         "in the wrong header" => match kind {

@@ -12,7 +12,7 @@ mod lawful;
 
 use claviger::{
     credential::{DeployKey, HistorySecret, Kind as _, WidgetKey},
-    keyring::{KeyRing, Purpose},
+    crypto::keyring::{KeyRing, Purpose},
 };
 use lawful::*;
 

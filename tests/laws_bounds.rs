@@ -11,7 +11,11 @@
 
 mod toy;
 
-use claviger::{address::AddressRange, id::Stage, pipeline::route::name, policy::Action};
+use claviger::{
+    policy::Action,
+    road::route::name,
+    value::{address::AddressRange, id::Stage},
+};
 use proptest::{
     prelude::*,
     sample::{Index, select},

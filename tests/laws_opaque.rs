@@ -15,7 +15,7 @@ mod toy;
 
 use claviger::{
     credential::{CredentialKind, digest},
-    keyring::{KeyRing, Purpose},
+    crypto::keyring::{KeyRing, Purpose},
 };
 use lawful::{BRAND, OTHER_ROOT, ROOT, believed, ring};
 use opaque::{DIGITS, SHAPES, read, write};

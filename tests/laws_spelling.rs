@@ -12,9 +12,9 @@ mod lawful;
 
 use base64ct::Encoding as _;
 use claviger::{
+    codec::time::Timestamp,
     credential::{DeployKey, HistorySecret, Kind as _, WidgetKey},
-    id::{ConversationId, CredentialId, Environment, Stage},
-    time::Timestamp,
+    value::id::{ConversationId, CredentialId, Environment, Stage},
 };
 use lawful::*;
 use proptest::prelude::*;

@@ -12,10 +12,10 @@
 mod toy;
 
 use claviger::{
-    host,
+    codec::cbor,
+    machines::credential::{Credential, Reply},
+    object::host,
     policy::parse,
-    registry::credential::{Credential, Reply},
-    wire,
 };
 use proptest::{
     prelude::*,
@@ -282,7 +282,7 @@ fn too_early(reply: Vec<u8>) -> Vec<u8> {
                 lease.millis += 8_000;
             }
             let mut changed = reply[..2].to_vec();
-            changed.extend(wire::write(&Reply::Presented(presented)));
+            changed.extend(cbor::write(&Reply::Presented(presented)));
             changed
         }
         _ => reply,

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs, reason = "tests")]
 
 use claviger::{
-    limit::{Counter, Limit, Pace, Verdict, Window, admit},
-    time::Timestamp,
+    codec::time::Timestamp,
+    limits::window::{Counter, Limit, Pace, Verdict, Window, admit},
 };
 use proptest::prelude::*;
 

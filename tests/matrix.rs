@@ -12,8 +12,8 @@ mod scene;
 mod toy;
 
 use claviger::{
-    pipeline::route::{Route, name, route},
     policy::Action,
+    road::route::{Route, name, route},
 };
 use scene::Scene;
 use std::{env, fs};

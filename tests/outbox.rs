@@ -10,7 +10,7 @@
 
 mod toy;
 
-use claviger::outbox;
+use claviger::object::outbox;
 use toy::Stored;
 
 fn waiting(targets: usize, messages: usize) -> Stored {

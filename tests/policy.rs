@@ -9,8 +9,8 @@
 )]
 
 use claviger::{
-    conversation::Room,
-    limit::Limit,
+    conversations::store::Room,
+    limits::window::Limit,
     policy::{self, BUILT_IN, IdentityRule, Implies, Policy, WidgetPolicy, built_in},
 };
 

@@ -9,10 +9,10 @@
 )]
 
 use claviger::{
+    codec::kind::CredentialKind,
     error::Reason,
-    kind::CredentialKind,
     policy::{self, Action, Implies, Policy, built_in},
-    scope::Scope,
+    value::scope::Scope,
 };
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -58,7 +58,7 @@ fn the_language_model_api_has_seven_scopes_and_its_limits() {
         .tiers
         .iter()
         .map(|(name, tier)| {
-            let windows = |limits: &[claviger::limit::Limit]| {
+            let windows = |limits: &[claviger::limits::window::Limit]| {
                 limits.iter().map(|limit| (limit.limit, limit.window_seconds)).collect::<Vec<_>>()
             };
             (name.as_str(), windows(&tier.requests), windows(&tier.tokens), tier.custom)

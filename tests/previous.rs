@@ -12,27 +12,29 @@
 mod toy;
 
 use claviger::{
+    admission::{deploy_key::DeployKeyState, server_key::KeyRecord},
+    assertion::store::SigningKey,
     audit,
-    conversation::{self, Conversation},
+    codec::cbor::{self, Wire},
+    conversations::{self, store::Conversation},
     error::Reason,
-    host,
-    machine::{Machine, World as _},
-    registry::{
-        assertion_keys::SigningKey,
+    gateway,
+    identity::store::IdentitySecretRecord,
+    machines::{
         credential::{self, Credential},
-        deploy_key::DeployKeyState,
-        deploy_record::DeployKeyRecord,
         deployment::{self, Deployment, WorkspaceRecord},
-        identity::IdentitySecretRecord,
-        kept,
-        key::KeyRecord,
-        record::{CredentialRecord, ShardRecord},
-        records,
         workspace::{self, ConversationNote, Workspace},
     },
-    upstream::Incoming,
-    watch::Ending,
-    wire::{self, Wire},
+    object::{
+        host,
+        machine::{Machine, World as _},
+    },
+    protocol::{
+        credential_record::{CredentialRecord, ShardRecord},
+        deploy_key_record::DeployKeyRecord,
+    },
+    upstream::watch::Ending,
+    world::upstream::Incoming,
 };
 use minicbor::{Decoder, data::Type};
 use serde_json::{Value, json};
@@ -89,8 +91,8 @@ fn extends(new: &Cbor, old: &Cbor) -> bool {
 
 /// Reads the bytes as this type, and writes them so that the earlier build can read them.
 fn same<T: Wire>(what: &str, golden: &[u8]) {
-    let value = wire::read::<T>(golden).unwrap_or_else(|_| panic!("{what} is not read any more: {golden:02x?}"));
-    let written = wire::write(&value);
+    let value = cbor::read::<T>(golden).unwrap_or_else(|_| panic!("{what} is not read any more: {golden:02x?}"));
+    let written = cbor::write(&value);
     let (new, old) = (parse(&mut Decoder::new(&written)), parse(&mut Decoder::new(golden)));
     assert!(extends(&new, &old), "{what}: the earlier build cannot read what was written\n{old:?}\n{new:?}");
 }
@@ -103,15 +105,15 @@ fn check(what: &str, golden: &[u8]) -> bool {
     let row = key.split(['/', '#']).next().unwrap();
     match (kind, binding, row) {
         ("reason", ..) => same::<Reason>(what, golden),
-        ("command", Conversation::BINDING, _) => same::<conversation::Command>(what, golden),
+        ("command", Conversation::BINDING, _) => same::<conversations::store::Command>(what, golden),
         ("command", Credential::BINDING, _) => same::<credential::Command>(what, golden),
         ("command", Deployment::BINDING, _) => same::<deployment::Command>(what, golden),
         ("command", Workspace::BINDING, _) => same::<workspace::Command>(what, golden),
-        ("reply", Conversation::BINDING, _) => same::<conversation::Reply>(what, golden),
+        ("reply", Conversation::BINDING, _) => same::<conversations::store::Reply>(what, golden),
         ("reply", Credential::BINDING, _) => same::<credential::Reply>(what, golden),
         ("reply", Deployment::BINDING, _) => same::<deployment::Reply>(what, golden),
         ("reply", Workspace::BINDING, _) => same::<workspace::Reply>(what, golden),
-        ("row", Conversation::BINDING, "message") => same::<conversation::Message>(what, golden),
+        ("row", Conversation::BINDING, "message") => same::<conversations::store::Message>(what, golden),
         ("row", Credential::BINDING, "record") => same::<ShardRecord>(what, golden),
         ("row", Credential::BINDING, "key") => same::<KeyRecord>(what, golden),
         ("row", Credential::BINDING, "deploy-key") => same::<DeployKeyState>(what, golden),
@@ -122,12 +124,12 @@ fn check(what: &str, golden: &[u8]) -> bool {
         ("row", Workspace::BINDING, "credential") => same::<CredentialRecord>(what, golden),
         ("row", Workspace::BINDING, "conversation") => same::<ConversationNote>(what, golden),
         ("row", Workspace::BINDING, "identity-secrets") => same::<Vec<IdentitySecretRecord>>(what, golden),
-        ("row", Workspace::BINDING, "record") => same::<records::Record>(what, golden),
+        ("row", Workspace::BINDING, "record") => same::<gateway::store_records::Record>(what, golden),
         ("row", _, "audit") => same::<audit::Event>(what, golden),
         ("row", _, "audit-head") => same::<audit::Head>(what, golden),
         ("row", _, "checkpoint" | "held") => same::<audit::Checkpoint>(what, golden),
-        ("row", _, "once") => same::<kept::Row>(what, golden),
-        ("row", _, "once-answer") => same::<kept::Answer>(what, golden),
+        ("row", _, "once") => same::<gateway::store_answers::Row>(what, golden),
+        ("row", _, "once-answer") => same::<gateway::store_answers::Answer>(what, golden),
         _ => return false,
     }
     true
@@ -409,7 +411,7 @@ fn what_this_build_cannot_know_it_refuses_and_loses_nothing() {
     // A command of a later build, with a number that nobody has today.
     let command = [0x82, 0x18, 0xC8, 0x61, b'a'];
     let rows = toy::Stored::default();
-    let decided = host::handle(&Workspace, &rows, &command, claviger::time::Timestamp(START), tiers, None);
+    let decided = host::handle(&Workspace, &rows, &command, claviger::codec::time::Timestamp(START), tiers, None);
     assert!(decided.changes.rows.is_empty());
-    assert!(!claviger::outbox::is_acknowledged(&decided.reply), "it is told again until somebody knows it");
+    assert!(!claviger::object::outbox::is_acknowledged(&decided.reply), "it is told again until somebody knows it");
 }

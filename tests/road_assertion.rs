@@ -11,7 +11,7 @@
 mod toy;
 
 use base64ct::{Base64, Base64UrlUnpadded, Encoding as _};
-use claviger::{id::Stage, isolate::Isolate, pipeline::config::Config};
+use claviger::{call::config::Config, value::id::Stage, world::isolate::Isolate};
 use p256::ecdsa::{Signature, SigningKey, VerifyingKey, signature::Verifier as _};
 use proptest::prelude::*;
 use serde_json::{Value, json};

@@ -12,13 +12,13 @@ mod toy;
 
 use claviger::{
     audit::{Act, Ask, By, Entry, Report},
-    id_check,
-    machine::Machine as _,
-    registry::{
+    codec::time::Timestamp,
+    crypto::id_check,
+    machines::{
         deployment::{self, Deployment},
         workspace::{self, Workspace},
     },
-    time::Timestamp,
+    object::machine::Machine as _,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeSet;

@@ -13,13 +13,13 @@ mod toy;
 use claviger::{
     audit::{By, Entry, Report},
     error::Reason,
-    id::Stage,
-    machine::{Machine as _, World as _},
-    registry::{
+    machines::{
         credential::Credential,
         deployment::Deployment,
         workspace::{self, Workspace},
     },
+    object::machine::{Machine as _, World as _},
+    value::id::Stage,
 };
 use serde_json::{Value, json};
 use toy::{Answer, Fault, ORIGIN, Toy, Visitor, forge};

@@ -12,13 +12,13 @@ mod toy;
 
 use claviger::{
     audit::{Act, Ask, By, Checkpoint, Entry, Event, Head, Report, Signature},
-    keyring::KeyRing,
-    machine::{Machine as _, World as _},
-    registry::{
+    codec::cbor,
+    crypto::keyring::KeyRing,
+    machines::{
         deployment::Deployment,
         workspace::{self, Workspace},
     },
-    wire,
+    object::machine::{Machine as _, World as _},
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -64,7 +64,7 @@ fn row(seq: usize) -> String {
 }
 
 fn read(toy: &Toy, seq: usize) -> Event {
-    wire::read(&toy.objects.borrow()[&acme()].rows[&row(seq)]).unwrap()
+    cbor::read(&toy.objects.borrow()[&acme()].rows[&row(seq)]).unwrap()
 }
 
 fn write(toy: &Toy, key: String, value: Option<Vec<u8>>) {
@@ -77,11 +77,11 @@ fn write(toy: &Toy, key: String, value: Option<Vec<u8>>) {
 }
 
 fn put(toy: &Toy, seq: usize, event: &Event) {
-    write(toy, row(seq), Some(wire::write(event)));
+    write(toy, row(seq), Some(cbor::write(event)));
 }
 
 fn head(toy: &Toy) -> Head {
-    wire::read(&toy.objects.borrow()[&acme()].rows["audit-head"]).unwrap()
+    cbor::read(&toy.objects.borrow()[&acme()].rows["audit-head"]).unwrap()
 }
 
 /// Changes one member of an event to another text.
@@ -172,7 +172,7 @@ fn l2_l3_a_chain_that_was_computed_anew_or_cut_contradicts_its_checkpoints() {
         }
         let mut known = head(&toy);
         (known.seq, known.hash) = (to as u64, prev);
-        write(&toy, "audit-head".to_owned(), Some(wire::write(&known)));
+        write(&toy, "audit-head".to_owned(), Some(cbor::write(&known)));
         (to + 1..=12).for_each(|seq| write(&toy, row(seq), None));
     };
     // A row before the checkpoint.
@@ -201,7 +201,7 @@ fn a_chain_that_is_cut_below_any_of_its_checkpoints_is_not_sound() {
         let event = read(&toy, to);
         let mut known = head(&toy);
         (known.seq, known.hash) = (to as u64, event.hash);
-        write(&toy, "audit-head".to_owned(), Some(wire::write(&known)));
+        write(&toy, "audit-head".to_owned(), Some(cbor::write(&known)));
         (to + 1..=12).for_each(|seq| write(&toy, row(seq), None));
     };
     // Its own checkpoint is still there, the deployment's copy is not; and the other way round.
@@ -283,7 +283,7 @@ fn a_head_that_moved_is_signed_after_an_hour_and_no_other() {
     toy.advance(2 * HOUR);
     assert_eq!(own(&toy).len(), 2);
 
-    let checkpoint: Checkpoint = wire::read(&own(&toy)[1].1).unwrap();
+    let checkpoint: Checkpoint = cbor::read(&own(&toy)[1].1).unwrap();
     assert_eq!((checkpoint.chain.as_str(), checkpoint.seq), ("workspace:acme", 3));
     assert_eq!(checkpoint.at, "2026-01-01T12:00:00.000Z");
     let ring = KeyRing::parse(ROOT).unwrap();
@@ -305,7 +305,7 @@ fn a_head_that_moved_is_signed_after_an_hour_and_no_other() {
     // The deployment keeps the workspace's, and signs its own head.
     let rows = toy.snapshot()[&(Deployment::BINDING.to_owned(), "local".to_owned())].rows.clone();
     let kept = rows.get(&format!("held/workspace:acme/{:015}", 3)).unwrap();
-    assert_eq!(wire::read::<Checkpoint>(kept).unwrap(), checkpoint);
+    assert_eq!(cbor::read::<Checkpoint>(kept).unwrap(), checkpoint);
     assert!(rows.keys().any(|key| key.starts_with("checkpoint/")));
 }
 

@@ -10,7 +10,7 @@
 
 mod toy;
 
-use claviger::id::CredentialId;
+use claviger::value::id::CredentialId;
 use serde_json::{Value, json};
 use toy::{Answer, Fault, ORIGIN, Toy};
 

@@ -12,16 +12,19 @@ mod toy;
 
 use claviger::{
     audit::{By, Entry, Report},
-    conversation::{Command, Conversation, Open, Party, Room},
+    codec::cbor,
+    conversations::store::{Command, Conversation, Open, Party, Room},
     error::Reason,
-    host,
-    id::{ConversationId, Environment, WorkspaceId},
-    limit::Limit,
-    machine::{Machine as _, World as _},
-    pipeline::route::name,
+    limits::window::Limit,
+    machines::workspace::{self, Workspace},
+    object::{
+        host,
+        idempotency::RetryKey,
+        machine::{Machine as _, World as _},
+    },
     policy::Action,
-    registry::workspace::{self, Workspace},
-    replay::RetryKey,
+    road::route::name,
+    value::id::{ConversationId, Environment, WorkspaceId},
     wire,
 };
 use serde_json::{Value, json};
@@ -204,8 +207,8 @@ fn a8_an_object_that_does_not_know_the_question_hinders_no_call() {
     toy.isolate.forget();
     toy.on_its_way.set(Some(|reply| {
         let listed = |reply: &[u8]| {
-            reply.ends_with(&wire::write(&claviger::registry::deployment::Reply::Listed(true)))
-                || reply.ends_with(&wire::write(&claviger::registry::workspace::Reply::Listed(true)))
+            reply.ends_with(&cbor::write(&claviger::machines::deployment::Reply::Listed(true)))
+                || reply.ends_with(&cbor::write(&claviger::machines::workspace::Reply::Listed(true)))
         };
         if listed(&reply) { host::refuse(&Reason::Unreadable("command".to_owned())) } else { reply }
     }));
@@ -330,20 +333,20 @@ fn a7_what_the_version_before_stores_and_sends_is_read() {
     }
     wire!(Append { by, text, retry, limit });
     let old = Append { by: Party::Visitor(1), text: "x".to_owned(), retry: None, limit: None };
-    let new: claviger::conversation::Append = wire::read(&wire::write(&old)).unwrap();
+    let new: claviger::conversations::store::Append = cbor::read(&cbor::write(&old)).unwrap();
     assert!(new.room.is_none());
-    let new = claviger::conversation::Append { room: Some(Room { messages: 1, bytes: 1 }), ..new };
-    assert_eq!(wire::read::<Append>(&wire::write(&new)).unwrap().text, "x");
+    let new = claviger::conversations::store::Append { room: Some(Room { messages: 1, bytes: 1 }), ..new };
+    assert_eq!(cbor::read::<Append>(&cbor::write(&new)).unwrap().text, "x");
     enum Errand {
         Write(Limit, Option<ConversationId>),
     }
     wire!(enum Errand { 2 Write(a, b) });
     let limit = Limit { name: "messages".to_owned(), limit: 1, window_seconds: 1 };
     let old = Errand::Write(limit.clone(), None);
-    let new: claviger::registry::credential::Errand = wire::read(&wire::write(&old)).unwrap();
-    assert!(matches!(new, claviger::registry::credential::Errand::Write(_, None, None)));
-    let new = claviger::registry::credential::Errand::Write(limit.clone(), None, Some(limit));
-    let Errand::Write(read, _) = wire::read(&wire::write(&new)).unwrap();
+    let new: claviger::machines::credential::Errand = cbor::read(&cbor::write(&old)).unwrap();
+    assert!(matches!(new, claviger::machines::credential::Errand::Write(_, None, None)));
+    let new = claviger::machines::credential::Errand::Write(limit.clone(), None, Some(limit));
+    let Errand::Write(read, _) = cbor::read(&cbor::write(&new)).unwrap();
     assert_eq!(read.name, "messages");
 }
 

@@ -11,10 +11,10 @@
 mod toy;
 
 use claviger::{
+    codec::time::Timestamp,
     credential::DeployKey,
-    id::{CredentialId, Stage},
-    machine::World as _,
-    time::Timestamp,
+    object::machine::World as _,
+    value::id::{CredentialId, Stage},
 };
 use toy::{Answer, ORIGIN, START, Toy, Visitor, forge};
 

@@ -12,7 +12,7 @@ mod toy;
 
 use claviger::{
     credential::{DeployKey, Kind as _},
-    id::Stage,
+    value::id::Stage,
 };
 use serde_json::{Value, json};
 use toy::{Answer, Fault, Toy};
@@ -285,7 +285,7 @@ fn a_deployment_makes_ten_thousand_deploy_keys_and_no_more() {
     let toy = world();
     let list = ("DEPLOYMENT_OBJECT".to_owned(), "local".to_owned());
     make(&toy, &Value::Null);
-    let count = claviger::wire::write(&9_999_usize);
+    let count = claviger::codec::cbor::write(&9_999_usize);
     toy.objects.borrow_mut().get_mut(&list).unwrap().rows.insert("deploy-key-count".to_owned(), count);
     make(&toy, &Value::Null);
     toy.admin("POST", "/v1/credentials", &order()).refused(409, "conflict");
@@ -428,7 +428,7 @@ fn a_deploy_key_in_a_browser_is_refused_and_shown_where_it_was_seen() {
             toy.send("GET", "/v1/whoami", &[("authorization", &authorization), (name, value)], "")
         };
         let seen = || read(&toy, &id)["seen_in_browser"].clone();
-        let at = claviger::time::Timestamp(toy.now_millis()).rfc3339();
+        let at = claviger::codec::time::Timestamp(toy.now_millis()).rfc3339();
         from("origin", "https://leaky.example").refused(403, "server_key_in_browser");
         assert_eq!(seen(), json!({"at": at, "origin": "https://leaky.example"}));
         from("origin", "https://other.example").refused(403, "server_key_in_browser");

@@ -11,17 +11,20 @@
 mod toy;
 
 use claviger::{
+    admission::deploy_key::{DeployKeyState, DeployText},
+    codec::time::Timestamp,
     credential::{DeployKey, Kind as _},
-    error::Reason,
-    id::{CredentialId, Stage},
-    registry::{
-        credential::{Command, Credential},
-        deploy_key::{DeployKeyState, DeployText},
-        deploy_keys::{self, Ended, Mandate, Seen},
-        deployment::{self, Deployment},
-        record::Sighting,
+    deploy_keys::{
+        self,
+        store::{Ended, Mandate, Seen},
     },
-    time::Timestamp,
+    error::Reason,
+    machines::{
+        credential::{Command, Credential},
+        deployment::{self, Deployment},
+    },
+    protocol::credential_record::Sighting,
+    value::id::{CredentialId, Stage},
 };
 use serde_json::{Value, json};
 use toy::{Answer, Fault, START, Toy};
@@ -62,7 +65,7 @@ fn hint(text: &str) -> String {
     format!("dev:local|clv_dk_…{}", &text[text.len() - 4..])
 }
 
-fn tell_list(toy: &Toy, command: deploy_keys::Command) -> Result<deploy_keys::Reply, Reason> {
+fn tell_list(toy: &Toy, command: deploy_keys::store::Command) -> Result<deploy_keys::store::Reply, Reason> {
     match toy.tell::<Deployment>("local", deployment::Command::DeployKeys(Box::new(command)))? {
         deployment::Reply::DeployKeys(reply) => Ok(reply),
         _ => panic!("another answer"),
@@ -235,7 +238,7 @@ fn what_the_list_is_told_late_or_twice_brings_no_key_back_and_takes_no_name_away
         let text_of = DeployText { serial, expires_at, hint: "another".to_owned() };
         let used_at = Some(Timestamp(START + used));
         let seen = Seen { id: text.id.clone(), text: text_of, used_at, sighting };
-        assert!(tell_list(&toy, deploy_keys::Command::Seen(seen)).is_ok());
+        assert!(tell_list(&toy, deploy_keys::store::Command::Seen(seen)).is_ok());
     };
     let (id, text) = make(&toy);
     let key = opened(&toy, &text);
@@ -249,7 +252,7 @@ fn what_the_list_is_told_late_or_twice_brings_no_key_back_and_takes_no_name_away
 
     let end = |at: u64| {
         let ended = Ended { id: key.id.clone(), at: Timestamp(START + at), why: None, report: None };
-        assert!(tell_list(&toy, deploy_keys::Command::Ended(Box::new(ended))).is_ok());
+        assert!(tell_list(&toy, deploy_keys::store::Command::Ended(Box::new(ended))).is_ok());
     };
     end(1_000);
     let ended = read(&toy, &id);
@@ -269,7 +272,7 @@ fn of_two_rotations_that_read_the_same_text_one_is_sent_back() {
         let text = DeployText { serial, expires_at: Timestamp(START + 1), hint: String::new() };
         let mandate = Mandate { by: by.clone(), deployment: "local".to_owned() };
         let id = id.clone().try_into().unwrap();
-        tell_list(&toy, deploy_keys::Command::Rotate(id, text, 0, mandate)).is_ok()
+        tell_list(&toy, deploy_keys::store::Command::Rotate(id, text, 0, mandate)).is_ok()
     };
     assert_eq!([known - 1, known, known + 1, known + 1, known + 2].map(turn_over), [false, false, true, false, true]);
 }

@@ -11,7 +11,7 @@
 
 mod toy;
 
-use claviger::{upstream::Incoming, watch::Ending};
+use claviger::{upstream::watch::Ending, world::upstream::Incoming};
 use serde_json::json;
 use toy::{Answer, Toy};
 

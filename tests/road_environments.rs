@@ -12,14 +12,14 @@ mod toy;
 
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use claviger::{
-    registry::{
-        deploy_key::DeployText,
-        deploy_keys::{self, Ended, Seen},
-        deployment::Deployment,
-        kept::MAX_ROWS,
-        records::MAX_RECORDS,
+    admission::deploy_key::DeployText,
+    codec::cbor,
+    deploy_keys::{
+        self,
+        store::{Ended, Seen},
     },
-    wire,
+    gateway::{store_answers::MAX_ROWS, store_records::MAX_RECORDS},
+    machines::deployment::Deployment,
 };
 use serde_json::{Value, json};
 use toy::{Answer, Name, ORIGIN, Toy, Visitor};
@@ -241,22 +241,22 @@ fn a4_nor_does_it_where_test_has_no_room_left() {
         let mut objects = toy.objects.borrow_mut();
         let rows = &mut objects.get_mut(&home()).unwrap().rows;
         // Rows as an earlier build leaves them: a total, and no word of whose.
-        let row = wire::write(&json_record("x"));
+        let row = cbor::write(&json_record("x"));
         for number in 0..200 {
             rows.insert(format!("record/test/notes/f{number:06}"), row.clone());
         }
-        rows.insert("record-use".to_owned(), wire::write(&(200_usize, 200_usize)));
+        rows.insert("record-use".to_owned(), cbor::write(&(200_usize, 200_usize)));
     };
     for seed in 100..102 {
         assert_eq!(live_answers(seed, 0, |_| {}), live_answers(seed, 3, fill), "seed {seed}");
     }
 }
 
-fn json_record(text: &str) -> claviger::registry::records::Record {
-    claviger::registry::records::Record {
-        id: claviger::registry::record_name::RecordId::parse("f").unwrap(),
-        created_at: claviger::time::Timestamp(toy::START),
-        updated_at: claviger::time::Timestamp(toy::START),
+fn json_record(text: &str) -> claviger::gateway::store_records::Record {
+    claviger::gateway::store_records::Record {
+        id: claviger::protocol::record_name::RecordId::parse("f").unwrap(),
+        created_at: claviger::codec::time::Timestamp(toy::START),
+        updated_at: claviger::codec::time::Timestamp(toy::START),
         version: 1,
         text: text.to_owned(),
         serial: None,
@@ -275,8 +275,8 @@ fn a4_test_records_fill_the_room_of_test_records_alone() {
         let known = (1_usize, rows["record/test/notes/first"].len());
         let full = (MAX_RECORDS, known.1);
         // As it is once so many were written.
-        rows.insert("record-use".to_owned(), wire::write(&full));
-        rows.insert("record-use-test".to_owned(), wire::write(&Room { test: full, total: full, counted: None }));
+        rows.insert("record-use".to_owned(), cbor::write(&full));
+        rows.insert("record-use-test".to_owned(), cbor::write(&Room { test: full, total: full, counted: None }));
     }
     put(&test, "second").refused(409, "conflict");
     put(&live, "first").ok(201);
@@ -305,7 +305,7 @@ fn a4_how_long_live_waits_for_room_is_not_told_by_the_idempotency_keys_of_test()
     {
         let mut objects = toy.objects.borrow_mut();
         let rows = &mut objects.get_mut(&home()).unwrap().rows;
-        rows.insert("once-use/live".to_owned(), wire::write(&(MAX_ROWS, 0_usize)));
+        rows.insert("once-use/live".to_owned(), cbor::write(&(MAX_ROWS, 0_usize)));
     }
     let full = put(&live, "second");
     full.refused(429, "rate_limited");
@@ -484,7 +484,7 @@ fn a14_a_list_shows_the_last_use_as_the_keys_own_objects_know_it() {
     toy.whoami(&key).ok(200);
     toy.advance(3_600);
     toy.whoami(&key).ok(200);
-    let at = claviger::time::Timestamp(toy.now_millis()).rfc3339();
+    let at = claviger::codec::time::Timestamp(toy.now_millis()).rfc3339();
     let listed = || {
         let page = toy.admin("GET", "/v1/credentials?workspace=acme&limit=100", &Value::Null).ok(200);
         let item = page.json["items"].as_array().unwrap().iter().find(|item| item["id"] == id.as_str()).cloned();
@@ -515,7 +515,7 @@ fn a14_a_list_shows_the_last_use_as_the_keys_own_objects_know_it() {
 #[test]
 fn a14_whoever_is_told_once_a_day_is_told_no_more_and_shows_what_is_so_all_the_same() {
     let toy = world();
-    let at = || json!(claviger::time::Timestamp(toy.now_millis()).rfc3339());
+    let at = || json!(claviger::codec::time::Timestamp(toy.now_millis()).rfc3339());
     let read = |id: &str| toy.admin("GET", &format!("/v1/credentials/{id}"), &Value::Null).ok(200);
     // Of a widget key a list says what the workspace was told: it has sixteen objects.
     let (id, key) = toy.widget_key("acme", "live", &[ORIGIN]);
@@ -549,7 +549,7 @@ fn a14_whoever_is_told_once_a_day_is_told_no_more_and_shows_what_is_so_all_the_s
     assert_eq!(read(&id).json["last_used_at"], first);
     toy.faults.borrow_mut().clear();
     let list = ("DEPLOYMENT_OBJECT".to_owned(), "local".to_owned());
-    assert_eq!(toy.snapshot()[&list].rows["deploy-key-count"], wire::write(&1_usize));
+    assert_eq!(toy.snapshot()[&list].rows["deploy-key-count"], cbor::write(&1_usize));
 }
 
 /// While nobody knows yet whose an earlier build's records are, there is room for both.
@@ -561,9 +561,9 @@ fn a4_records_that_are_not_counted_yet_take_no_room_of_live_ones() {
         let mut objects = toy.objects.borrow_mut();
         let rows = &mut objects.get_mut(&home()).unwrap().rows;
         for number in 0..100 {
-            rows.insert(format!("record/test/notes/f{number:06}"), wire::write(&json_record("x")));
+            rows.insert(format!("record/test/notes/f{number:06}"), cbor::write(&json_record("x")));
         }
-        rows.insert("record-use".to_owned(), wire::write(&(MAX_RECORDS + 50, 100_usize)));
+        rows.insert("record-use".to_owned(), cbor::write(&(MAX_RECORDS + 50, 100_usize)));
     }
     toy.server(&live, "PUT", "/v1/records/notes/first", &json!({"a": 1})).ok(201);
 }
@@ -640,13 +640,13 @@ fn a4_a_deploy_key_that_ended_ninety_days_ago_is_forgotten_for_good() {
     toy.advance(60);
     whoami().refused(401, "revoked_credential");
     // Nor does what its object told then, and comes only now.
-    let known = claviger::id::CredentialId::try_from(id.clone()).unwrap();
-    let at = claviger::time::Timestamp(toy::START);
+    let known = claviger::value::id::CredentialId::try_from(id.clone()).unwrap();
+    let at = claviger::codec::time::Timestamp(toy::START);
     let text = DeployText { serial: toy::START, expires_at: at, hint: "dev:local|clv_dk_…abcd".to_owned() };
     let seen = Seen { id: known.clone(), text, used_at: Some(at), sighting: None };
     let ended = Ended { id: known, at, why: None, report: None };
-    for late in [deploy_keys::Command::Seen(seen), deploy_keys::Command::Ended(Box::new(ended))] {
-        let late = claviger::registry::deployment::Command::DeployKeys(Box::new(late));
+    for late in [deploy_keys::store::Command::Seen(seen), deploy_keys::store::Command::Ended(Box::new(ended))] {
+        let late = claviger::machines::deployment::Command::DeployKeys(Box::new(late));
         let _ = toy.tell::<Deployment>("local", late).unwrap();
         toy.admin("GET", &format!("/v1/credentials/{id}"), &Value::Null).refused(404, "not_found");
     }
@@ -654,14 +654,14 @@ fn a4_a_deploy_key_that_ended_ninety_days_ago_is_forgotten_for_good() {
     let rows = toy.snapshot()[&list].rows.clone();
     let left: Vec<&String> = rows.keys().filter(|key| key.contains(&id) && !key.starts_with("audit")).collect();
     assert_eq!(left, [&format!("deploy-key/-forgotten/{id}")]);
-    let _ = toy.tell::<Deployment>("local", claviger::registry::deployment::Command::ListWorkspaces(None, 1)).unwrap();
+    let _ = toy.tell::<Deployment>("local", claviger::machines::deployment::Command::ListWorkspaces(None, 1)).unwrap();
 }
 
 /// Reports that GitHub signed.
 mod leaks {
     use super::toy::{Answer, Toy};
     use base64ct::{Base64, Encoding as _};
-    use claviger::fetch::Fetched;
+    use claviger::world::fetch::Fetched;
     use p256::{
         ecdsa::{Signature, SigningKey, signature::Signer as _},
         pkcs8::EncodePublicKey as _,

@@ -12,12 +12,12 @@
 mod toy;
 
 use claviger::{
+    codec::cbor,
     error::Reason,
+    gateway::{self, store_once::LEASE_SECONDS},
     policy,
-    registry::{kept, once::LEASE_SECONDS},
-    upstream::Incoming,
-    watch::Ending,
-    wire,
+    upstream::watch::Ending,
+    world::upstream::Incoming,
 };
 use serde_json::{Value, json};
 use toy::{Answer, Fault, Toy};
@@ -249,9 +249,9 @@ fn f3_a_crash_before_a_refusal_is_stored_leaves_the_write_unknown_and_so_does_on
 #[derive(Debug)]
 struct OldRow {
     request: [u8; 32],
-    at: claviger::time::Timestamp,
+    at: claviger::codec::time::Timestamp,
     attempt: String,
-    state: kept::State,
+    state: gateway::store_answers::State,
     owner: Option<String>,
 }
 
@@ -276,20 +276,23 @@ fn f3_the_previous_build_reads_a_freed_row_as_one_that_is_neither_repeated_nor_m
     let (toy, key) = gateway();
     toy.answers(429, &[], "");
     toy.once(&key, PLAIN, "k1", "{}").ok(429);
-    let row: OldRow = wire::read(&toy.row()).expect("it reads it");
-    assert!(matches!(row.state, kept::State::NotKept(429, _)), "a conflict that tells the status: {row:?}");
+    let row: OldRow = cbor::read(&toy.row()).expect("it reads it");
+    assert!(
+        matches!(row.state, gateway::store_answers::State::NotKept(429, _)),
+        "a conflict that tells the status: {row:?}"
+    );
     assert!(row.owner.is_none() && row.attempt == "req_toy" && row.at.0 > 0 && row.request != [0; 32]);
     // What it writes in turn is not free, whatever it was before.
-    let ended = wire::write(&OldRow { state: kept::State::Unknown, ..row });
-    assert!(!wire::read::<kept::Row>(&ended).unwrap().is_free());
+    let ended = cbor::write(&OldRow { state: gateway::store_answers::State::Unknown, ..row });
+    assert!(!cbor::read::<gateway::store_answers::Row>(&ended).unwrap().is_free());
     // And it is told of a refusal in words that it has: nothing was done.
-    let end = claviger::registry::once::Command::End(
+    let end = claviger::gateway::store_once::Command::End(
         [7; 32],
         "req_a".to_owned(),
-        claviger::registry::once::Outcome::Nothing,
+        claviger::gateway::store_once::Outcome::Nothing,
         Some(429),
     );
-    let OldCommand::End(key, attempt, outcome) = wire::read(&wire::write(&end)).expect("it reads it");
+    let OldCommand::End(key, attempt, outcome) = cbor::read(&cbor::write(&end)).expect("it reads it");
     assert_eq!((key, attempt.as_str(), outcome), ([7; 32], "req_a", OldOutcome::Nothing));
 }
 
@@ -549,7 +552,7 @@ fn f3_a_repetition_that_was_done_and_whose_answer_is_not_kept_is_not_free() {
         toy.answers(429, &[], "");
         toy.once(&key, PLAIN, once, "{}").ok(429);
         toy.answers(200, &[], "done");
-        let part = vec![b'a'; if long { claviger::keeping::MAX_BYTES + 1 } else { 4 }];
+        let part = vec![b'a'; if long { claviger::upstream::answer_copy::MAX_BYTES + 1 } else { 4 }];
         *toy.upstream_body.borrow_mut() = (vec![part], ending);
         toy.once(&key, PLAIN, once, "{}").ok(200);
         let sent = toy.forwarded.borrow().len();
@@ -579,7 +582,7 @@ fn f3_keys_that_were_freed_take_room_once_and_none_of_it_is_left_behind() {
     }
     let objects = toy.objects.borrow();
     let used = objects.values().find_map(|object| object.rows.get("once-use")).unwrap();
-    assert_eq!(wire::read::<(usize, usize)>(used), Ok((1, 0)));
+    assert_eq!(cbor::read::<(usize, usize)>(used), Ok((1, 0)));
     let kept: Vec<_> =
         objects.values().flat_map(|object| object.rows.keys()).filter(|name| name.starts_with("once")).collect();
     assert_eq!(kept.len(), 3, "its row, its moment and the count: {kept:?}");
@@ -592,7 +595,7 @@ fn f3_a_freed_key_goes_out_again_only_where_its_answer_has_room() {
     toy.once(&key, PLAIN, "k1", "{}").ok(429);
     for object in toy.objects.borrow_mut().values_mut() {
         if let Some(used) = object.rows.get_mut("once-use") {
-            *used = wire::write(&(1_usize, kept::MAX_BYTES));
+            *used = cbor::write(&(1_usize, gateway::store_answers::MAX_BYTES));
         }
     }
     toy.forget();

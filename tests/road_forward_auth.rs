@@ -10,7 +10,7 @@
 
 mod toy;
 
-use claviger::pipeline::original::Original;
+use claviger::introspection::forwarded_call::Original;
 use serde_json::{Value, json};
 use toy::{Answer, ORIGIN, Toy, forge, idle};
 

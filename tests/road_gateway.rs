@@ -12,8 +12,8 @@ mod toy;
 
 use claviger::{
     error::Reason,
-    id::Stage,
-    upstream::{Incoming, Outgoing, Sent},
+    value::id::Stage,
+    world::upstream::{Incoming, Outgoing, Sent},
 };
 use toy::{Answer, ORIGIN, Toy, forge, idle};
 

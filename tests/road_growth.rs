@@ -12,20 +12,18 @@
 mod hosted;
 
 use claviger::{
+    admission::server_key::{KeyRecord, KeySecret, Present},
     audit::{By, Entry, Report},
+    codec::{kind::CredentialKind, time::Timestamp},
+    credentials::{store::MAX_KEPT, store_revoke_many::Which},
     error::Reason,
-    id::{CredentialId, Environment, Locator, WorkspaceId},
-    kind::CredentialKind,
-    registry::{
-        bulk::Which,
+    machines::{
         credential::{self, Credential},
         deployment::WorkspaceRecord,
-        key::{KeyRecord, KeySecret, Present},
-        record::{CredentialRecord, KeyPart, SecretRecord},
-        room::MAX_KEPT,
         workspace::{Change, Command, Expiry, ListCredentials, Reply, Workspace},
     },
-    time::Timestamp,
+    protocol::credential_record::{CredentialRecord, KeyPart, SecretRecord},
+    value::id::{CredentialId, Environment, Locator, WorkspaceId},
 };
 use hosted::{Hosted, START};
 
@@ -231,8 +229,8 @@ fn a4_what_an_earlier_build_makes_meanwhile_is_listed_counted_and_forgotten() {
     let mut hosted = workspace();
     create(&mut hosted, 1, Environment::Live).unwrap();
     let theirs = record(2, Environment::Test, hosted.now + 1);
-    hosted.stored.rows.insert(format!("credential/{}", theirs.id), claviger::wire::write(&theirs));
-    hosted.stored.rows.insert("credential-count".to_owned(), claviger::wire::write(&2_usize));
+    hosted.stored.rows.insert(format!("credential/{}", theirs.id), claviger::codec::cbor::write(&theirs));
+    hosted.stored.rows.insert("credential-count".to_owned(), claviger::codec::cbor::write(&2_usize));
     assert_eq!(list(&mut hosted, Some(Environment::Test), None, 5), (vec![theirs.id.clone()], None));
     let own = create(&mut hosted, 3, Environment::Test).unwrap();
     hosted.settle();
@@ -240,10 +238,10 @@ fn a4_what_an_earlier_build_makes_meanwhile_is_listed_counted_and_forgotten() {
     assert_eq!((shown.len(), next), (2, None));
     assert!(shown.contains(&own) && shown.contains(&theirs.id));
     // The number that the earlier build knows goes on.
-    assert_eq!(hosted.stored.rows["credential-count"], claviger::wire::write(&3_usize));
+    assert_eq!(hosted.stored.rows["credential-count"], claviger::codec::cbor::write(&3_usize));
     // It ends one, and no index says so: the second look does.
     let ended = CredentialRecord { revoked_at: Some(Timestamp(hosted.now)), ..theirs };
-    hosted.stored.rows.insert(format!("credential/{}", ended.id), claviger::wire::write(&ended));
+    hosted.stored.rows.insert(format!("credential/{}", ended.id), claviger::codec::cbor::write(&ended));
     hosted.advance(95 * DAY);
     assert!(matches!(hosted.tell(&Command::ReadCredential(ended.id)), Err(Reason::NotFound)));
     assert_eq!(list(&mut hosted, Some(Environment::Test), None, 5), (vec![own], None));
@@ -269,7 +267,7 @@ fn a4_what_ended_ninety_days_ago_is_an_id_and_a_hash() {
         .collect();
     assert_eq!(left.len(), 1, "{left:?}");
     assert!(left[0].1 < 64, "{left:?}");
-    assert_eq!(hosted.stored.rows["credential-count"], claviger::wire::write(&1_usize));
+    assert_eq!(hosted.stored.rows["credential-count"], claviger::codec::cbor::write(&1_usize));
 }
 
 #[test]
@@ -408,7 +406,7 @@ fn a14_ten_thousand_active_keys_tell_their_workspace_less_than_once_a_second() {
 fn a14_a_key_that_was_used_once_is_told_within_hours_and_asked_at_once() {
     let (mut hosted, digest) = key(1);
     hosted.tell(&present(digest, None)).unwrap();
-    let ask = credential::Command::ReadUsage(claviger::registry::usage::Span { from: 0, to: 0, step: 1 });
+    let ask = credential::Command::ReadUsage(claviger::admission::usage::Span { from: 0, to: 0, step: 1 });
     let Ok(credential::Reply::Usage(usage, ..)) = hosted.tell(&ask) else { panic!() };
     assert_eq!(usage.last_used_at, Some(Timestamp(START)));
     hosted.advance(6 * 3_600 + 60);

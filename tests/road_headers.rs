@@ -15,7 +15,7 @@ use base64ct::{Base64, Base64UrlUnpadded, Encoding as _};
 use claviger::{
     error::Reason,
     policy,
-    upstream::{Incoming, Outgoing},
+    world::upstream::{Incoming, Outgoing},
 };
 use serde_json::{Value, json};
 use toy::{Answer, Toy, idle};

@@ -14,8 +14,8 @@ use base64ct::{Base64, Encoding as _};
 use claviger::{
     credential::{HistorySecret, Kind as _, Opaque, ServerKey},
     error::Reason,
-    fetch::Fetched,
-    id::{Environment, Locator, Stage},
+    value::id::{Environment, Locator, Stage},
+    world::fetch::Fetched,
 };
 use p256::{
     ecdsa::{Signature, SigningKey, signature::Signer as _},
@@ -232,7 +232,7 @@ fn a_genuine_check_around_an_unknown_secret_ends_nothing() {
         conversation: "conv_01234567890123456789_acme".to_owned().try_into().unwrap(),
         environment: Environment::Live,
         generation: 1,
-        expires_at: claviger::time::Timestamp(u64::MAX),
+        expires_at: claviger::codec::time::Timestamp(u64::MAX),
     };
     assert_eq!(label(&toy, secret.issue("clv", &config.ring).unwrap().reveal()), FALSE);
     assert!(by_github(&toy, "workspace=acme").is_empty());

@@ -246,7 +246,7 @@ fn an_end_that_was_known_when_the_lease_was_taken_is_exact() {
     let toy = world();
     let (id, key) = hot(&toy, &[]);
     let end = toy.now_millis() + 3_000;
-    let expires_at = claviger::time::Timestamp(end).rfc3339();
+    let expires_at = claviger::codec::time::Timestamp(end).rfc3339();
     toy.admin("PATCH", &format!("/v1/credentials/{id}"), &json!({"expires_at": expires_at})).ok(200);
     warm(&toy, &key);
     let (_, refused) = goes_on(&toy, || get(&toy, &key));
@@ -347,7 +347,7 @@ fn usage_is_exact_once_the_isolate_has_asked_again_and_a_lost_one_loses_what_it_
     assert_eq!((&told["total"], &told["by_secret"][0]["total"]), (&json!(501), &json!(501)));
     let by_scope = told["by_scope"].as_array().unwrap().iter().find(|scope| scope["scope"] == "prompts:read").unwrap();
     assert_eq!(by_scope["total"], 401);
-    assert_eq!(told["last_used_at"], claviger::time::Timestamp(last).rfc3339());
+    assert_eq!(told["last_used_at"], claviger::codec::time::Timestamp(last).rfc3339());
     assert_eq!(told["network"], "203.0.113.0/24");
     let sum: u64 = told["series"].as_array().unwrap().iter().map(|step| step["total"].as_u64().unwrap()).sum();
     assert_eq!(sum, 501);
@@ -371,7 +371,7 @@ fn usage_of_an_isolate_whose_clock_is_ahead_is_of_the_past() {
     toy.ahead.set(0);
     let usage = usage(&toy, &id);
     assert_eq!(usage["total"], 301);
-    assert_eq!(usage["last_used_at"], claviger::time::Timestamp(now + 3_000).rfc3339());
+    assert_eq!(usage["last_used_at"], claviger::codec::time::Timestamp(now + 3_000).rfc3339());
     let series = usage["series"].as_array().unwrap();
     assert_eq!((series.len(), &series[0]["total"]), (1, &json!(301)));
 }

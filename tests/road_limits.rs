@@ -10,7 +10,7 @@
 
 mod toy;
 
-use claviger::{id::CredentialId, registry::credential::shard_for};
+use claviger::{machines::credential::shard_for, value::id::CredentialId};
 use serde_json::json;
 use toy::{Answer, ORIGIN, Object, START, Toy, Visitor};
 

@@ -12,16 +12,15 @@
 mod toy;
 
 use claviger::{
+    codec::cbor,
     error::Reason,
-    keeping,
-    registry::{
-        credential::{self, Credential},
-        kept,
-        once::{Command, LEASE_SECONDS, Outcome},
+    gateway::{
+        self,
+        store_once::{Command, LEASE_SECONDS, Outcome},
     },
-    upstream::{Incoming, Sent},
-    watch::Ending,
-    wire,
+    machines::credential::{self, Credential},
+    upstream::{answer_copy, watch::Ending},
+    world::upstream::{Incoming, Sent},
 };
 use serde_json::{Value, json};
 use toy::{Answer, Fault, Name, Toy};
@@ -417,7 +416,8 @@ fn an_answer_that_comes_after_its_call_was_given_up_is_the_answer_and_one_of_ano
         let command = credential::Command::Once(Box::new(Command::End(digest, attempt.to_owned(), outcome, None)));
         toy.tell::<Credential>(&object, command).unwrap();
     };
-    let answer = kept::Answer { status: 202, headers: Vec::new(), body: wire::Bytes(b"late".to_vec()) };
+    let answer =
+        gateway::store_answers::Answer { status: 202, headers: Vec::new(), body: cbor::Bytes(b"late".to_vec()) };
     for outcome in [Outcome::Lost, Outcome::Nothing] {
         late("req_toy", outcome);
     }
@@ -470,7 +470,7 @@ fn j13_a_key_is_remembered_for_a_day_to_the_second_and_then_nothing_is_left_of_i
     toy.advance(DAY + 2 * 3_600);
     assert_eq!(toy.rows(), 1, "how many there are");
     let used = toy.objects.borrow()[&toy.key_object()].rows["once-use"].clone();
-    assert_eq!(wire::read::<(usize, usize)>(&used), Ok((0, 0)));
+    assert_eq!(cbor::read::<(usize, usize)>(&used), Ok((0, 0)));
 }
 
 #[test]
@@ -493,10 +493,10 @@ fn j15_a_credential_that_has_as_many_keys_as_it_may_is_told_when_one_is_free_aga
     fresh(&toy.put(&key, "/v1/things", "k1", "{}"));
     let object = toy.key_object();
     let fill = |rows: usize, bytes: usize| {
-        let row = wire::write(&(rows, bytes));
+        let row = cbor::write(&(rows, bytes));
         toy.objects.borrow_mut().get_mut(&object).unwrap().rows.insert("once-use".to_owned(), row);
     };
-    for (rows, bytes) in [(kept::MAX_ROWS, 0), (1, kept::MAX_BYTES)] {
+    for (rows, bytes) in [(gateway::store_answers::MAX_ROWS, 0), (1, gateway::store_answers::MAX_BYTES)] {
         fill(rows, bytes);
         let full = toy.put(&key, "/v1/things", "k2", "{}");
         full.refused(429, "rate_limited");
@@ -508,7 +508,7 @@ fn j15_a_credential_that_has_as_many_keys_as_it_may_is_told_when_one_is_free_aga
     }
     assert_eq!(toy.went_out(), 3);
     // Whoever sends none goes on.
-    fill(kept::MAX_ROWS, 0);
+    fill(gateway::store_answers::MAX_ROWS, 0);
     fresh(&toy.put(&key, "/v1/things", "", "{}"));
     toy.advance(DAY);
     fresh(&toy.put(&key, "/v1/things", "k2", "{}"));
@@ -517,7 +517,7 @@ fn j15_a_credential_that_has_as_many_keys_as_it_may_is_told_when_one_is_free_aga
 #[test]
 fn an_answer_that_is_too_long_or_breaks_off_is_said_so_and_not_made_again() {
     let (toy, key) = toy();
-    let part = vec![b'a'; keeping::MAX_BYTES / 2];
+    let part = vec![b'a'; answer_copy::MAX_BYTES / 2];
     let just = vec![part.clone(), part.clone()];
     let over = vec![part.clone(), part.clone(), vec![b'a']];
     for (once, parts, ending, says) in [

@@ -12,12 +12,12 @@ mod toy;
 
 use claviger::{
     audit::By,
-    id::Stage,
-    registry::{
+    codec::cbor,
+    machines::{
         deployment::{Command as AskDeployment, Deployment, Reply as DeploymentReply, WorkspaceRecord},
         workspace::{Command, Workspace},
     },
-    wire,
+    value::id::Stage,
 };
 use serde_json::{Value, json};
 use toy::{Answer, ORIGIN, Toy};
@@ -405,7 +405,7 @@ fn a3_what_a_key_makes_changes_or_rotates_does_not_outlive_it_and_is_not_usable_
 
 #[test]
 fn a3_a_secret_that_leaked_does_not_replace_itself() {
-    use claviger::registry::leak::{Found, Leak};
+    use claviger::leaks::store::{Found, Leak};
     let toy = world();
     let (id, key) = admin(&toy, &json!({}));
     let (_, other) = admin(&toy, &json!({}));
@@ -486,10 +486,10 @@ fn a3_a_version_that_knows_no_plans_takes_none_away() {
     settle(&toy, &json!({"plan": {"tiers": ["standard"]}})).ok(200);
     let name = ("WORKSPACE".to_owned(), "acme".to_owned());
     let row = toy.objects.borrow()[&name].rows["info"].clone();
-    let mut record: WorkspaceRecord = wire::read(&row).unwrap();
+    let mut record: WorkspaceRecord = cbor::read(&row).unwrap();
     assert_eq!(record.plan, None, "it would be lost there");
     record.name = "other".to_owned();
-    toy.objects.borrow_mut().get_mut(&name).unwrap().rows.insert("info".to_owned(), wire::write(&record));
+    toy.objects.borrow_mut().get_mut(&name).unwrap().rows.insert("info".to_owned(), cbor::write(&record));
     assert_eq!(shown(&toy)["plan"]["tiers"], json!(["standard"]));
     // Its messages to the list come without a plan; the next change tells it.
     let register = AskDeployment::Register(WorkspaceRecord { version: Some(9), ..record }, None);
@@ -600,10 +600,10 @@ fn n4_under_a_policy_without_tiers_new_keys_get_600_requests_a_minute_and_old_on
     // One that was made before has no numbers, and nothing limits it.
     let name = ("WORKSPACE".to_owned(), "acme".to_owned());
     let row = format!("credential/{id}");
-    let mut record: claviger::registry::record::CredentialRecord =
-        wire::read(&toy.objects.borrow()[&name].rows[&row]).unwrap();
+    let mut record: claviger::protocol::credential_record::CredentialRecord =
+        cbor::read(&toy.objects.borrow()[&name].rows[&row]).unwrap();
     record.key.as_mut().unwrap().numbers = None;
-    toy.objects.borrow_mut().get_mut(&name).unwrap().rows.insert(row, wire::write(&record));
+    toy.objects.borrow_mut().get_mut(&name).unwrap().rows.insert(row, cbor::write(&record));
     patch(&toy, &key, &id, &json!({"name": "old"})).ok(200);
     for _ in 0..700 {
         toy.whoami(&key).ok(200);

@@ -10,7 +10,7 @@
 
 mod toy;
 
-use claviger::{policy, registry::records, wire};
+use claviger::{codec::cbor, gateway, policy};
 use serde_json::{Value, json};
 use toy::{Answer, Fault, Name, Toy, idle};
 
@@ -377,10 +377,10 @@ fn j15_a_workspace_has_room_for_so_many_records_and_no_more() {
     let (toy, key) = toy();
     toy.with_key(&key, "PUT", "/v1/records/notes/1", &[], "{\"a\":\"xxx\"}").ok(201);
     let fill = |count: usize, bytes: usize| {
-        let row = wire::write(&(count, bytes));
+        let row = cbor::write(&(count, bytes));
         toy.objects.borrow_mut().get_mut(&home()).unwrap().rows.insert("record-use".to_owned(), row);
     };
-    for (count, bytes) in [(records::MAX_RECORDS, 9), (1, records::MAX_BYTES)] {
+    for (count, bytes) in [(gateway::store_records::MAX_RECORDS, 9), (1, gateway::store_records::MAX_BYTES)] {
         fill(count, bytes);
         let full = toy.post(&key, "", "{\"a\":1}");
         full.refused(409, "conflict");

@@ -10,7 +10,7 @@
 
 mod toy;
 
-use claviger::id::Stage;
+use claviger::value::id::Stage;
 use serde_json::{Value, json};
 use toy::{Answer, ORIGIN, ROOT, Toy, Visitor};
 

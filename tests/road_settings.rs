@@ -10,7 +10,7 @@
 
 mod toy;
 
-use claviger::registry::deployment::{Command, Deployment, WorkspaceRecord};
+use claviger::machines::deployment::{Command, Deployment, WorkspaceRecord};
 use serde_json::{Value, json};
 use toy::{Answer, Fault, Toy};
 
@@ -117,7 +117,7 @@ fn an_older_name_that_arrives_late_or_twice_does_not_come_back() {
     let record = |name: &str, version| WorkspaceRecord {
         id: "acme".to_owned().try_into().unwrap(),
         name: name.to_owned(),
-        created_at: claviger::time::Timestamp(toy::START),
+        created_at: claviger::codec::time::Timestamp(toy::START),
         default_tier: None,
         version,
         plan: None,

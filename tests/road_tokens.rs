@@ -11,13 +11,11 @@
 mod toy;
 
 use claviger::{
+    admission::token_holds::{HOLD_MILLIS, MAX_OPEN},
     error::Reason,
-    registry::{
-        credential::{Command, Credential},
-        tokens::{HOLD_MILLIS, MAX_OPEN},
-    },
-    upstream::{Incoming, Outgoing, Sent},
-    watch::Ending,
+    machines::credential::{Command, Credential},
+    upstream::watch::Ending,
+    world::upstream::{Incoming, Outgoing, Sent},
 };
 use serde_json::{Value, json};
 use toy::{Answer, Fault, Name, Toy, idle};

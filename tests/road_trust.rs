@@ -14,11 +14,13 @@ mod toy;
 
 use base64ct::{Base64, Encoding as _};
 use claviger::{
-    budget::{Holder, Share},
+    codec::work,
     credential::{Kind as _, ServerKey},
-    fetch::Fetched,
-    upstream::{Incoming, Rules, forwarded},
-    work,
+    world::{
+        fetch::Fetched,
+        memory_budget::{Holder, Share},
+        upstream::{Incoming, Rules, forwarded},
+    },
 };
 use p256::{
     ecdsa::{Signature, SigningKey, signature::Signer as _},
@@ -281,7 +283,7 @@ fn a1_many_headers_and_what_connection_lists_are_read_in_work_that_grows_with_bo
     });
     is_linear("Connection of an answer", 375, 3_000, |size| {
         lists(size, &|headers| {
-            let mut headers = claviger::upstream::returned(headers, None);
+            let mut headers = claviger::world::upstream::returned(headers, None);
             headers.pop();
             headers
         });
@@ -365,7 +367,7 @@ fn a1_each_body_is_read_in_work_that_grows_with_it() {
             });
         }
         is_linear(&format!("a report: {what}"), 8_000, 262_144, |bytes| {
-            let _ = claviger::pipeline::github::findings(body(bytes).as_bytes());
+            let _ = claviger::leaks::github::findings(body(bytes).as_bytes());
         });
     }
 }

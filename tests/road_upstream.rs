@@ -12,7 +12,7 @@ mod toy;
 
 use claviger::{
     error::Reason,
-    upstream::{Incoming, Outgoing, Sent},
+    world::upstream::{Incoming, Outgoing, Sent},
 };
 use proptest::prelude::*;
 use toy::{Answer, ORIGIN, Toy, idle};

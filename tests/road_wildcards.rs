@@ -12,8 +12,8 @@ mod toy;
 
 use claviger::{
     error::Reason,
-    fetch::Fetched,
-    suffix::{DATE, PATH, PublicSuffixes, VERSION},
+    value::public_suffix::{DATE, PATH, PublicSuffixes, VERSION},
+    world::fetch::Fetched,
 };
 use serde_json::{Value, json};
 use std::fs;

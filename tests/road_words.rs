@@ -14,8 +14,8 @@ mod toy;
 
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use claviger::{
-    pipeline::route::name,
     policy::{self, Action, BUILT_IN, Policy, built_in},
+    road::route::name,
 };
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use scene::Scene;
@@ -150,7 +150,7 @@ fn n1_the_documents_list_the_parameters_of_every_call() {
 #[test]
 fn n1_the_audit_is_filtered_by_time() {
     let toy = Toy::new("default");
-    let stamp = |toy: &Toy| claviger::time::Timestamp(toy.now_millis()).rfc3339();
+    let stamp = |toy: &Toy| claviger::codec::time::Timestamp(toy.now_millis()).rfc3339();
     let mut moments = Vec::new();
     for id in ["one", "two", "three"] {
         toy.advance(3_600);
@@ -439,7 +439,7 @@ fn f15_a_whole_number_is_one_however_it_is_written() {
     for number in ["60", "60.0", "6e1", "6E+1", "600e-1", "0.6e2", "60.000"] {
         let body = format!("{},\"expires_in\":{number}}}", text.trim_end_matches('}'));
         let made = raw("POST", "/v1/credentials", &body).ok(201);
-        let whole = claviger::time::Timestamp(toy.now_millis() + 60_000).rfc3339();
+        let whole = claviger::codec::time::Timestamp(toy.now_millis() + 60_000).rfc3339();
         assert_eq!(made.text_at("expires_at"), whole, "{number}");
         let path = format!("/v1/credentials/{}/rotate", made.text_at("id"));
         raw("POST", &path, &format!("{{\"overlap_seconds\":{number}}}")).ok(201);

@@ -8,9 +8,17 @@
     reason = "tests"
 )]
 
-use std::{fs, path::Path, process::Command};
+mod paths;
 
-/// Whether rooms on one line may know each other.
+use paths::{File, in_earnest, paths};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+    process::Command,
+};
+
+/// Whether files on one line may know each other.
 #[derive(PartialEq)]
 enum Mates {
     Apart,
@@ -18,55 +26,95 @@ enum Mates {
 }
 use Mates::{Apart, Together};
 
-/// Lowest first. A room may name the rooms on lines above its own; and its line-mates, where they stand together.
+/// Lowest first. A file may name files on lines above its own, and its line-mates where they stand together or in one room. The line of
+/// a file is the one that names it; else the one with its room, `room/*`; else the one with the beginning of its name, `*/store*`.
 const LAYERS: &[(&[&str], Mates, &str)] = &[
-    (&["work"], Apart, "steps of work, counted by every reader"),
-    (&["wire", "json", "sse", "document"], Apart, "how any value is stored and sent, and how what others send is read"),
+    (&["codec/work"], Apart, "steps of work, counted by every reader"),
     (
-        &["time", "secret", "base62", "kind", "upstream", "fetch", "der", "isolate"],
+        &["codec/cbor", "codec/values", "json", "json/*", "codec/sse", "codec/raw_object"],
         Apart,
-        "values that know nothing of the world",
-    ),
-    (&["budget"], Apart, "memory that an isolate holds, by the kind of caller"),
-    (&["websocket"], Apart, "two headers of a call to the upstream"),
-    (&["limit"], Apart, "a reason against a call tells the limits as they stand"),
-    (&["circuit"], Apart, "what is known of the API behind, by the moment"),
-    (&["tier"], Apart, "names for limits"),
-    (&["error", "refusal"], Together, "one failure in its two languages"),
-    (
-        &["id", "scope", "keyring", "request", "jose", "address", "crypto"],
-        Apart,
-        "names, keys, queries and tokens, which fail with a reason",
+        "how any value is stored and sent, and how what others send is read",
     ),
     (
-        &["origin", "suffix", "id_check"],
-        Apart,
-        "what is an origin depends on the environment; under which hosts anybody gets a name; the key ring checks ids",
+        &[
+            "codec/*",
+            "world/upstream",
+            "world/fetch",
+            "world/isolate",
+            "upstream/answer_headers",
+            "upstream/answer_mapping",
+            "upstream/header_family",
+            "upstream/query",
+            "upstream/request_headers",
+        ],
+        Together,
+        "values that know nothing of the world, and what passes to an upstream and back",
     ),
-    (&["machine", "host"], Together, "a turn says how it must be hosted, a host says what a turn decided"),
-    (&["outbox", "replay"], Apart, "what hosts deliver, and what came twice"),
-    (&["audit"], Apart, "who did what: rows in a turn, signed by the key ring"),
-    (&["registry"], Apart, "the objects that know credentials"),
-    (&["conversation"], Apart, "it tells the workspace's registry what it holds"),
-    (&["credential"], Apart, "what a caller presents"),
-    (&["lease"], Apart, "permits that an isolate holds: the credential's object handed them out"),
-    (&["principal"], Apart, "a caller we believe: the credential's object was asked"),
-    (&["policy"], Apart, "may they: it takes a principal, and splits ceilings over the registry's shards"),
-    (&["meter"], Apart, "how much"),
-    (&["keeping"], Apart, "an answer as it passes, for whoever repeats the request"),
-    (&["watch"], Apart, "what passes on its way back, once it was admitted"),
-    (&["pipeline"], Apart, "the road"),
-    (&["edge", "cli"], Apart, "who brings requests, and who runs the place"),
+    (&["world/*"], Apart, "memory that an isolate holds, by the kind of caller"),
+    (&["upstream/websocket"], Apart, "two headers of a call to the upstream"),
+    (&["limits/window", "limits/reservation", "limits/lease_size"], Apart, "a reason tells the limits as they stand"),
+    (
+        &["upstream/circuit_breaker", "upstream/breaker", "upstream/route_breaker"],
+        Apart,
+        "what is known of the upstream, by the moment",
+    ),
+    (&["limits/*"], Apart, "names for limits"),
+    (&["error", "error/*"], Apart, "one failure in its two languages"),
+    (&["value/*", "crypto/*", "call/request"], Apart, "names, keys, queries and tokens, which fail with a reason"),
+    (
+        &["crypto/id_check", "value/origin", "value/public_suffix"],
+        Apart,
+        "an origin depends on the environment; the key ring checks ids",
+    ),
+    (
+        &["object/machine", "object/host"],
+        Together,
+        "a turn says how it must be hosted, a host says what a turn decided",
+    ),
+    (&["object/*"], Apart, "what hosts deliver, and what came twice"),
+    (&["audit", "audit/*"], Apart, "who did what: rows in a turn, signed by the key ring"),
+    (&["protocol/*", "admission/*", "machines/*", "*/store*"], Together, "the objects that know credentials"),
+    (
+        &[
+            "protocol/conversation",
+            "conversations/store",
+            "conversations/store_record",
+            "conversations/store_refusals",
+            "conversations/store_ending",
+        ],
+        Together,
+        "it tells the workspace what it holds",
+    ),
+    (&["credential", "credential/*"], Apart, "what a caller presents"),
+    (&["principal/lease"], Apart, "permits that an isolate holds: the credential's object handed them out"),
+    (&["principal", "principal/*"], Apart, "a caller who was authenticated: the credential's object was asked"),
+    (&["policy", "policy/*"], Apart, "may they: it takes a principal, and splits ceilings over shards"),
+    (&["call/meter"], Apart, "how much"),
+    (&["upstream/answer_copy"], Apart, "an answer as it passes, for a client that repeats the request"),
+    (&["upstream/*"], Apart, "what passes on its way back, once it was admitted"),
+    (&["*"], Together, "the road"),
 ];
 
-fn layer(room: &str) -> usize {
-    let place = LAYERS.iter().position(|(rooms, ..)| rooms.contains(&room));
-    place.unwrap_or_else(|| panic!("`{room}` has no layer: give it one in tests/tidy.rs"))
+/// The line of a file.
+fn layer(name: &str) -> usize {
+    let (room, stem) = name.split_once('/').unwrap_or((name, ""));
+    let fits = |pattern: &str| match pattern.strip_suffix('*') {
+        None => (pattern == name).then_some(3),
+        Some("") => Some(0),
+        Some(beginning) => match beginning.strip_prefix("*/") {
+            Some(beginning) => stem.starts_with(beginning).then_some(1),
+            None => (beginning == format!("{room}/") && !stem.is_empty()).then_some(2),
+        },
+    };
+    let best = |patterns: &[&str]| patterns.iter().filter_map(|pattern| fits(pattern)).max();
+    let (at, _) = LAYERS.iter().map(|(patterns, ..)| best(patterns)).enumerate().max_by_key(|(_, fit)| *fit).unwrap();
+    at
 }
 
-fn may_name(room: &str, other: &str) -> bool {
-    let (own, theirs) = (layer(room), layer(other));
-    room == other || theirs < own || (theirs == own && LAYERS[own].1 == Together)
+fn may_name(own: &str, other: &str) -> bool {
+    let (line, theirs) = (layer(own), layer(other));
+    let room = |name: &str| name.split('/').next().unwrap().to_owned();
+    theirs < line || (theirs == line && (LAYERS[line].1 == Together || room(own) == room(other)))
 }
 
 /// Every file below a folder, by its path there.
@@ -75,7 +123,7 @@ fn files(folder: &Path, root: &Path, found: &mut Vec<(String, String)>) {
         if entry.is_dir() {
             files(&entry, root, found);
         } else {
-            let name = entry.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+            let name = entry.strip_prefix(root).unwrap_or(&entry).to_str().unwrap().to_owned();
             found.push((name, fs::read_to_string(&entry).unwrap()));
         }
     }
@@ -83,67 +131,11 @@ fn files(folder: &Path, root: &Path, found: &mut Vec<(String, String)>) {
 
 fn source() -> Vec<(String, String)> {
     let mut found = Vec::new();
-    files(Path::new("src"), Path::new("src"), &mut found);
-    assert!(found.len() > 30, "only {} files", found.len());
+    for folder in ["src", "edge/src", "edge/js", "cli/src"] {
+        files(Path::new(folder), Path::new("."), &mut found);
+    }
+    assert!(found.len() > 200, "only {} files", found.len());
     found
-}
-
-fn room(name: &str) -> &str {
-    name.split(['/', '.']).next().unwrap()
-}
-
-/// The text without what is only for tests, and without what fails on purpose.
-fn in_earnest(text: &str) -> String {
-    let mut kept = text.to_owned();
-    for attribute in ["#[cfg(test)]", "#[cfg(feature = \"faults\")]"] {
-        while let Some(start) = kept.find(attribute) {
-            let rest = &kept[start + attribute.len()..];
-            let end = rest.find(['{', ';']).unwrap();
-            let mut length = end + 1;
-            if rest[end..].starts_with('{') {
-                let mut depth = 0;
-                for (at, character) in rest[end..].char_indices() {
-                    depth += i32::from(character == '{') - i32::from(character == '}');
-                    if depth == 0 {
-                        length = end + at + 1;
-                        break;
-                    }
-                }
-            }
-            kept.replace_range(start..start + attribute.len() + length, "");
-        }
-    }
-    let code = kept.lines().filter(|line| !line.trim_start().starts_with("//"));
-    code.collect::<Vec<_>>().join("\n")
-}
-
-/// The rooms that a text names as `crate::room` or `crate::{room, …}`.
-fn named(text: &str) -> Vec<String> {
-    let mut rooms = Vec::new();
-    for (at, path) in text.match_indices("crate::") {
-        let rest = &text[at + path.len()..];
-        let first =
-            |path: &str| path.trim().split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap().to_owned();
-        let Some(block) = rest.strip_prefix('{') else {
-            rooms.push(first(rest));
-            continue;
-        };
-        let (mut depth, mut item) = (0, String::new());
-        for character in block.chars() {
-            match character {
-                '{' => depth += 1,
-                '}' if depth == 0 => break,
-                '}' => depth -= 1,
-                ',' if depth == 0 => rooms.push(first(&std::mem::take(&mut item))),
-                _ if depth == 0 => item.push(character),
-                _ => {}
-            }
-        }
-        rooms.push(first(&item));
-    }
-    // A macro is named at the root: `crate::wire!` is the room `wire` again.
-    rooms.retain(|room| !room.is_empty());
-    rooms
 }
 
 #[test]
@@ -152,14 +144,14 @@ fn every_file_says_what_it_is_in_at_most_400_lines_and_two_folders() {
         let opening = if name.ends_with(".rs") { "//! " } else { "// " };
         assert!(text.starts_with(opening), "{name} does not say what it is");
         assert!(text.lines().count() <= 400, "{name} is two files: {} lines", text.lines().count());
-        assert!(name.matches('/').count() <= 1, "{name} is too deep");
+        assert!(name.matches('/').count() <= 2, "{name} is too deep");
     }
 }
 
 #[test]
 fn what_carries_decides_nothing_in_150_lines() {
     for name in ["entry.js", "object.js", "crypto.js", "passing.js", "reading.js", "upstream.js", "fetching.js"] {
-        let lines = fs::read_to_string(format!("src/edge/{name}")).unwrap().lines().count();
+        let lines = fs::read_to_string(format!("edge/js/{name}")).unwrap().lines().count();
         assert!(lines < 150, "{name} carries and decides nothing, in {lines} lines");
     }
 }
@@ -179,46 +171,105 @@ fn only_the_edge_knows_the_platform_and_only_the_outside_has_a_clock() {
     for (name, text) in source().into_iter().filter(|(name, _)| name.ends_with(".rs")) {
         let text = in_earnest(&text);
         for platform in ["wasm_bindgen", "js_sys", "web_sys"] {
-            assert!(room(&name) == "edge" || !text.contains(platform), "{name} knows the platform: {platform}");
+            assert!(name.starts_with("edge/") || !text.contains(platform), "{name} knows the platform: {platform}");
         }
         for clock in ["SystemTime", "Instant", "Date::now", "now_utc", "now_local"] {
             // The operator's command line is the outside too: it stamps the keys that it makes.
-            assert!(matches!(room(&name), "edge" | "cli") || !text.contains(clock), "{name} has a clock: {clock}");
+            assert!(
+                (name.starts_with("edge/") || name.starts_with("cli/")) || !text.contains(clock),
+                "{name} has a clock: {clock}"
+            );
         }
         for randomness in ["getrandom", "thread_rng"] {
-            assert!(matches!(room(&name), "edge" | "cli") || !text.contains(randomness), "{name} rolls dice");
+            assert!(
+                (name.starts_with("edge/") || name.starts_with("cli/")) || !text.contains(randomness),
+                "{name} rolls dice"
+            );
         }
     }
 }
 
 #[test]
-fn every_room_names_only_rooms_below_its_own() {
+fn every_file_names_only_files_below_its_own() {
+    let all = paths::core();
     let mut looked_at = 0;
-    for (name, text) in source().into_iter().filter(|(name, _)| name.ends_with(".rs")) {
-        if matches!(room(&name), "lib" | "bin") {
-            continue;
-        }
-        for other in named(&in_earnest(&text)) {
-            assert!(may_name(room(&name), &other), "{name} looks up to `{other}`");
+    let mut up = Vec::new();
+    for file in &all {
+        for other in paths(file, &all) {
             looked_at += 1;
+            if !may_name(&file.name, &other) {
+                up.push(format!("{} looks up to {other}", file.path));
+            }
         }
     }
-    assert!(looked_at > 100, "only {looked_at} names");
-    let names: Vec<&str> = LAYERS.iter().flat_map(|(rooms, ..)| rooms.iter().copied()).collect();
-    for name in &names {
-        let exists = Path::new("src").join(name).is_dir() || Path::new("src").join(format!("{name}.rs")).is_file();
-        assert!(exists, "`{name}` has a layer and no file");
+    assert!(
+        up.is_empty(),
+        "{}",
+        up.join(
+            "
+"
+        )
+    );
+    assert!(looked_at > 900, "only {looked_at} names");
+    for (patterns, ..) in LAYERS {
+        for pattern in *patterns {
+            let exact = |file: &File| file.name == *pattern;
+            assert!(pattern.contains('*') || all.iter().any(exact), "`{pattern}` has a line and no file");
+        }
+    }
+}
+
+#[test]
+fn no_room_has_more_than_14_files_beside_its_front_but_the_protocol() {
+    let mut rooms = BTreeMap::new();
+    for file in paths::core().iter().filter(|file| !file.path.ends_with("/mod.rs")) {
+        *rooms.entry(file.name.split('/').next().unwrap().to_owned()).or_insert(0) += 1;
+    }
+    rooms.retain(|room, count| *count > 14 && room != "protocol");
+    assert!(rooms.is_empty(), "{rooms:?}");
+}
+
+/// A file's name says where its code runs.
+#[test]
+fn what_stores_asks_nobody_and_knows_no_call() {
+    let all = paths::core();
+    let mut seen = 0;
+    for file in all.iter().filter(|file| file.stem().starts_with("store")) {
+        let text = in_earnest(&file.text);
+        assert!(!text.contains("World") && !text.contains("async "), "{} asks", file.path);
+        for other in paths(file, &all) {
+            assert!(!other.starts_with("call/") && !other.starts_with("road/"), "{} names {other}", file.path);
+        }
+        seen += 1;
+    }
+    assert!(seen > 15, "only {seen} files");
+}
+
+/// A view is JSON: it neither asks nor stores.
+#[test]
+fn a_view_neither_asks_nor_stores() {
+    for file in paths::core().iter().filter(|file| file.stem() == "view") {
+        let text = in_earnest(&file.text);
+        assert!(!text.contains("Turn") && !text.contains("async "), "{}", file.path);
     }
 }
 
 /// The checks themselves, on texts that break them.
 #[test]
 fn the_checks_see_what_they_look_for() {
-    let text =
-        "use crate::{\n    error::Reason,\n    policy::{self, Action},\n    wire,\n};\nfn f() { crate::edge::g() }";
-    assert_eq!(named(text), ["error", "policy", "wire", "edge"]);
-    assert!(may_name("pipeline", "meter") && may_name("host", "machine") && !may_name("meter", "pipeline"));
-    assert!(!may_name("id", "scope") && !may_name("machine", "outbox"));
+    let file =
+        |name: &str, text: &str| File { name: name.to_owned(), path: format!("src/{name}.rs"), text: text.to_owned() };
+    let text = "use super::store;\nuse crate::{\n    error::Reason,\n    gateway,\n    policy::{self, Action},\n    wire,\n};\nfn f() { crate::road::route::g(); gateway::api::h() }";
+    let names = ["error", "policy", "road/route", "gateway", "gateway/api", "workspaces/store", "workspaces/api"];
+    let mut all: Vec<File> = names.iter().map(|name| file(name, "")).collect();
+    // A room whose front only says which files it has is no file to name.
+    all[3] = File { path: "src/gateway/mod.rs".to_owned(), ..all[3].clone() };
+    let named = paths(&file("workspaces/api", text), &all);
+    let expected = ["error", "gateway/api", "policy", "road/route", "workspaces/store"].map(str::to_owned);
+    assert_eq!(named, BTreeSet::from(expected));
+    assert!(may_name("road/serve", "call/meter") && may_name("object/host", "object/machine"));
+    assert!(!may_name("call/meter", "road/serve") && !may_name("workspaces/store_pages", "workspaces/api"));
+    assert!(!may_name("value/id", "crypto/id_check"));
     let text = "fn a() {}\n#[cfg(test)]\nmod tests {\n    fn b() { x.unwrap() }\n}\n// .unwrap()\nfn c() {}";
     assert!(!in_earnest(text).contains("unwrap") && in_earnest(text).contains("fn c"));
     assert!(in_earnest("fn a() { x.unwrap() }").contains(".unwrap()"));
@@ -228,12 +279,13 @@ fn the_checks_see_what_they_look_for() {
 
 #[test]
 fn every_dependency_is_pinned_and_says_what_it_is_for() {
-    let manifests = ["Cargo.toml", "fuzz/Cargo.toml"].map(|name| fs::read_to_string(name).unwrap());
+    let manifests = ["Cargo.toml", "edge/Cargo.toml", "cli/Cargo.toml", "fuzz/Cargo.toml"]
+        .map(|name| fs::read_to_string(name).unwrap());
     let (mut inside, mut seen) = (false, 0);
     for line in manifests.iter().flat_map(|manifest| manifest.lines()) {
         if line.starts_with('[') {
             inside = line.ends_with("dependencies]");
-        } else if inside && !line.trim().is_empty() && !line.starts_with('#') {
+        } else if inside && !line.trim().is_empty() && !line.starts_with('#') && !line.ends_with(".workspace = true") {
             let (dependency, reason) = line.split_once(" # ").unwrap_or_else(|| panic!("no reason: {line}"));
             let (_, version) = dependency.split_once(" = ").unwrap();
             let pinned = ["\"=", "{ version = \"=", "{ path = "].iter().any(|start| version.starts_with(start));

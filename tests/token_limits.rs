@@ -12,9 +12,9 @@
 mod toy;
 
 use claviger::{
-    registry::tokens::HOLD_MILLIS,
-    upstream::Incoming,
-    watch::{Ending, Watch},
+    admission::token_holds::HOLD_MILLIS,
+    upstream::watch::{Ending, Watch},
+    world::upstream::Incoming,
 };
 use serde_json::{Value, json};
 use toy::{Answer, START, Toy};

@@ -8,7 +8,7 @@
     reason = "tests"
 )]
 
-use claviger::upstream::{Incoming, Mirror, Outgoing, Sent, Silence, without_other_method};
+use claviger::world::upstream::{Incoming, Mirror, Outgoing, Sent, Silence, without_other_method};
 use proptest::prelude::*;
 
 #[test]

@@ -1,4 +1,4 @@
-//! One word for one thing, in every document and in `src/`: comments, names and what callers are told.
+//! One word for one thing, in every document and in the three crates: comments, names and what callers are told.
 //!
 //! `tests/output/words.txt` holds how often each old word is left. A number may only fall, and the change that
 //! makes it fall lowers it: `UPDATE=1 cargo test --locked --test words` does, and never raises one.
@@ -65,7 +65,8 @@ fn count(text: &str, phrase: &str) -> usize {
 
 /// The documents and the code, each as running text.
 fn texts() -> Vec<String> {
-    let arguments = ["ls-files", "--cached", "--others", "--exclude-standard", "-z", "--", "*.md", "src"];
+    let arguments =
+        ["ls-files", "--cached", "--others", "--exclude-standard", "-z", "--", "*.md", "src", "edge", "cli/src"];
     let listed = Command::new("git").args(arguments).output().expect("git lists the files").stdout;
     let names = String::from_utf8(listed).unwrap();
     // What was deleted is not there any more.

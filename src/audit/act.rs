@@ -1,10 +1,12 @@
 //! What is recorded of an act: who, what, to what, and how it ended.
 
 use crate::{
+    codec::{
+        cbor::{Malformed, Reader, Wire, Writer},
+        time::Timestamp,
+    },
     error::Reason,
-    time::Timestamp,
     wire,
-    wire::{Malformed, Reader, Wire, Writer},
 };
 
 /// The acts that are recorded, with their names in a chain.

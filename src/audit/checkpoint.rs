@@ -2,17 +2,17 @@
 
 use super::{HEAD, Head};
 use crate::{
+    codec::time::Timestamp,
+    crypto::keyring::{KeyRing, Purpose},
     error::Reason,
-    keyring::{KeyRing, Purpose},
-    machine::Turn,
-    time::Timestamp,
+    object::machine::Turn,
     wire,
 };
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use serde::{Deserialize, Serialize};
 
 /// Rows of a chain's own checkpoints.
-pub(super) const CHECKPOINTS: &str = "checkpoint/";
+pub(crate) const CHECKPOINTS: &str = "checkpoint/";
 
 /// A head that has moved is signed after so long: an hour.
 const INTERVAL_SECONDS: u64 = 3_600;
@@ -79,7 +79,7 @@ impl Checkpoint {
 }
 
 /// When a head that moves now is to be signed, where that was set before and where not.
-pub(super) fn due(set: Option<Timestamp>, turn: &Turn) -> Timestamp {
+pub(crate) fn due(set: Option<Timestamp>, turn: &Turn) -> Timestamp {
     let latest = turn.at().plus_seconds(INTERVAL_SECONDS);
     match set {
         // The clock was ahead when it was set: that moment is not waited for.
@@ -90,7 +90,7 @@ pub(super) fn due(set: Option<Timestamp>, turn: &Turn) -> Timestamp {
 }
 
 /// Signs the head if that is due, keeps the checkpoint and answers it.
-pub(super) fn wake(turn: &mut Turn) -> Result<Option<Checkpoint>, Reason> {
+pub(crate) fn wake(turn: &mut Turn) -> Result<Option<Checkpoint>, Reason> {
     let Some(mut head) = turn.get::<Head>(HEAD)? else {
         return Ok(None);
     };
@@ -115,6 +115,6 @@ pub(super) fn wake(turn: &mut Turn) -> Result<Option<Checkpoint>, Reason> {
 }
 
 /// The row of the checkpoint under the event `seq`.
-pub(super) fn key(seq: u64) -> String {
+pub(crate) fn key(seq: u64) -> String {
     format!("{CHECKPOINTS}{seq:015}")
 }

@@ -18,9 +18,9 @@ pub use report::{Report, forget_sent, forget_source, receive, receive_of};
 pub use walk::Walk;
 
 use crate::{
+    codec::time::Timestamp,
     error::Reason,
-    machine::{Range, Turn, next},
-    time::Timestamp,
+    object::machine::{Range, Turn, next},
     wire,
 };
 use serde::{Deserialize, Serialize};

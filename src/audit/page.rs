@@ -7,9 +7,9 @@ use super::{
     event_key, has_events,
 };
 use crate::{
+    codec::time::Timestamp,
     error::Reason,
-    machine::{Range, Turn},
-    time::Timestamp,
+    object::machine::{Range, Turn},
     wire,
 };
 

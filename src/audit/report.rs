@@ -8,10 +8,10 @@ use super::{
     record,
 };
 use crate::{
+    codec::time::Timestamp,
     error::Reason,
-    id::Environment,
-    machine::{Range, Turn, next},
-    time::Timestamp,
+    object::machine::{Range, Turn, next},
+    value::id::Environment,
     wire,
 };
 
@@ -152,7 +152,7 @@ fn refuse(kind: &str, chain: String, entry: Entry, turn: &mut Turn) -> Result<()
 }
 
 /// The alarm rang: records how many found no room in minutes and days that are over.
-pub(super) fn wake(turn: &mut Turn) -> Result<(), Reason> {
+pub(crate) fn wake(turn: &mut Turn) -> Result<(), Reason> {
     let now = minute(turn.at());
     for (key, more) in
         turn.list_readable::<More>(&Range { prefix: MORE, after: None, reverse: false, limit: MAX_MORE })?

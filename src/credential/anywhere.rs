@@ -1,7 +1,7 @@
 //! A credential of ours by its form, wherever it stands and however it is packed: plain, percent-encoded or in base64.
 
 use super::{Door, OPAQUE_CHARACTERS};
-use crate::{upstream::percent_decoded, work};
+use crate::{codec::work, world::upstream::percent_decoded};
 use std::borrow::Cow;
 
 /// A URL within a URL within a header; beyond that nobody unpacks it by accident.

@@ -4,11 +4,10 @@
 
 use super::{Kind, signed};
 use crate::{
+    codec::{secret::Secret, time::Timestamp},
+    crypto::keyring::{KeyRing, Purpose},
     error::Reason,
-    id::{CredentialId, Stage, is_deployment_name},
-    keyring::{KeyRing, Purpose},
-    secret::Secret,
-    time::Timestamp,
+    value::id::{CredentialId, Stage, is_deployment_name},
 };
 
 /// The longest life of a deploy key: a year.

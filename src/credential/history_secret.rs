@@ -4,11 +4,10 @@
 
 use super::{Kind, signed};
 use crate::{
+    codec::{secret::Secret, time::Timestamp},
+    crypto::keyring::{KeyRing, Purpose},
     error::Reason,
-    id::{ConversationId, Environment},
-    keyring::{KeyRing, Purpose},
-    secret::Secret,
-    time::Timestamp,
+    value::id::{ConversationId, Environment},
 };
 
 /// A history secret whose tag was verified. Whether it lives, its conversation knows.
@@ -26,7 +25,7 @@ pub struct HistorySecret {
 
 impl Kind for HistorySecret {
     fn verify(text: &str, brand: &str, ring: &KeyRing) -> Option<Result<Self, Reason>> {
-        let (environment, body) = super::environment_and_body(text, brand, "hs")?;
+        let (environment, body) = crate::credential::environment_and_body(text, brand, "hs")?;
         Some((|| {
             let prefix = prefix(brand, environment);
             let mut fields = signed::verify(ring, Purpose::HistorySecret, &prefix, body)?;

@@ -2,11 +2,13 @@
 
 use super::IdentitySecret;
 use crate::{
+    codec::time::Timestamp,
+    crypto::{
+        jwt::{Claims, Jws, Unfit},
+        keyring::KeyRing,
+    },
     error::{IdentityFault, Reason},
-    id::{IdentitySecretId, WorkspaceId},
-    jose::{Claims, Jws, Unfit},
-    keyring::KeyRing,
-    time::Timestamp,
+    value::id::{IdentitySecretId, WorkspaceId},
 };
 
 /// Somebody whom a customer's server vouches for. Only [`Identity::verify`] makes one.

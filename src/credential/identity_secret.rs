@@ -4,10 +4,10 @@
 //! the root secret, so that no other has to be tried, and one that was demoted derives none.
 
 use crate::{
+    codec::secret::Secret,
+    crypto::keyring::{KeyRing, Purpose},
     error::Reason,
-    id::{IdentitySecretId, WorkspaceId},
-    keyring::{KeyRing, Purpose},
-    secret::Secret,
+    value::id::{IdentitySecretId, WorkspaceId},
 };
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 
@@ -48,8 +48,8 @@ impl IdentitySecret {
 mod tests {
     use super::IdentitySecret;
     use crate::{
-        id::{IdentitySecretId, WorkspaceId},
-        keyring::KeyRing,
+        crypto::keyring::KeyRing,
+        value::id::{IdentitySecretId, WorkspaceId},
     };
 
     const ROOT: &str = "r1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";

@@ -20,11 +20,16 @@ pub use server_key::ServerKey;
 pub use service_token::ServiceToken;
 pub use widget_key::WidgetKey;
 
-pub use crate::kind::CredentialKind;
+pub use crate::codec::kind::CredentialKind;
 
 use crate::{
-    error::Reason, id::Environment, keyring::KeyRing, machine::World, request::pairs, secret::Secret,
-    upstream::without_space, work,
+    call::request::pairs,
+    codec::{secret::Secret, work},
+    crypto::keyring::KeyRing,
+    error::Reason,
+    object::machine::World,
+    value::id::Environment,
+    world::upstream::without_space,
 };
 
 /// The shape of every kind. `Self` is the credential with its tag verified, and nothing known of its life yet.

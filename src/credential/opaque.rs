@@ -10,12 +10,10 @@
 //! The proof is the digest of the whole text, which the object compares with those that it keeps.
 
 use crate::{
-    base62,
+    codec::{base62, secret::Secret, work},
+    crypto::keyring::{KeyRing, Purpose},
     error::Reason,
-    id::Locator,
-    keyring::{KeyRing, Purpose},
-    secret::Secret,
-    work,
+    value::id::Locator,
 };
 use ctutils::CtEq as _;
 use sha2::{Digest as _, Sha256};
@@ -50,7 +48,7 @@ impl Opaque {
 
     /// Verifies the check of `prefix ‖ body`, under any root secret: also under one that may no longer sign, since the check
     /// is not the proof.
-    pub(super) fn verify(ring: &KeyRing, prefix: &str, body: &str) -> Result<Self, Reason> {
+    pub(crate) fn verify(ring: &KeyRing, prefix: &str, body: &str) -> Result<Self, Reason> {
         if !base62::is_base62(body, LOCATOR + SECRET + CHECK) {
             return Err(Reason::CredentialMalformed);
         }
@@ -65,7 +63,7 @@ impl Opaque {
     }
 
     /// The whole text.
-    pub(super) fn issue(&self, ring: &KeyRing, prefix: &str) -> Result<Secret, Reason> {
+    pub(crate) fn issue(&self, ring: &KeyRing, prefix: &str) -> Result<Secret, Reason> {
         // It becomes a part of the text that its holder sees once.
         let secret = self.secret.reveal();
         let message = [prefix.as_bytes(), self.locator.as_str().as_bytes(), secret.as_bytes()];

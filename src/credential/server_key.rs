@@ -3,7 +3,7 @@
 //! What it may do, its object knows.
 
 use super::{Kind, Opaque};
-use crate::{error::Reason, id::Environment, keyring::KeyRing, secret::Secret};
+use crate::{codec::secret::Secret, crypto::keyring::KeyRing, error::Reason, value::id::Environment};
 
 /// A server key whose check was verified. Whether it is genuine and lives, its object knows.
 #[derive(Debug)]

@@ -12,9 +12,9 @@
 //! under it too, so no two lists of fields read alike. There is one spelling only: decoding is strict.
 
 use crate::{
+    codec::secret::Secret,
+    crypto::keyring::{KeyRing, Purpose},
     error::Reason,
-    keyring::{KeyRing, Purpose},
-    secret::Secret,
 };
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use zeroize::Zeroizing;

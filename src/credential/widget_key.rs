@@ -4,10 +4,10 @@
 
 use super::{Kind, signed};
 use crate::{
+    codec::secret::Secret,
+    crypto::keyring::{KeyRing, Purpose},
     error::Reason,
-    id::{CredentialId, Environment},
-    keyring::{KeyRing, Purpose},
-    secret::Secret,
+    value::id::{CredentialId, Environment},
 };
 
 /// A widget key whose tag was verified. Whether it lives, and for which origins, its shard knows.
@@ -23,7 +23,7 @@ pub struct WidgetKey {
 
 impl Kind for WidgetKey {
     fn verify(text: &str, brand: &str, ring: &KeyRing) -> Option<Result<Self, Reason>> {
-        let (environment, body) = super::environment_and_body(text, brand, "wk")?;
+        let (environment, body) = crate::credential::environment_and_body(text, brand, "wk")?;
         Some((|| {
             let prefix = prefix(brand, environment);
             let mut fields = signed::verify(ring, Purpose::WidgetKey, &prefix, body)?;

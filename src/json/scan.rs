@@ -8,7 +8,7 @@ use super::{
     text::{Kept, unescaped},
     trail::{Paths, Told, Trail},
 };
-use crate::work;
+use crate::codec::work;
 use std::borrow::Cow;
 
 /// Names of members with dots between them, from the object that is the document.

@@ -1,7 +1,7 @@
 //! What can be done here, outside the gateway's routes: which kinds of credentials may, and which scopes they need for it.
 
 use super::{Implies, Policy};
-use crate::{credential::CredentialKind, error::Reason, registry::key::Needs};
+use crate::{admission::server_key::Needs, credential::CredentialKind, error::Reason};
 
 /// The scope that administers a workspace.
 pub const ADMIN: &str = "admin";
@@ -25,7 +25,7 @@ pub enum Action {
     ChangeWorkspace,
     /// `GET /v1/audit/export`.
     ExportAudit,
-    /// The gateway's route of this number in the policy: see [`super::authorize_route`].
+    /// The gateway's route of this number in the policy: see [`crate::policy::authorize_route`].
     Forward(usize),
     /// `GET /v1/conversations`.
     ListConversations,

@@ -17,7 +17,7 @@ impl Route {
 }
 
 /// The statuses that free a key. What nobody knows anything of cannot be among them.
-pub(super) fn frees(table: &Table, idempotency: Idempotency, to: Destination) -> Result<Vec<u16>, Fault> {
+pub(crate) fn frees(table: &Table, idempotency: Idempotency, to: Destination) -> Result<Vec<u16>, Fault> {
     let Some((numbers, span)) = table.numbers("idempotency_frees", REFUSALS)? else { return Ok(Vec::new()) };
     if idempotency == Idempotency::Ignored || to == Destination::Records {
         let why = "idempotency_frees: only where `idempotency` honours keys, and `to` is \"upstream\"";
@@ -36,7 +36,7 @@ pub(super) fn frees(table: &Table, idempotency: Idempotency, to: Destination) ->
 }
 
 /// How refusals on the route are written.
-pub(super) fn errors(dialect: Option<Text>) -> Result<ErrorDialect, Fault> {
+pub(crate) fn errors(dialect: Option<Text>) -> Result<ErrorDialect, Fault> {
     let Some(dialect) = dialect else { return Ok(ErrorDialect::default()) };
     match dialect.text.as_str() {
         "claviger" => Ok(ErrorDialect::Claviger),

@@ -7,7 +7,7 @@ use super::{
     table::{Fault, Table, Text, table},
     upstream,
 };
-use crate::{conversation::Room, limit::Limit, registry::credential::SHARDS, scope::Scope};
+use crate::{conversations::store::Room, limits::window::Limit, machines::credential::SHARDS, value::scope::Scope};
 use std::fmt;
 use toml::{
     Spanned,

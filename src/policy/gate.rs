@@ -1,7 +1,9 @@
 //! Whether a principal may use a route of the policy: its kind must be accepted, and a scope must be enough.
 
 use super::{Action, Permit, Policy, Route};
-use crate::{credential::CredentialKind, error::Reason, principal::Principal, registry::key::Needs, scope::Scope};
+use crate::{
+    admission::server_key::Needs, credential::CredentialKind, error::Reason, principal::Principal, value::scope::Scope,
+};
 
 impl Route {
     /// Whether a credential of this kind can ever use this route; asked before anything is read from storage.

@@ -2,7 +2,6 @@
 
 mod action;
 mod answers;
-mod built_in;
 mod file;
 mod gate;
 mod identity;
@@ -16,9 +15,8 @@ mod tokens;
 mod upstream;
 mod warnings;
 
-pub use crate::tier::Tier;
+pub use crate::limits::tier::Tier;
 pub use action::{ADMIN, Action};
-pub use built_in::{BUILT_IN, DEFAULT, built_in};
 pub use file::{MAX_WINDOW_SECONDS, PolicyError, line_of, parse};
 pub use gate::authorize_route;
 pub use identity::IdentityRule;
@@ -26,7 +24,13 @@ pub use tokens::{Asks, Dialect, MAX_PARTS, Tells, TokenRule};
 pub use upstream::{UpstreamPolicy, hints};
 pub use warnings::{NO_LIMITS, Warning};
 
-use crate::{conversation::Room, error::Reason, id::Environment, limit::Limit, principal::Principal, scope::Scope};
+use crate::{
+    conversations::store::Room,
+    error::Reason,
+    limits::window::Limit,
+    principal::Principal,
+    value::{id::Environment, scope::Scope},
+};
 use std::sync::Arc;
 
 /// A policy file, parsed and found sound.
@@ -220,4 +224,21 @@ pub fn authorize(principal: Principal, action: Action, policy: &Policy) -> Resul
         return Err(Reason::EnvironmentMismatch);
     }
     Ok(Permit { principal, action })
+}
+
+/// The policy that serves when none is named.
+pub const DEFAULT: &str = include_str!("../../policies/default.toml");
+
+/// Every built-in policy, by name.
+pub const BUILT_IN: [(&str, &str); 5] = [
+    ("analytics", include_str!("../../policies/analytics.toml")),
+    ("default", DEFAULT),
+    ("llm", include_str!("../../policies/llm.toml")),
+    ("memory", include_str!("../../policies/memory.toml")),
+    ("support", include_str!("../../policies/support.toml")),
+];
+
+/// The text of a built-in policy.
+pub fn built_in(name: &str) -> Option<&'static str> {
+    BUILT_IN.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
 }

@@ -4,11 +4,11 @@ use super::{
     Policy, ScopeRule,
     table::{Fault, Table},
 };
-use crate::scope::Scope;
+use crate::value::scope::Scope;
 
 /// Every scope that a call outside the gateway's routes takes.
 pub const OWN: [&str; 8] = [
-    super::ADMIN,
+    crate::policy::ADMIN,
     "conversations:read",
     "credentials:read",
     "messages:read",

@@ -1,7 +1,7 @@
 //! Where the path of a route to the embedded records names the collection, and where the record.
 
 use super::{Destination, Route};
-use crate::registry::record_name::Collection;
+use crate::protocol::record_name::Collection;
 
 /// What a route's path leads to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -34,7 +34,7 @@ fn leads(pattern: &str) -> Result<(Leads, usize), &'static str> {
 }
 
 /// Why a route with this method and path cannot lead to records, if it cannot.
-pub(super) fn fault(method: &str, pattern: &str) -> Option<&'static str> {
+pub(crate) fn fault(method: &str, pattern: &str) -> Option<&'static str> {
     let is_served = match leads(pattern) {
         Err(why) => return Some(why),
         Ok((Leads::Collection, _)) => matches!(method, "GET" | "HEAD" | "POST"),
@@ -46,7 +46,7 @@ pub(super) fn fault(method: &str, pattern: &str) -> Option<&'static str> {
 
 /// Whether what is written by one of these routes to records may lie where a write by the other waits for a person: then the
 /// first is a way around that person.
-pub(super) fn goes_around(one: &Route, other: &Route) -> bool {
+pub(crate) fn goes_around(one: &Route, other: &Route) -> bool {
     let writes = |route: &Route| route.to == Destination::Records && !matches!(route.method.as_str(), "GET" | "HEAD");
     if !writes(one) || !writes(other) || one.review == other.review {
         return false;

@@ -1,11 +1,11 @@
 //! Which route of the policy a request means. Read by `Policy::route`; the table is made once, with the policy.
 
 use super::{Policy, Route, routes::is_ours};
-use crate::work;
+use crate::codec::work;
 
 /// The patterns, the closest first.
 #[derive(Clone, Debug)]
-pub(super) struct Router(Vec<Pattern>);
+pub(crate) struct Router(Vec<Pattern>);
 
 #[derive(Clone, Debug)]
 struct Pattern {
@@ -24,7 +24,7 @@ enum Segment {
 }
 
 impl Router {
-    pub(super) fn new(routes: &[Route]) -> Self {
+    pub(crate) fn new(routes: &[Route]) -> Self {
         let mut patterns: Vec<Pattern> =
             routes.iter().enumerate().map(|(number, route)| pattern(route, number)).collect();
         patterns.sort_by(|one, other| one.segments.cmp(&other.segments));

@@ -5,7 +5,7 @@ use super::{
     table::{Fault, Table, Text},
     upstream,
 };
-use crate::scope::Scope;
+use crate::value::scope::Scope;
 use std::sync::Arc;
 
 /// Kinds that a route may accept: those that can reach an API at all.
@@ -190,7 +190,7 @@ fn idempotency(rule: Option<Text>, is_read: bool) -> Result<Idempotency, Fault> 
 }
 
 /// That there is no such scope, and which there are.
-pub(super) fn unknown_scope(name: &str, known: &[&str]) -> String {
+pub(crate) fn unknown_scope(name: &str, known: &[&str]) -> String {
     match known {
         [] => format!("unknown scope `{name}`: the file has none"),
         known => format!("unknown scope `{name}`, expected one of {}", known.join(", ")),
@@ -267,7 +267,7 @@ fn pattern(line: &Text) -> Result<(String, String), Fault> {
 }
 
 /// Whether Claviger answers this path itself, or will.
-pub(super) fn is_ours(path: &str) -> bool {
+pub(crate) fn is_ours(path: &str) -> bool {
     let is_below = |ours: &&str| path.strip_prefix(*ours).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     OURS.iter().any(is_below)
 }

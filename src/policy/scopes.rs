@@ -2,9 +2,11 @@
 
 use super::{Implies, Policy};
 use crate::{
-    error::Reason,
-    refusal::{nearest, plain},
-    scope::Scope,
+    error::{
+        Reason,
+        refusal::{nearest, plain},
+    },
+    value::scope::Scope,
 };
 
 /// More than any policy has use for: a list longer than this was not written by a person.

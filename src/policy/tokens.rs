@@ -196,7 +196,7 @@ impl Dialect {
 
 impl TokenRule {
     /// Reads `tokens` of a route with this path.
-    pub(super) fn read(table: Table, path: &str) -> Result<Self, Fault> {
+    pub(crate) fn read(table: Table, path: &str) -> Result<Self, Fault> {
         let table = table.only(&["dialect", "reserve", "settle", "multiply", "default", "refused"])?;
         let default = table.number("default", 0..=u32::MAX)?;
         let refused_counts = match table.text("refused")? {

@@ -4,7 +4,7 @@ use super::{
     Route,
     table::{Fault, Table, Text},
 };
-use crate::upstream::{CREDENTIALS, family};
+use crate::{upstream::header_family, world::upstream::CREDENTIALS};
 
 /// What a policy says about the headers of every call to the upstream.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -50,7 +50,7 @@ fn passed(name: Text) -> Result<String, Fault> {
     let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     let why = if lower.is_empty() || !lower.bytes().all(is_token) {
         "is no name of a header"
-    } else if family::names_other_call(&family::read(&lower)) {
+    } else if header_family::names_other_call(&header_family::read(&lower)) {
         "would have the upstream take another method or path than the policy was asked about"
     } else if matches!(
         &*lower,
@@ -66,11 +66,11 @@ fn passed(name: Text) -> Result<String, Fault> {
 }
 
 fn is_never_passed(name: &str) -> bool {
-    let read = family::read(name);
+    let read = header_family::read(name);
     CREDENTIALS.contains(&&*read)
         || read.starts_with("x-service-")
         || read.starts_with("claviger-")
-        || crate::upstream::is_hop_by_hop(&read)
+        || crate::world::upstream::is_hop_by_hop(&read)
         || matches!(&*read, "cookie" | "host" | "content-length" | "expect")
 }
 
@@ -88,7 +88,7 @@ pub fn is_closed(route: &Route) -> bool {
 /// What `policy check` tells about a policy that is sound: what only the deployment's variables can make true.
 pub fn hints(upstream: &UpstreamPolicy, routes: &[Route]) -> Vec<String> {
     let mut hints = Vec::new();
-    if routes.iter().any(|route| route.to == super::Destination::Upstream) {
+    if routes.iter().any(|route| route.to == crate::policy::Destination::Upstream) {
         hints.push(
             "the upstream is told the client's address only where the variable CLIENT_ADDRESS_HEADER is set: without it, no \
              X-Forwarded-For goes out"

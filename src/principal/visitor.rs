@@ -2,12 +2,12 @@
 
 use super::Principal;
 use crate::{
+    codec::time::Timestamp,
     credential::{CredentialKind, HistorySecret, WidgetKey},
     error::Reason,
-    id::ConversationId,
-    machine::World,
-    registry::credential::{Command, Credential, Errand, Reply, Visit, shard_for},
-    time::Timestamp,
+    machines::credential::{Command, Credential, Errand, Reply, Visit, shard_for},
+    object::machine::World,
+    value::id::ConversationId,
 };
 
 /// A widget call as it asks to be believed.

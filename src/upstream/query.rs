@@ -1,6 +1,6 @@
 //! The query of a call on its way out: as it was sent, without what would have a server take another method.
 
-use crate::work;
+use crate::codec::work;
 
 /// A query without the parameters by which servers take another method, as `?_method=DELETE`: those are taken out, and everything
 /// else stays byte for byte. `None` where there are none.

@@ -2,12 +2,13 @@
 #![allow(dead_code, reason = "no test needs all of it")]
 
 use claviger::{
+    codec::{cbor, time::Timestamp},
     error::Reason,
-    host,
-    machine::{Changes, Machine, Range, Rows},
-    outbox,
-    time::Timestamp,
-    wire,
+    object::{
+        host,
+        machine::{Changes, Machine, Range, Rows},
+        outbox,
+    },
 };
 use std::{cell::Cell, collections::BTreeMap, ops::Bound};
 
@@ -67,7 +68,7 @@ impl<M: Machine> Hosted<M> {
     }
 
     pub fn tell(&mut self, command: &M::Command) -> Result<M::Reply, Reason> {
-        let decided = host::handle(&self.memory, &self.stored, &wire::write(command), Timestamp(self.now), &[], None);
+        let decided = host::handle(&self.memory, &self.stored, &cbor::write(command), Timestamp(self.now), &[], None);
         self.keep(decided.changes);
         if let Some(learn) = decided.lesson {
             learn(&mut self.memory);

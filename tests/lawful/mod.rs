@@ -3,10 +3,10 @@
 
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use claviger::{
+    codec::time::Timestamp,
     credential::{DeployKey, HistorySecret, Kind, ServerKey, ServiceToken, WidgetKey},
-    id::{ConversationId, CredentialId, Environment, Stage, WorkspaceId},
-    keyring::{KeyRing, Purpose},
-    time::Timestamp,
+    crypto::keyring::{KeyRing, Purpose},
+    value::id::{ConversationId, CredentialId, Environment, Stage, WorkspaceId},
 };
 
 pub const BRAND: &str = "clv";

@@ -3,8 +3,8 @@
 
 use claviger::{
     credential::{CredentialKind, Kind as _, Opaque, ServerKey, ServiceToken},
-    id::{Environment, Locator},
-    keyring::KeyRing,
+    crypto::keyring::KeyRing,
+    value::id::{Environment, Locator},
 };
 
 pub const DIGITS: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";

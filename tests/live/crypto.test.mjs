@@ -25,7 +25,7 @@ before(async () => {
   folder = mkdtempSync(join(tmpdir(), "claviger-test-"));
   writeFileSync(join(folder, "config.capnp"), CONFIG.replace("PORT", port));
   const platform = readdirSync(join(ROOT, "node_modules/@cloudflare")).find((name) => name.startsWith("workerd-"));
-  runtime = spawn(join(ROOT, "node_modules/@cloudflare", platform, "bin/workerd"), ["serve", join(folder, "config.capnp"), `--import-path=${join(ROOT, "src/edge")}`], { stdio: ["ignore", "ignore", "pipe"] });
+  runtime = spawn(join(ROOT, "node_modules/@cloudflare", platform, "bin/workerd"), ["serve", join(folder, "config.capnp"), `--import-path=${join(ROOT, "edge/js")}`], { stdio: ["ignore", "ignore", "pipe"] });
   runtime.said = "";
   runtime.stderr.setEncoding("utf8").on("data", (text) => (runtime.said += text));
   url = `http://127.0.0.1:${port}`;

@@ -239,7 +239,7 @@ test("a server of keys that is slow, at the start or in the middle, is waited fo
 });
 
 test("what the operator did not name is never fetched through the network that reaches private addresses", async (context) => {
-  const { fetching } = await import("../../src/edge/fetching.js");
+  const { fetching } = await import("../../edge/js/fetching.js");
   const through = [];
   const network = (name) => (to) => through.push(`${name} ${to}`) && Promise.resolve(new Response("hello"));
   context.mock.method(globalThis, "fetch", network("public"));

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { after, before, mock, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { reading } from "../../src/edge/reading.js";
+import { reading } from "../../edge/js/reading.js";
 import { raw } from "../support/raw.mjs";
 import { startUpstream } from "../support/upstream.mjs";
 import { startWorker } from "../support/worker.mjs";

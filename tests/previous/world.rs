@@ -3,7 +3,7 @@
 
 mod toy;
 
-use claviger::{error::Reason, upstream::Incoming, watch::Ending};
+use claviger::{error::Reason, upstream::watch::Ending, world::upstream::Incoming};
 use serde_json::{Value, json};
 use toy::{Fault, ORIGIN, START, Toy};
 

@@ -4,7 +4,7 @@ use aes_gcm::{
     Aes256Gcm, KeyInit as _, Nonce,
     aead::{Aead as _, Payload},
 };
-use claviger::{crypto::Job, error::Reason};
+use claviger::{crypto::job::Job, error::Reason};
 use p256::{
     ecdsa::{
         Signature, SigningKey, VerifyingKey,

@@ -2,11 +2,11 @@
 
 use super::{Name, START, Toy};
 use claviger::{
+    codec::time::Timestamp,
     credential::{DeployKey, Kind as _},
-    id::Stage,
-    id_check,
-    machine::World as _,
-    time::Timestamp,
+    crypto::id_check,
+    object::machine::World as _,
+    value::id::Stage,
 };
 use serde_json::{Value, json};
 

@@ -9,26 +9,29 @@ pub use helpers::*;
 pub use rows::*;
 
 use claviger::{
-    conversation::Conversation,
-    crypto::Job,
-    error::Reason,
-    fetch::{Fetched, Wanted},
-    host::{self, Decided, Delivery},
-    isolate::Isolate,
-    machine::{Changes, Machine, Reading, World},
-    outbox,
-    pipeline::{
+    call::{
         config::Config,
         reply::{Body, Passing},
-        serve,
+        request::Request,
     },
-    registry::{credential::Credential, deployment::Deployment, workspace::Workspace},
-    request::Request,
-    suffix,
-    time::Timestamp,
-    upstream::{Incoming, Outgoing},
-    watch::{Ending, Watch},
-    wire, work,
+    codec::{cbor, time::Timestamp, work},
+    conversations::store::Conversation,
+    crypto::job::Job,
+    error::Reason,
+    machines::{credential::Credential, deployment::Deployment, workspace::Workspace},
+    object::{
+        host::{self, Decided, Delivery},
+        machine::{Changes, Machine, Reading, World},
+        outbox,
+    },
+    road::serve::serve,
+    upstream::watch::{Ending, Watch},
+    value::public_suffix,
+    world::{
+        fetch::{Fetched, Wanted},
+        isolate::Isolate,
+        upstream::{Incoming, Outgoing},
+    },
 };
 use std::{
     any::Any,
@@ -505,7 +508,7 @@ impl World for Toy {
             other => *self.between.borrow_mut() = other.map(|(hops, between)| (hops - 1, between)),
         }
         self.hops.set(self.hops.get() + 1);
-        let reply = self.call(&(M::BINDING.to_owned(), name.to_owned()), &wire::write(&command));
+        let reply = self.call(&(M::BINDING.to_owned(), name.to_owned()), &cbor::write(&command));
         // Answers once it was asked again: so hops that are made at once are told from hops one after the other.
         let mut asked = false;
         poll_fn(|_| if std::mem::replace(&mut asked, true) { Poll::Ready(()) } else { Poll::Pending }).await;
@@ -519,7 +522,7 @@ impl World for Toy {
 
     async fn fetch(&self, wanted: Wanted<'_>) -> Result<Fetched, Reason> {
         self.fetched.borrow_mut().push(wanted.to_line());
-        if wanted.url == suffix::PATH && !self.documents.borrow().contains_key(suffix::PATH) {
+        if wanted.url == public_suffix::PATH && !self.documents.borrow().contains_key(public_suffix::PATH) {
             return Ok(Fetched { status: 200, body: suffix_list() });
         }
         self.documents.borrow().get(wanted.url).cloned().unwrap_or(Err(Reason::Unavailable))

@@ -2,7 +2,7 @@
 
 use claviger::{
     error::Reason,
-    machine::{Range, Rows},
+    object::machine::{Range, Rows},
 };
 use std::{cell::Cell, collections::BTreeMap, rc::Rc};
 

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { readdirSync, watch } from 'node:fs';
 import { join } from 'node:path';
 
-const FOLDERS = ['src', 'policies'];
+const FOLDERS = ['src', 'edge', 'policies'];
 const QUIET_MILLIS = 150; // an editor writes a file in several steps
 
 const COMPILE = ['run', '--quiet', '--locked', '--manifest-path', 'tools/wasm/Cargo.toml', '--', '--quick', '--out', 'build-dev'];

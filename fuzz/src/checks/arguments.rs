@@ -3,7 +3,7 @@
 //! The input is the words after `claviger`, each on a line.
 
 use super::text;
-use claviger::cli::{Failure, understand};
+use claviger_cli::{Failure, understand};
 
 /// 32 bytes of base64url.
 const SECRET_LENGTH: usize = 43;

@@ -1,6 +1,6 @@
 //! Bodies: what another parser of JSON takes for an object with each member once is read as the same, all else is refused.
 
-use claviger::{error::Reason, pipeline::body::Fields};
+use claviger::{call::body::Fields, error::Reason};
 use serde_json::{Map, Value};
 
 const MEMBERS: usize = 64;

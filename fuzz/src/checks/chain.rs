@@ -7,11 +7,11 @@ use crate::{
 };
 use claviger::{
     audit::{Act, By, Entry, Event, GENESIS, Head},
-    cli::inspect,
+    codec::time::Timestamp,
+    crypto::keyring::KeyRing,
     error::Reason,
-    keyring::KeyRing,
-    time::Timestamp,
 };
+use claviger_cli::inspect;
 use serde_json::{Value, json};
 use std::sync::LazyLock;
 

@@ -4,7 +4,7 @@ use super::{Dice, opaque, text};
 use crate::lawful::{BRAND, Lawful, NAMES, believed, ring, signed, text_of};
 use claviger::{
     credential::{DeployKey, Door, HistorySecret, Verified, WidgetKey},
-    keyring::KeyRing,
+    crypto::keyring::KeyRing,
 };
 use std::sync::LazyLock;
 

@@ -1,6 +1,6 @@
 //! Records: what another parser of JSON takes for an object is kept as the same, on one line, and is kept so again.
 
-use claviger::{document::Document, registry::records::OURS};
+use claviger::{codec::raw_object::Document, gateway::store_records::OURS};
 use serde_json::{Map, Value};
 
 pub fn check(bytes: &[u8]) {

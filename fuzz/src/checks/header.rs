@@ -9,16 +9,17 @@ use super::{
 };
 use crate::{lawful::BRAND, opaque::SHAPES};
 use claviger::{
+    codec::{secret::Secret, time::Timestamp},
     credential::{CredentialKind, Door},
-    crypto::Job,
+    crypto::job::Job,
     error::Reason,
-    fetch::{Fetched, Wanted},
-    isolate::Isolate,
-    machine::{Machine, Reading, World},
-    pipeline::original::Original,
-    secret::Secret,
-    time::Timestamp,
-    upstream::{Incoming, Outgoing},
+    introspection::forwarded_call::Original,
+    object::machine::{Machine, Reading, World},
+    world::{
+        fetch::{Fetched, Wanted},
+        isolate::Isolate,
+        upstream::{Incoming, Outgoing},
+    },
 };
 
 const SCHEMES: [&str; 2] = ["Convex", "Deploy"];

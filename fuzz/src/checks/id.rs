@@ -1,7 +1,7 @@
 //! Names and ids: what is accepted is kept as it was sent, and can stand in a path, a row's key and a log line.
 
 use super::text;
-use claviger::{
+use claviger::value::{
     id::{ConversationId, CredentialId, Environment, Stage, WorkspaceId, is_deployment_name},
     scope::Scope,
 };

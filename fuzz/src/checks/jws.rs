@@ -4,8 +4,8 @@
 use super::{Dice, text};
 use crate::tokens::{sign, sign_input, sign_parts};
 use claviger::{
-    jose::{Claims, Jws, MAX_LIFE_SECONDS, SKEW_SECONDS},
-    time::Timestamp,
+    codec::time::Timestamp,
+    crypto::jwt::{Claims, Jws, MAX_LIFE_SECONDS, SKEW_SECONDS},
 };
 use serde_json::{Map, Value, json};
 use std::sync::LazyLock;

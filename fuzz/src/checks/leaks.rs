@@ -3,8 +3,8 @@
 use super::text;
 use base64ct::{Base64, Encoding as _};
 use claviger::{
-    der::{p256_point, p256_signature},
-    pipeline::github::{findings, keys},
+    codec::p256_der::{p256_point, p256_signature},
+    leaks::github::{findings, keys},
 };
 use serde_json::Value;
 

@@ -6,8 +6,8 @@
 
 use super::Dice;
 use claviger::{
-    limit::{Counter, Limit, Pace, Verdict, Window, admit},
-    time::Timestamp,
+    codec::time::Timestamp,
+    limits::window::{Counter, Limit, Pace, Verdict, Window, admit},
 };
 
 /// A window: its row, and what memory knows beyond it.

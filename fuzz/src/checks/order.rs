@@ -4,7 +4,7 @@
 //! The input is members of a body, without the braces.
 
 use super::{scene, text};
-use claviger::pipeline::body::Fields;
+use claviger::call::body::Fields;
 use serde_json::{Map, Value, json};
 use std::net::IpAddr;
 

@@ -3,7 +3,7 @@
 //! The input is an entry and an `Origin` header, each on a line.
 
 use super::text;
-use claviger::{id::Environment, origin::Origin};
+use claviger::value::{id::Environment, origin::Origin};
 
 pub fn check(bytes: &[u8]) {
     let input = text(bytes);

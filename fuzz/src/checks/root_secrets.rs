@@ -2,8 +2,8 @@
 
 use super::text;
 use claviger::{
+    crypto::keyring::{KeyRing, Purpose},
     error::Reason,
-    keyring::{KeyRing, Purpose},
 };
 
 pub fn check(bytes: &[u8]) {

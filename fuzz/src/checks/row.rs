@@ -3,7 +3,7 @@
 //! The input is which object, which of its rows, where in it, and the bytes that stand there instead.
 
 use super::{Dice, scene};
-use claviger::refusal::Code;
+use claviger::error::refusal::Code;
 
 /// Calls that between them read every row.
 const CALLS: [(&str, &str, &str, &str); 20] = [

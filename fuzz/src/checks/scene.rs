@@ -1,7 +1,7 @@
 //! The place where whole requests are tried: a shop with a widget and one conversation, as it was before each of them.
 
 use crate::toy::{Answer, Name, Object, START, Toy, Visitor};
-use claviger::{machine::World as _, refusal::Code};
+use claviger::{error::refusal::Code, object::machine::World as _};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 

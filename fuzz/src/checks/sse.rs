@@ -2,7 +2,7 @@
 //!
 //! The first byte says in how large parts the others arrive.
 
-use claviger::sse::{Events, Piece};
+use claviger::codec::sse::{Events, Piece};
 
 pub fn check(bytes: &[u8]) {
     let Some((size, text)) = bytes.split_first() else { return };

@@ -1,7 +1,7 @@
 //! Moments as RFC 3339 writes them: one that is taken is shown, and what is shown is the same moment.
 
 use super::{Dice, text};
-use claviger::time::Timestamp;
+use claviger::codec::time::Timestamp;
 
 pub fn check(bytes: &[u8]) {
     let text = text(bytes);

@@ -4,9 +4,9 @@
 
 use super::text;
 use claviger::{
+    call::request::Request,
     error::Reason,
-    pipeline::route::{Route, Wish, route},
-    request::Request,
+    road::route::{Route, Wish, route},
 };
 
 pub fn check(bytes: &[u8]) {

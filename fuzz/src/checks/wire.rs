@@ -3,37 +3,46 @@
 //! The first byte says as which type the others are read.
 
 use claviger::{
-    audit, conversation,
+    admission::{minute_counts, visit_refusals},
+    audit,
+    codec::{
+        cbor::{self, Wire},
+        time::Timestamp,
+    },
+    conversations,
     error::{IdentityFault, Reason},
-    id::{ConversationId, CredentialId, Environment, IdentitySecretId, WorkspaceId},
-    limit::{Limit, Quota, Window},
-    origin::Origin,
-    registry::{credential, deployment, identity, kept, leak, once, plan, record, records, tally, witness, workspace},
-    replay::RetryKey,
-    time::Timestamp,
-    wire::{self, Wire},
+    gateway, identity, leaks,
+    limits::window::{Limit, Quota, Window},
+    machines::{credential, deployment, workspace},
+    object::idempotency::RetryKey,
+    protocol::credential_record,
+    value::{
+        id::{ConversationId, CredentialId, Environment, IdentitySecretId, WorkspaceId},
+        origin::Origin,
+    },
+    workspaces,
 };
 
 /// Whether bytes can be read as this type; panics where they are written as something else.
 type Law = fn(&[u8]) -> bool;
 
 const LAWS: [Law; TYPES as usize] = [
-    same::<conversation::Append>,
-    same::<conversation::Command>,
-    same::<conversation::Message>,
-    same::<conversation::Open>,
-    same::<conversation::Party>,
-    same::<conversation::Reply>,
+    same::<conversations::store::Append>,
+    same::<conversations::store::Command>,
+    same::<conversations::store::Message>,
+    same::<conversations::store::Open>,
+    same::<conversations::store::Party>,
+    same::<conversations::store::Reply>,
     same::<credential::Command>,
     same::<credential::Errand>,
     same::<credential::Reply>,
     same::<credential::Visit>,
     same::<deployment::Command>,
     same::<deployment::WorkspaceRecord>,
-    same::<record::CredentialRecord>,
-    same::<record::Overlap>,
-    same::<record::SecretRecord>,
-    same::<record::ShardRecord>,
+    same::<credential_record::CredentialRecord>,
+    same::<credential_record::Overlap>,
+    same::<credential_record::SecretRecord>,
+    same::<credential_record::ShardRecord>,
     same::<workspace::Change>,
     same::<workspace::Command>,
     same::<workspace::ConversationNote>,
@@ -60,25 +69,25 @@ const LAWS: [Law; TYPES as usize] = [
     same::<audit::Page>,
     same::<audit::Report>,
     same::<deployment::Reply>,
-    same::<identity::Command>,
-    same::<identity::IdentitySecretRecord>,
-    same::<identity::Made>,
-    same::<identity::Reply>,
-    same::<identity::Revoked>,
-    same::<tally::Place>,
-    same::<witness::Use>,
+    same::<identity::store::Command>,
+    same::<identity::store::IdentitySecretRecord>,
+    same::<identity::store::Made>,
+    same::<identity::store::Reply>,
+    same::<identity::store::Revoked>,
+    same::<minute_counts::Place>,
+    same::<visit_refusals::Use>,
     same::<(IdentitySecretId, IdentityFault)>,
-    same::<leak::Found>,
-    same::<leak::Leak>,
-    same::<kept::Answer>,
-    same::<kept::Row>,
-    same::<once::Command>,
-    same::<once::Reply>,
-    same::<records::Command>,
-    same::<records::Record>,
-    same::<records::Reply>,
-    same::<plan::PlanChange>,
-    same::<plan::WorkspacePlan>,
+    same::<leaks::store::Found>,
+    same::<leaks::store::Leak>,
+    same::<gateway::store_answers::Answer>,
+    same::<gateway::store_answers::Row>,
+    same::<gateway::store_once::Command>,
+    same::<gateway::store_once::Reply>,
+    same::<gateway::store_records::Command>,
+    same::<gateway::store_records::Record>,
+    same::<gateway::store_records::Reply>,
+    same::<workspaces::store_plan::PlanChange>,
+    same::<workspaces::store_plan::WorkspacePlan>,
 ];
 
 /// How many types there are.
@@ -96,13 +105,13 @@ pub fn reads(which: u8, bytes: &[u8]) -> bool {
 }
 
 fn same<T: Wire>(bytes: &[u8]) -> bool {
-    let Ok(value) = wire::read::<T>(bytes) else { return false };
-    let written = wire::write(&value);
+    let Ok(value) = cbor::read::<T>(bytes) else { return false };
+    let written = cbor::write(&value);
     let again =
-        wire::read::<T>(&written).unwrap_or_else(|_| panic!("{} is not read again", std::any::type_name::<T>()));
-    assert_eq!(wire::write(&again), written);
+        cbor::read::<T>(&written).unwrap_or_else(|_| panic!("{} is not read again", std::any::type_name::<T>()));
+    assert_eq!(cbor::write(&again), written);
     // Cut short or with more behind it, it is nothing.
-    assert!(written.is_empty() || wire::read::<T>(&written[..written.len() - 1]).is_err());
-    assert!(wire::read::<T>(&[written.as_slice(), &[0]].concat()).is_err());
+    assert!(written.is_empty() || cbor::read::<T>(&written[..written.len() - 1]).is_err());
+    assert!(cbor::read::<T>(&[written.as_slice(), &[0]].concat()).is_err());
     true
 }

@@ -1,19 +1,6 @@
 //! One campaign: a fresh worker, teams of clients at work on it, and the nemesis in their midst.
 
-use crate::{
-    client::{Client, World},
-    control_plane::ControlPlane,
-    limits::{self, Limits},
-    messages::Messages,
-    nemesis,
-    records::{self, Records},
-    report::{Report, Tally, Violation},
-    revocation::{Revocation, Subject},
-    rotation::Rotation,
-    server_keys::{self, ServerKeys},
-    team,
-    worker::{Worker, claviger},
-};
+use crate::{client::{Client, World}, control_plane::ControlPlane, limits::{self, Limits}, messages::Messages, nemesis, records::{self, Records}, report::{Report, Tally, Violation}, revocation::{Revocation, Subject}, rotation::Rotation, server_keys::{self, ServerKeys}, team, worker::{claviger, Worker}};
 use std::{
     fs, io,
     path::{Path, PathBuf},

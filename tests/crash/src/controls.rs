@@ -1,10 +1,6 @@
 //! Negative controls: workers with one fault each, which a campaign must find. A check that never failed proves nothing.
 
-use crate::{
-    campaign::Work,
-    report::Violation::{self, Disorder, Doubled, LateUse, Lost, Overshoot, Torn, Usage},
-    worker::root,
-};
+use crate::{campaign::Work, report::Violation::{self, Disorder, Doubled, LateUse, Lost, Overshoot, Torn, Usage}, worker::root};
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -119,7 +115,7 @@ mod tests {
 
     #[test]
     fn every_control_changes_the_objects_of_today() {
-        let objects = fs::read_to_string(root().join("src/edge/object.js")).unwrap();
+        let objects = fs::read_to_string(root().join("edge/js/object.js")).unwrap();
         for control in CONTROLS {
             assert_ne!(control.objects(&objects).unwrap(), objects, "{}", control.name);
             assert!(control.objects("").is_err() && control.objects(&objects.repeat(2)).is_err());

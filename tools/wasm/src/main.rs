@@ -1,8 +1,8 @@
 //! Builds what the edge runs: the crate as optimized wasm, the glue that loads it, and the entry, in one folder.
 //!
 //! ```text
-//! cargo build ─▶ claviger.wasm ─▶ wasm-bindgen ─▶ index.js, index_bg.wasm ─▶ wasm-opt ─▶ build/
-//!                                          src/edge/*.js ────────────────────────────▶ build/
+//! cargo build ─▶ claviger_edge.wasm ─▶ wasm-bindgen ─▶ index.js, index_bg.wasm ─▶ wasm-opt ─▶ build/
+//!                                          edge/js/*.js ────────────────────────────▶ build/
 //! ```
 //!
 //! The same folder serves both ways to run: wrangler bundles `entry.js`, the bare runtime loads the files as
@@ -23,7 +23,9 @@ const TARGET: &str = "wasm32-unknown-unknown";
 /// What stands beside the glue, as it is.
 const CARRIERS: [&str; 7] =
     ["entry.js", "object.js", "crypto.js", "passing.js", "reading.js", "upstream.js", "fetching.js"];
-const CARRIERS_FOLDER: &str = "src/edge";
+const CARRIERS_FOLDER: &str = "edge/js";
+/// The crate that becomes the module.
+const CRATE: &str = "claviger-edge";
 /// Among the static files of a deployment.
 const SUFFIXES: &str = "www/public-suffixes.txt";
 
@@ -146,7 +148,7 @@ fn project_root() -> Result<PathBuf> {
 /// Compiles the library and answers the path of its wasm, as cargo itself reports it.
 fn compile(features: Option<&str>, quick: bool) -> Result<PathBuf> {
     let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--quiet", "--locked", "--lib", "--target", TARGET]);
+    cargo.args(["build", "--quiet", "--locked", "--package", CRATE, "--lib", "--target", TARGET]);
     let profile = if quick { QUICK_PROFILE } else { "release" };
     cargo.args(["--profile", profile]);
     cargo.args(["--message-format", "json-render-diagnostics"]);
