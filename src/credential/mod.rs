@@ -22,10 +22,7 @@ pub use widget_key::WidgetKey;
 
 pub use crate::kind::CredentialKind;
 
-use crate::{
-    error::Reason, id::Environment, keyring::KeyRing, machine::World, request::pairs, secret::Secret,
-    upstream::without_space, work,
-};
+use crate::{error::Reason, id::Environment, keyring::KeyRing, machine::World, request::pairs, secret::Secret, work};
 
 /// The shape of every kind. `Self` is the credential with its tag verified, and nothing known of its life yet.
 pub trait Kind: Sized {
@@ -82,9 +79,7 @@ impl Door<'_> {
 
     /// The same, of the one header that is ours, where the policy names one: then the others are nothing to us.
     pub fn in_header(&self, own: Option<&str>, world: &impl World) -> Result<Option<Verified>, Reason> {
-        // One without a value is none: some clients send the header of the key that they do not have.
-        let says = |value: &String| !without_space(value).is_empty();
-        let header = |name: &str| own.is_none_or(|own| own == name).then(|| world.header(name)).flatten().filter(says);
+        let header = |name: &str| own.is_none_or(|own| own == name).then(|| world.header(name)).flatten();
         let authorization = header("authorization");
         let api_key = header("x-api-key");
         let service_token = header("x-service-token");
