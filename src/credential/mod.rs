@@ -29,7 +29,6 @@ use crate::{
     error::Reason,
     object::machine::World,
     value::id::Environment,
-    world::upstream::without_space,
 };
 
 /// The shape of every kind. `Self` is the credential with its tag verified, and nothing known of its life yet.
@@ -87,9 +86,7 @@ impl Door<'_> {
 
     /// The same, of the one header that is ours, where the policy names one: then the others are nothing to us.
     pub fn in_header(&self, own: Option<&str>, world: &impl World) -> Result<Option<Verified>, Reason> {
-        // One without a value is none: some clients send the header of the key that they do not have.
-        let says = |value: &String| !without_space(value).is_empty();
-        let header = |name: &str| own.is_none_or(|own| own == name).then(|| world.header(name)).flatten().filter(says);
+        let header = |name: &str| own.is_none_or(|own| own == name).then(|| world.header(name)).flatten();
         let authorization = header("authorization");
         let api_key = header("x-api-key");
         let service_token = header("x-service-token");
