@@ -18,7 +18,7 @@ const config :Workerd.Config = (
     # Documents of others come from public addresses only, whatever a name resolves to.
     (name = "internet", network = (allow = ["public"], tlsOptions = (trustBrowserCas = true))),
 
-    # The API behind may stand on a private network, and be reached over TLS or without. Only the gateway uses this, and what is
+    # The upstream may stand on a private network, and be reached over TLS or without. Only the gateway uses this, and what is
     # fetched from a URL that the operator set.
     (name = "upstream", network = (allow = ["public", "private", "local"], tlsOptions = (trustBrowserCas = true))),
   ],

@@ -1,4 +1,4 @@
-// Pass-through: the API behind, which only hands out files, and the same call through everybody who stands in front of it.
+// Pass-through: the upstream, which only hands out files, and the same call through everybody who stands in front of it.
 
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -91,7 +91,7 @@ const PEER = {
 // Peers that are one file with their library, as a deployment would upload it.
 const BUNDLED = ["hono", "oauth-provider"];
 const KEEPS = ["ours", "objects", "row-object", "counter-object", "sql-limiter", "proxy"];
-// Those who pass on, and the API behind them.
+// Those who pass on, and the upstream them.
 const PASSING = ["api", "proxy", "bare-proxy"];
 
 /** What is measured: copies, so that a build in between changes nothing. */

@@ -277,12 +277,12 @@ proptest! {
 /// What an object would answer that counts the permits of a lease where they are handed out, and not where they end.
 fn too_early(reply: Vec<u8>) -> Vec<u8> {
     match host::read::<Credential>(&reply) {
-        Ok(Reply::Presented(mut presented)) => {
+        Ok(Reply::Admission(mut presented)) => {
             if let Some(lease) = &mut presented.lease {
                 lease.millis += 8_000;
             }
             let mut changed = reply[..2].to_vec();
-            changed.extend(cbor::write(&Reply::Presented(presented)));
+            changed.extend(cbor::write(&Reply::Admission(presented)));
             changed
         }
         _ => reply,

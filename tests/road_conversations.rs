@@ -337,16 +337,16 @@ fn a7_what_the_version_before_stores_and_sends_is_read() {
     assert!(new.room.is_none());
     let new = claviger::conversations::store::Append { room: Some(Room { messages: 1, bytes: 1 }), ..new };
     assert_eq!(cbor::read::<Append>(&cbor::write(&new)).unwrap().text, "x");
-    enum Errand {
+    enum WidgetOperation {
         Write(Limit, Option<ConversationId>),
     }
-    wire!(enum Errand { 2 Write(a, b) });
+    wire!(enum WidgetOperation { 2 Write(a, b) });
     let limit = Limit { name: "messages".to_owned(), limit: 1, window_seconds: 1 };
-    let old = Errand::Write(limit.clone(), None);
-    let new: claviger::machines::credential::Errand = cbor::read(&cbor::write(&old)).unwrap();
-    assert!(matches!(new, claviger::machines::credential::Errand::Write(_, None, None)));
-    let new = claviger::machines::credential::Errand::Write(limit.clone(), None, Some(limit));
-    let Errand::Write(read, _) = cbor::read(&cbor::write(&new)).unwrap();
+    let old = WidgetOperation::Write(limit.clone(), None);
+    let new: claviger::machines::credential::WidgetOperation = cbor::read(&cbor::write(&old)).unwrap();
+    assert!(matches!(new, claviger::machines::credential::WidgetOperation::Write(_, None, None)));
+    let new = claviger::machines::credential::WidgetOperation::Write(limit.clone(), None, Some(limit));
+    let WidgetOperation::Write(read, _) = cbor::read(&cbor::write(&new)).unwrap();
     assert_eq!(read.name, "messages");
 }
 

@@ -149,11 +149,11 @@ impl Side {
             15 => server("GET", "/v1/records/notes?limit=2", &Value::Null),
             _ => server("DELETE", &format!("/v1/records/notes/{one}"), &Value::Null),
         };
-        self.learn(&answer);
+        self.apply(&answer);
         answer
     }
 
-    fn learn(&mut self, answer: &Answer) {
+    fn apply(&mut self, answer: &Answer) {
         if answer.status == 201 && answer.json["kind"].is_string() {
             self.credentials.push(answer.text_at("id"));
         }

@@ -176,7 +176,7 @@ fn p8_asking_is_no_way_around_what_only_the_road_itself_can_do() {
         assert!(told.text_at("error").contains(why), "{}", told.text);
         assert_eq!(told.log["reason"], "route_not_served");
     }
-    // Whoever may not use a route does not learn what it is.
+    // Whoever may not use a route does not apply what it is.
     for (method, uri) in [("POST", "/v1/reviewed"), ("POST", "/v1/once"), ("GET", "/v1/records/a/1")] {
         idle(&ask(method, uri, &[]), 401, "missing_credential");
     }

@@ -1,4 +1,4 @@
-//! The gateway's road: which calls go to the API behind, what goes out with them, what comes back, and what never passes.
+//! The gateway's road: which calls go to the upstream, what goes out with them, what comes back, and what never passes.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -393,7 +393,7 @@ fn a_head_is_a_get_without_a_body_unless_it_has_a_route_of_its_own() {
 fn a_route_that_this_version_cannot_serve_is_refused_whole() {
     let toy = toy();
     for (method, path, why) in [("POST", "/v1/reviewed", "approval"), ("POST", "/v1/records/a", "approval")] {
-        // Whoever may not use it does not learn what it is.
+        // Whoever may not use it does not apply what it is.
         idle(&toy.send(method, path, &[], ""), 401, "missing_credential");
         let answer = toy.through(method, path, &[("idempotency-key", "a")], "{}");
         answer.refused(503, "not_configured");

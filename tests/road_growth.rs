@@ -12,7 +12,7 @@
 mod hosted;
 
 use claviger::{
-    admission::server_key::{KeyRecord, KeySecret, Present},
+    admission::server_key::{AdmitKey, KeyRecord, KeySecret},
     audit::{By, Entry, Report},
     codec::{kind::CredentialKind, time::Timestamp},
     credentials::{store::MAX_KEPT, store_revoke_many::Which},
@@ -355,7 +355,7 @@ fn key(number: u64) -> (Hosted<Credential>, [u8; 32]) {
 }
 
 fn present(digest: [u8; 32], browser: Option<&str>) -> credential::Command {
-    credential::Command::Present(Box::new(Present {
+    credential::Command::AdmitKey(Box::new(AdmitKey {
         digest,
         needs: None,
         service: None,
@@ -364,7 +364,7 @@ fn present(digest: [u8; 32], browser: Option<&str>) -> credential::Command {
         browser: browser.map(str::to_owned),
         cost: 1,
         request_id: "req_1".to_owned(),
-        wish: None,
+        lease_request: None,
         tokens: None,
         asking: None,
         ahead: None,

@@ -325,7 +325,7 @@ fn j10_j11_a_call_whose_end_was_never_told_is_unknown_after_its_lease_recorded_a
     let (toy, key) = toy();
     let dead = toy.key_object();
     toy.answers(200, &[], "paid");
-    // The API behind has done it, and then the process dies.
+    // The upstream has done it, and then the process dies.
     toy.after_hops(2, move |toy| toy.strike(dead, Fault::Dead));
     toy.put(&key, "/v1/things", "k1", "{}").ok(200);
     assert!(!toy.followed.get());

@@ -292,7 +292,7 @@ fn a3_a_tier_that_the_policy_lets_administrators_grant_needs_no_plan() {
     settle(&toy, &json!({"plan": {"tiers": ["free"], "custom_limits": limits(5)}})).ok(200);
     create(&toy, &key, &json!({"tier": "own", "limits": limits(5)})).ok(201);
     create(&toy, &key, &json!({"tier": "own", "limits": limits(6)})).refused(403, "plan_exceeded");
-    // Taking it for new keys moves no plan: what could be granted before can be still, and nothing else.
+    // Cost it for new keys moves no plan: what could be granted before can be still, and nothing else.
     settle(&toy, &json!({"plan": null})).ok(200);
     let ask = |tier: Value| toy.server(&key, "PATCH", "/v1/workspaces/acme", &json!({"default_tier": tier}));
     ask(json!("more")).ok(200);

@@ -94,7 +94,7 @@ fn bound(held_tokens: u64) -> u64 {
 }
 
 impl Toy {
-    /// What the API behind will answer.
+    /// What the upstream will answer.
     fn says(&self, status: u16, content_type: &str, parts: &[&str], ending: Ending) {
         let headers = vec![("content-type".to_owned(), content_type.to_owned())];
         *self.upstream.borrow_mut() = Ok(Incoming { status, headers });
@@ -531,7 +531,7 @@ fn h10_where_the_object_does_not_answer_nothing_goes_out_and_what_is_held_stays_
     assert!(toy.finish(10).is_err(), "it could not be settled");
     toy.faults.borrow_mut().clear();
     assert_eq!(toy.tokens_left(&key), 40_000 - held(1_000));
-    // The caller has the answer of the API behind, whatever becomes of its settlement.
+    // The caller has the answer of the upstream, whatever becomes of its settlement.
     *toy.upstream.borrow_mut() = Err(Reason::UpstreamDown(1_000));
     toy.after_hops(1, move |toy| {
         toy.faults.borrow_mut().insert(name, Fault::Dead);

@@ -1,4 +1,4 @@
-//! The way to the API behind: how long it is waited for, when it is left alone, what a WebSocket takes along, and its health.
+//! The way to the upstream: how long it is waited for, when it is left alone, what a WebSocket takes along, and its health.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! `POST /v1/verify`: what whoever asks about a credential is told, what that costs, and what they never learn.
+//! `POST /v1/verify`: what whoever asks about a credential is told, what that costs, and what they never apply.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

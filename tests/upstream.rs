@@ -1,4 +1,4 @@
-//! A call to the API behind and the head of its answer, as the lines in which they cross to the platform and back.
+//! A call to the upstream and the head of its answer, as the lines in which they cross to the platform and back.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -10,7 +10,7 @@ import { forward, named } from "./upstream.js";
 export { Conversation, Credential, Deployment, Workspace } from "./object.js";
 
 const BODY = ""; // an ask without a binding is for the request's body
-const UPSTREAM = "UPSTREAM"; // and one of this name for the API behind
+const UPSTREAM = "UPSTREAM"; // and one of this name for the upstream
 const CRYPTO = "CRYPTO"; // or for the platform's cryptography
 const FETCH = "FETCH"; // or for a document of somebody else's
 
@@ -118,14 +118,14 @@ function resume(id, ask, came) {
 /** @param {Edge.Step} step @param {Edge.Road} road */
 async function answer(step, road) {
   const { env } = road;
-  const upstream = /** @type {Response} */ (road.upstream); // whose answer it is, if it is one of the API behind
+  const upstream = /** @type {Response} */ (road.upstream); // whose answer it is, if it is one of the upstream
   const [status, log, kind, body, ...lines] = step.slice(1).split("\n");
   /** @type {ResponseInit} */
   const init = { status: Number(status), headers: named(lines) };
   console.log(log);
   // Numbers begin again after a panic: they mean nothing then.
   if (epoch !== road.began && body && (kind === "kept" || kind === "upstream")) throw new Lost("unavailable");
-  // The bytes of the API behind as they are, compressed or not; or the other half of a WebSocket.
+  // The bytes of the upstream as they are, compressed or not; or the other half of a WebSocket.
   if (kind === "upstream" || kind === "kept") init.encodeBody = "manual";
   if (kind === "upstream") {
     if (upstream.status === 101) init.webSocket = upstream.webSocket;

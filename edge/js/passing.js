@@ -8,7 +8,7 @@ const PATIENCE_MILLIS = 2_000;
 const ALONE_MILLIS = 600_000;
 
 /**
- * The answer that the caller reads; what the API behind sends goes through it as it comes.
+ * The answer that the caller reads; what the upstream sends goes through it as it comes.
  * @param {number} number
  * @param {Edge.Road} road
  * @param {Edge.Walk} walk
@@ -62,7 +62,7 @@ async function pump(number, road, walk, reader, writer, length) {
     isCut = true;
     reader.cancel().catch(() => {});
   };
-  // Also while the API behind says nothing: then nobody is left to wait for it, but for what must be known.
+  // Also while the upstream says nothing: then nobody is left to wait for it, but for what must be known.
   const gone = () => {
     if (hasGone) return;
     hasGone = true;

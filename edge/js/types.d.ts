@@ -5,7 +5,7 @@ declare namespace Edge {
   interface Env extends Record<Binding, Objects> {
     ORIGIN?: string | null;
     ASSETS: Network;
-    /** The runtime's own network for calls to the API behind. The platform has none. */
+    /** The runtime's own network for calls to the upstream. The platform has none. */
     UPSTREAM_NETWORK?: Network;
   }
   type Binding = "CREDENTIAL" | "WORKSPACE" | "DEPLOYMENT_OBJECT" | "CONVERSATION";
@@ -24,7 +24,7 @@ declare namespace Edge {
     began: number;
     /** What has come of its body. */
     reading?: Partial<Reading>;
-    /** The answer of the API behind, once its head has come. */
+    /** The answer of the upstream, once its head has come. */
     upstream?: Response;
   }
   interface Reading {

@@ -1,4 +1,4 @@
-// The call to the API behind: carries what the core chose, and breaks off when the core's time is over or the caller has gone.
+// The call to the upstream: carries what the core chose, and breaks off when the core's time is over or the caller has gone.
 
 /**
  * The head of the answer, which `road` keeps; or the core's word for why there is none. No cache may answer: that knows a

@@ -123,7 +123,7 @@ pub fn hold(id: u32, bytes: usize) -> bool {
         .with_borrow(|requests| requests.running.get(&id).is_some_and(|running| running.exchange.borrow().holds(bytes)))
 }
 
-/// Goes on with the head of what the API behind answered at `now`, or with one word that says why there is none.
+/// Goes on with the head of what the upstream answered at `now`, or with one word that says why there is none.
 #[wasm_bindgen]
 pub fn resume_with_answer(id: u32, head: String, now: f64) -> String {
     go_on(id, |exchange| {

@@ -47,9 +47,9 @@ impl<M: Machine> Host for M {
             Ok(()) => decided,
             Err(reason) => host::refused(&reason),
         };
-        let Decided { lesson, reply, changes } = decided;
-        if let Some(learn) = lesson {
-            learn(self);
+        let Decided { update, reply, changes } = decided;
+        if let Some(apply) = update {
+            apply(self);
         }
         (reply, changes.awaited)
     }
@@ -58,8 +58,8 @@ impl<M: Machine> Host for M {
         let ring = config.map(|config| &config.ring);
         let decided = outbox::wake(self, rows, moment(now), ring, retention(config))?;
         rows.commit(&decided.changes)?;
-        if let Some(learn) = decided.lesson {
-            learn(self);
+        if let Some(apply) = decided.update {
+            apply(self);
         }
         Ok(())
     }
@@ -97,7 +97,7 @@ impl HostedObject {
         outbox::are_delivered(&self.rows, awaited.split('\n')).unwrap_or(false)
     }
 
-    /// The reply in the stead of one whose messages have not all arrived in time.
+    /// The reply instead of one whose messages have not all arrived in time.
     pub fn pending(&self) -> Vec<u8> {
         host::refuse(&Reason::DeliveryPending)
     }
@@ -133,7 +133,7 @@ impl HostedObject {
     }
 }
 
-/// The reply in the stead of an object that failed on its way: its first byte says so to the entry too.
+/// The reply instead of an object that failed on its way: its first byte says so to the entry too.
 #[wasm_bindgen]
 pub fn failed() -> Vec<u8> {
     let mut reply = host::refuse(&Reason::ObjectFailed);

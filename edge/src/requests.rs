@@ -17,7 +17,7 @@ pub struct Running {
     pub world: Rc<Edge>,
 }
 
-/// An answer of the API behind that is watched on its way to the caller.
+/// An answer of the upstream that is watched on its way to the caller.
 pub struct Watched {
     /// What is watched for.
     pub watch: Watch,
@@ -42,19 +42,19 @@ pub struct Requests {
 }
 
 /// So many entries are no sign of anything: it is not looked for those that were left behind.
-const CROWDED: usize = 500;
+const SWEEP_THRESHOLD: usize = 500;
 
 /// And no more often than this: many that wait may all be alive.
 const SWEEP_MILLIS: u64 = 10_000;
 
 /// The platform gives up tasks whose caller has gone, and tells nobody. Whatever has not moved for so long was left behind: a call is
 /// waited for 10 minutes, a key of a request lasts 11, and tokens are held for 15.
-const LEFT_BEHIND_MILLIS: u64 = 20 * 60_000;
+const ABANDONED_AFTER_MILLIS: u64 = 20 * 60_000;
 
 impl Requests {
     /// Gives back the memory of what was left behind.
     pub fn sweep(&mut self, now: f64) {
-        if self.running.len() + self.watched.len() < CROWDED && self.kept.len() < CROWDED {
+        if self.running.len() + self.watched.len() < SWEEP_THRESHOLD && self.kept.len() < SWEEP_THRESHOLD {
             return;
         }
         let now = storage::moment(now);
@@ -62,7 +62,8 @@ impl Requests {
             return;
         }
         self.swept_at = now;
-        let is_alive = |exchange: &RefCell<Exchange>| now.millis_since(exchange.borrow().moment()) < LEFT_BEHIND_MILLIS;
+        let is_alive =
+            |exchange: &RefCell<Exchange>| now.millis_since(exchange.borrow().moment()) < ABANDONED_AFTER_MILLIS;
         self.running.retain(|_, running| is_alive(&running.exchange));
         self.watched.retain(|_, watched| is_alive(&watched.exchange));
         // Each of these is fetched in the step that kept it.

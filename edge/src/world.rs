@@ -25,7 +25,7 @@ pub struct Exchange {
     /// How many of them were handed out.
     handed_out: usize,
     asks: String,
-    /// The moment at which the request arrived, and then its body, and then the answer of the API behind.
+    /// The moment at which the request arrived, and then its body, and then the answer of the upstream.
     now: Timestamp,
     /// What counts the body that is being read.
     share: Option<Share>,
@@ -111,7 +111,7 @@ impl Exchange {
         self.now
     }
 
-    /// Time has passed since the request arrived: the API behind took it to answer, or its answer to pass.
+    /// Time has passed since the request arrived: the upstream took it to answer, or its answer to pass.
     pub fn goes_on_at(&mut self, now: f64) {
         self.now = crate::storage::moment(now);
     }
@@ -279,7 +279,7 @@ impl World for Edge {
     }
 }
 
-/// An ask under this name is for the API behind: the lines after it say what goes out.
+/// An ask under this name is for the upstream: the lines after it say what goes out.
 const UPSTREAM: &str = "UPSTREAM";
 
 /// And one under this name is for the platform's cryptography: the line after it says which job.

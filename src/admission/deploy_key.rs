@@ -18,7 +18,7 @@ use crate::{
         credential::{Credential, REVOKED, Reply},
         deployment::{self, Deployment},
     },
-    object::machine::{Lesson, Step, Turn},
+    object::machine::{MemoryUpdate, Step, Turn},
     wire,
 };
 
@@ -70,7 +70,7 @@ impl Credential {
         // A version that did not say which text is one that is being replaced right now.
         let used = used.ok_or(Reason::Unavailable)?;
         let text = used.text.clone().ok_or(Reason::Unavailable)?;
-        let expires_at = match believe(&text, turn) {
+        let expires_at = match authenticate_text(&text, turn) {
             Ok(expires_at) => expires_at,
             Err(reason @ (Reason::CredentialExpired | Reason::CredentialRevoked)) => {
                 return self.refuse_deploy_key(used, &reason, Reply::Judged(Err(reason.clone())), turn);
@@ -86,15 +86,15 @@ impl Credential {
             return self.refuse_deploy_key(used, &reason, Reply::Judged(Err(reason.clone())), turn);
         }
         let entry = Entry::done(Act::DeployKeyUse, used.by.clone(), &used.call, turn.at());
-        self.tallies.admit(used.place(), entry, turn)?;
+        self.minute_counts.admit(used.place(), entry, turn)?;
         let network = used.by.network.as_deref();
         let learnt = self.meter.count(&Tick { secret: &seen.text.hint, scope: None, network }, turn)?;
         if use_reports::is_due(TOLD, used.id.as_str(), turn)? {
             let seen = Seen { used_at: Some(turn.at()), ..seen };
             tell(&used, deploy_keys::store::Command::Seen(seen), turn)?;
         }
-        let lesson: Lesson<Self> = Some(Box::new(|credential| credential.meter.learn(learnt)));
-        Ok(Step { lesson, reply: Reply::Judged(Ok(expires_at)) })
+        let update: MemoryUpdate<Self> = Some(Box::new(|credential| credential.meter.apply(learnt)));
+        Ok(Step { update, reply: Reply::Judged(Ok(expires_at)) })
     }
 
     /// Counts a refusal of a genuine deploy key.
@@ -106,18 +106,18 @@ impl Credential {
         turn: &mut Turn,
     ) -> Result<Step<Self>, Reason> {
         let place = used.place();
-        let counted = self.tallies.refuse(|| place, used.by, used.id.as_str(), reason, turn)?;
+        let counted = self.minute_counts.refuse(|| place, used.by, used.id.as_str(), reason, turn)?;
         let learnt = self.meter.deny(turn)?;
-        let lesson: Lesson<Self> = Some(Box::new(|credential| {
-            credential.tallies.learn(counted);
-            credential.meter.learn(learnt);
+        let update: MemoryUpdate<Self> = Some(Box::new(|credential| {
+            credential.minute_counts.apply(counted);
+            credential.meter.apply(learnt);
         }));
-        Ok(Step { lesson, reply })
+        Ok(Step { update, reply })
     }
 }
 
 /// When the text ends, if it lives. The first text of a key that nobody knew is the one that lives.
-fn believe(text: &DeployText, turn: &mut Turn) -> Result<Timestamp, Reason> {
+fn authenticate_text(text: &DeployText, turn: &mut Turn) -> Result<Timestamp, Reason> {
     if turn.get::<Timestamp>(REVOKED)?.is_some() {
         return Err(Reason::CredentialRevoked);
     }

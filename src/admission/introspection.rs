@@ -1,4 +1,4 @@
-//! Whoever only asks about a server key or service token, and what they may learn of it: their own workspace's, in their own
+//! Whoever only asks about a server key or service token, and what they may apply of it: their own workspace's, in their own
 //! environment.
 
 use super::server_key::{KeyRecord, Needs};

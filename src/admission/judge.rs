@@ -1,6 +1,6 @@
 //! Whether a call with a server key or a service token may be made: one answer, for its own object and for whoever holds a lease.
 
-use super::server_key::{KeyRecord, KeySecret, Present};
+use super::server_key::{AdmitKey, KeyRecord, KeySecret};
 use crate::{codec::time::Timestamp, error::Reason};
 use ctutils::CtEq as _;
 use std::net::IpAddr;
@@ -17,7 +17,7 @@ impl KeyRecord {
     }
 
     /// Whether the call may be made, before it is counted: by its object, or by whoever holds a lease.
-    pub fn judge(&self, secret: &KeySecret, present: &Present, at: Timestamp) -> Result<(), Reason> {
+    pub fn judge(&self, secret: &KeySecret, present: &AdmitKey, at: Timestamp) -> Result<(), Reason> {
         if self.revoked || secret.until.is_some_and(|until| until <= at) {
             return Err(Reason::CredentialRevoked);
         }

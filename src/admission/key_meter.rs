@@ -185,7 +185,7 @@ impl KeyMeter {
     }
 
     /// Remembers what was stored, and what was not.
-    pub fn learn(&mut self, learnt: Self) {
+    pub fn apply(&mut self, learnt: Self) {
         *self = learnt;
     }
 

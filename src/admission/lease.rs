@@ -23,14 +23,14 @@ use crate::{
 
 /// What an isolate wants and has to tell, beside a call.
 #[derive(Default)]
-pub struct Wish {
+pub struct LeaseRequest {
     /// Permits for later; 0: none.
     pub permits: u32,
     /// The calls that it admitted since it last told.
     pub told: Option<Usage>,
 }
 
-wire!(Wish { permits, told });
+wire!(LeaseRequest { permits, told });
 
 /// Permits for later; every answer about a credential whose tier has leases says so.
 #[derive(Clone)]

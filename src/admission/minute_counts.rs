@@ -36,7 +36,7 @@ const MAX_TALLIES: usize = 200;
 
 /// What memory knows of the refusals of this minute or hour; rows know it to the next lower power of two.
 #[derive(Default)]
-pub struct Tallies(Vec<Counted>);
+pub struct MinuteCounts(Vec<Counted>);
 
 /// A refusal that was counted: memory learns it once the turn is stored.
 #[derive(Clone)]
@@ -58,7 +58,7 @@ pub struct Place {
 
 wire!(Place { source, chain });
 
-struct Tally {
+struct MinuteCount {
     minute: u64,
     count: u64,
     place: Place,
@@ -67,9 +67,9 @@ struct Tally {
     until: Option<u64>,
 }
 
-wire!(Tally { minute, count, place, entry, until });
+wire!(MinuteCount { minute, count, place, entry, until });
 
-impl Tally {
+impl MinuteCount {
     fn until(&self) -> u64 {
         self.until.unwrap_or_else(|| self.minute.saturating_add(1))
     }
@@ -86,7 +86,7 @@ struct Told {
 
 wire!(Told { day, count });
 
-impl Tallies {
+impl MinuteCounts {
     /// Counts a refusal of the genuine credential `target`.
     pub fn refuse(
         &self,
@@ -113,7 +113,7 @@ impl Tallies {
         let count = known.max(stored.as_ref().map(|stored| stored.count)).unwrap_or_default().saturating_add(1);
         if count.is_power_of_two() {
             let (place, entry) = stored.map_or_else(|| (place(), entry), |stored| (stored.place, stored.entry));
-            put(&key, &Tally { minute, count, place, entry, until: Some(until) }, turn)?;
+            put(&key, &MinuteCount { minute, count, place, entry, until: Some(until) }, turn)?;
         }
         Ok(Counted { key, minute, until, count })
     }
@@ -127,17 +127,17 @@ impl Tallies {
             Some(stored) => stored,
             None => {
                 let until = Some(next_telling(&key, &entry, minute, turn)?);
-                Tally { minute, count: 0, place, entry, until }
+                MinuteCount { minute, count: 0, place, entry, until }
             }
         };
-        put(&key, &Tally { count: stored.count.saturating_add(1), ..stored }, turn)
+        put(&key, &MinuteCount { count: stored.count.saturating_add(1), ..stored }, turn)
     }
 
     /// The alarm rang: tells of the minutes and hours that are over.
     pub fn wake(&self, turn: &mut Turn) -> Result<(), Reason> {
         let now = minute(turn.at());
         let range = Range { prefix: TALLIES, after: None, reverse: false, limit: MAX_TALLIES };
-        for (key, tally) in turn.list_readable::<Tally>(&range)? {
+        for (key, tally) in turn.list_readable::<MinuteCount>(&range)? {
             if tally.goes_on(now) {
                 turn.wake_at(start_of(tally.until()))?;
             } else {
@@ -159,7 +159,7 @@ impl Tallies {
     /// Tells of all that was counted, also in this minute.
     pub fn tell_all(&self, turn: &mut Turn) -> Result<(), Reason> {
         let range = Range { prefix: TALLIES, after: None, reverse: false, limit: MAX_TALLIES };
-        for (key, tally) in turn.list_readable::<Tally>(&range)? {
+        for (key, tally) in turn.list_readable::<MinuteCount>(&range)? {
             self.tell(&key, tally, turn)?;
             turn.delete(key);
         }
@@ -167,7 +167,7 @@ impl Tallies {
     }
 
     /// Learns what was counted.
-    pub fn learn(&mut self, counted: Counted) {
+    pub fn apply(&mut self, counted: Counted) {
         self.0.retain(|known| known.key != counted.key);
         self.0.push(counted);
     }
@@ -178,15 +178,15 @@ impl Tallies {
     }
 
     /// The row of this minute or hour; one that is over is told of first.
-    fn take(&self, key: &str, minute: u64, turn: &mut Turn) -> Result<Option<Tally>, Reason> {
-        match turn.get::<Tally>(key)? {
+    fn take(&self, key: &str, minute: u64, turn: &mut Turn) -> Result<Option<MinuteCount>, Reason> {
+        match turn.get::<MinuteCount>(key)? {
             Some(tally) if !tally.goes_on(minute) => self.tell(key, tally, turn).map(|()| None),
             found => Ok(found),
         }
     }
 
-    fn tell(&self, key: &str, tally: Tally, turn: &mut Turn) -> Result<(), Reason> {
-        let Tally { minute, count, place, entry, until } = tally;
+    fn tell(&self, key: &str, tally: MinuteCount, turn: &mut Turn) -> Result<(), Reason> {
+        let MinuteCount { minute, count, place, entry, until } = tally;
         let count = self.count(key, minute).max(Some(count));
         if until.is_some() {
             let (row, now) = (told_row(key), self::minute(turn.at()));
@@ -211,7 +211,7 @@ pub fn tell(place: Place, entry: Entry, turn: &mut Turn) -> Result<(), Reason> {
     }
 }
 
-fn put(key: &str, tally: &Tally, turn: &mut Turn) -> Result<(), Reason> {
+fn put(key: &str, tally: &MinuteCount, turn: &mut Turn) -> Result<(), Reason> {
     turn.put(key, tally);
     turn.wake_at(start_of(tally.until()))
 }

@@ -3,7 +3,7 @@
 use super::{
     introspection::Asking,
     key_meter::Tick,
-    lease::{Lease, Wish},
+    lease::{Lease, LeaseRequest},
     locator_reservation,
     minute_counts::Place,
     token_holds::Ask,
@@ -21,7 +21,7 @@ use crate::{
         credential::{self, Credential, Reply},
         workspace::{self, Workspace},
     },
-    object::machine::{Lesson, Step, Turn},
+    object::machine::{MemoryUpdate, Step, Turn},
     value::{
         address::AddressRange,
         id::{CredentialId, Environment, Locator},
@@ -91,7 +91,7 @@ pub struct KeySecret {
 wire!(KeySecret { digest, hint, until });
 
 /// A call with a credential, as its object is asked about it.
-pub struct Present {
+pub struct AdmitKey {
     /// SHA-256 of the whole text.
     pub digest: [u8; 32],
     /// What the call takes; none: any credential will do.
@@ -109,7 +109,7 @@ pub struct Present {
     /// The request, for the record.
     pub request_id: String,
     /// What the isolate wants and tells beside the call.
-    pub wish: Option<Wish>,
+    pub lease_request: Option<LeaseRequest>,
     /// Tokens that the call may take at most, held until it is settled by the id of the request; none: it takes none.
     pub tokens: Option<u32>,
     /// Somebody only asks about it; none: it was presented here.
@@ -119,9 +119,22 @@ pub struct Present {
     pub ahead: Option<u32>,
 }
 
-wire!(Present { digest, needs, service, address, network, browser, cost, request_id, wish, tokens, asking, ahead });
+wire!(AdmitKey {
+    digest,
+    needs,
+    service,
+    address,
+    network,
+    browser,
+    cost,
+    request_id,
+    lease_request,
+    tokens,
+    asking,
+    ahead
+});
 
-impl Present {
+impl AdmitKey {
     /// Whether it is presented only to be ended: that call is not metered.
     pub(crate) fn is_for_its_end(&self) -> bool {
         self.cost == 0
@@ -145,7 +158,7 @@ pub struct Needs {
 wire!(Needs { scope, enough });
 
 /// Who presented it, and whether the call may go on.
-pub struct Presented {
+pub struct Admission {
     /// Which credential: it is genuine.
     pub id: CredentialId,
     /// What it may do.
@@ -160,7 +173,7 @@ pub struct Presented {
     pub lease: Option<Lease>,
 }
 
-wire!(Presented { id, scopes, tier, expires_at, outcome, lease });
+wire!(Admission { id, scopes, tier, expires_at, outcome, lease });
 
 /// The name of the object at `locator`.
 pub fn object_name(kind: CredentialKind, environment: Environment, locator: &Locator) -> String {
@@ -187,8 +200,8 @@ pub(crate) fn identify(digest: &[u8; 32], turn: &Turn) -> Result<Option<Credenti
 
 impl Credential {
     /// The whole of an admission: who, may they, how much, and the usage of it.
-    pub(crate) fn present(&self, mut present: Present, turn: &mut Turn) -> Result<Step<Self>, Reason> {
-        let Wish { permits: wanted, told } = present.wish.take().unwrap_or_default();
+    pub(crate) fn present(&self, mut present: AdmitKey, turn: &mut Turn) -> Result<Step<Self>, Reason> {
+        let LeaseRequest { permits: wanted, told } = present.lease_request.take().unwrap_or_default();
         let heard = told.map(|told| self.meter.hear(told, turn.at()));
         let meter = heard.as_ref().unwrap_or(&self.meter);
         let record: KeyRecord = turn.get(KEY)?.ok_or(Reason::CredentialUnknown)?;
@@ -222,14 +235,14 @@ impl Credential {
             credential::tell_of_use(&record.id, turn.at(), turn)?;
         }
         let KeyRecord { id, scopes, tier, expires_at, .. } = record;
-        let lesson: Lesson<Self> = Some(Box::new(|memory: &mut Self| {
-            memory.meter.learn(learnt);
+        let update: MemoryUpdate<Self> = Some(Box::new(|memory: &mut Self| {
+            memory.meter.apply(learnt);
             if let Some(counted) = counted {
-                memory.tallies.learn(counted);
+                memory.minute_counts.apply(counted);
             }
         }));
-        let presented = Presented { id, scopes, tier, expires_at, outcome, lease };
-        Ok(Step { lesson, reply: Reply::Presented(Box::new(presented)) })
+        let presented = Admission { id, scopes, tier, expires_at, outcome, lease };
+        Ok(Step { update, reply: Reply::Admission(Box::new(presented)) })
     }
 
     /// The alarm rang: a use of which the workspace was not told yet.
@@ -251,7 +264,7 @@ impl Credential {
     fn refuse(
         &self,
         record: &KeyRecord,
-        present: &Present,
+        present: &AdmitKey,
         reason: &Reason,
         turn: &mut Turn,
     ) -> Result<super::minute_counts::Counted, Reason> {
@@ -263,7 +276,7 @@ impl Credential {
         if let (Reason::BrowserNotAllowed, Some(origin)) = (reason, &present.browser) {
             sight(&record.id, origin, turn)?;
         }
-        self.tallies.refuse(|| record.place(), by, record.id.as_str(), reason, turn)
+        self.minute_counts.refuse(|| record.place(), by, record.id.as_str(), reason, turn)
     }
 }
 

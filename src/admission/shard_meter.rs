@@ -34,8 +34,8 @@ const TELL_CONVERSATIONS: usize = 500;
 const MAX_WROTE: usize = 10_000;
 
 /// The row of a network's window.
-pub fn network_row(errand: &str, network: &str) -> String {
-    format!("{WINDOWS}{errand}/{network}")
+pub fn network_row(operation: &str, network: &str) -> String {
+    format!("{WINDOWS}{operation}/{network}")
 }
 
 /// What is kept in memory between two rings of the alarm.
@@ -51,7 +51,7 @@ pub struct Meters {
 pub struct Rung {
     /// Rows that say it all again.
     closed: Vec<String>,
-    /// Whether the workspace will learn who wrote; or there are too many to remember.
+    /// Whether the workspace will apply who wrote; or there are too many to remember.
     told: bool,
 }
 
@@ -119,7 +119,7 @@ impl Meters {
     }
 
     /// Remembers an admission whose rows are stored.
-    pub fn learn(&mut self, learnt: Learnt) {
+    pub fn apply(&mut self, learnt: Learnt) {
         for (row, limit, counter) in learnt.counters {
             // Without a block the row says it all.
             match counter.block_ends_at() {

@@ -42,31 +42,31 @@ impl Use {
 
 impl Credential {
     /// Counts a visit that was refused; what was never made is nobody's.
-    pub(crate) fn witness(&self, visit: Visit, step: Step<Self>, turn: &mut Turn) -> Result<Step<Self>, Reason> {
-        let Step { lesson, reply } = step;
-        let Reply::Visited { outcome: Err(reason), .. } = &reply else { return Ok(Step { lesson, reply }) };
+    pub(crate) fn record_refusal(&self, visit: Visit, step: Step<Self>, turn: &mut Turn) -> Result<Step<Self>, Reason> {
+        let Step { update, reply } = step;
+        let Reply::Visited { outcome: Err(reason), .. } = &reply else { return Ok(Step { update, reply }) };
         let reason = match reason {
             Reason::CredentialUnknown if turn.get::<ShardRecord>(RECORD)?.is_none() => {
-                return Ok(Step { lesson, reply });
+                return Ok(Step { update, reply });
             }
             Reason::CredentialUnknown => &Reason::EnvironmentMismatch,
             reason => reason,
         };
         let Visit { id, network, request_id, .. } = visit;
-        let Some(workspace) = id.workspace() else { return Ok(Step { lesson, reply }) };
+        let Some(workspace) = id.workspace() else { return Ok(Step { update, reply }) };
         let place = || Place { source: shard_for(&id, &network), chain: audit::workspace(workspace.as_str()) };
         let by = By {
             actor: format!("widget_key:{id}"),
             request_id: request_id.unwrap_or_default(),
             network: Some(network.clone()).filter(|network| !network.is_empty()),
         };
-        let counted = self.tallies.refuse(place, by, id.as_str(), reason, turn)?;
-        let learn = move |credential: &mut Self| {
-            if let Some(learn) = lesson {
-                learn(credential);
+        let counted = self.minute_counts.refuse(place, by, id.as_str(), reason, turn)?;
+        let apply = move |credential: &mut Self| {
+            if let Some(apply) = update {
+                apply(credential);
             }
-            credential.tallies.learn(counted);
+            credential.minute_counts.apply(counted);
         };
-        Ok(Step { lesson: Some(Box::new(learn)), reply })
+        Ok(Step { update: Some(Box::new(apply)), reply })
     }
 }

@@ -150,7 +150,7 @@ pub async fn rotate(asked: &Asked<'_>, world: &impl World) -> Result<Reply, Reas
     let (pair, private) = make(asked.config, world).await?;
     let mandate = Mandate { by: asked.by.clone(), deployment: asked.config.deployment.clone() };
     let known = ask(Command::Rotate(Box::new(pair), !keeps_old, mandate), asked.config, world).await?.0;
-    let known = learn(known, Some(private), world)?;
+    let known = apply(known, Some(private), world)?;
     let key = known.keys.last().ok_or(Reason::Unavailable)?;
     let rotated = Rotated {
         kid: &key.pair.kid,
@@ -178,11 +178,11 @@ fn fetch<'a>(request: &'a Request, config: &'a Config, world: &'a impl World) ->
         let closed: Vec<String> = closed.collect();
         let is_lost = closed.len() == keys.len();
         if !is_due && !is_lost {
-            return learn(keys, None, world);
+            return apply(keys, None, world);
         }
         match offer(closed, request, config, world).await {
             // The next key can wait a minute, while there is one that signs.
-            Err(_) if !is_lost => learn(keys, None, world),
+            Err(_) if !is_lost => apply(keys, None, world),
             answer => answer,
         }
     })
@@ -201,7 +201,7 @@ fn offer<'a>(
         let by = By { actor, request_id: request.id.clone(), network: None };
         let mandate = Mandate { by, deployment: config.deployment.clone() };
         let (keys, _) = ask(Command::Offer(Box::new(pair), closed, mandate), config, world).await?;
-        learn(keys, Some(private), world)
+        apply(keys, Some(private), world)
     })
 }
 
@@ -216,7 +216,7 @@ fn ask<'a>(command: Command, config: &'a Config, world: &'a impl World) -> Detou
 }
 
 /// Remembers the keys, and of what was opened or signed by others nothing.
-fn learn(keys: Vec<SigningKey>, private: Option<PrivateKey>, world: &impl World) -> Result<Rc<Known>, Reason> {
+fn apply(keys: Vec<SigningKey>, private: Option<PrivateKey>, world: &impl World) -> Result<Rc<Known>, Reason> {
     let set = JwkSet { keys: keys.iter().map(|key| Jwk::es256(&key.pair.kid, &key.pair.x, &key.pair.y)).collect() };
     let document = serde_json::to_string(&set).map_err(|_| Reason::Unavailable)?;
     let known = Rc::new(Known { keys, fetched_at: world.now(), document });

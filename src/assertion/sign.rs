@@ -1,4 +1,4 @@
-//! The assertion: who is asking, as a token that the API behind can check by itself (`Claviger-Assertion`).
+//! The assertion: who is asking, as a token that the upstream can check by itself (`Claviger-Assertion`).
 //!
 //! It is signed at most every 30 seconds for equal facts, and looked up otherwise. Without a key to sign with, nothing goes out.
 
@@ -107,7 +107,7 @@ impl Signed {
     }
 }
 
-/// The assertion about this principal for `audience`, the origin of the API behind.
+/// The assertion about this principal for `audience`, the origin of the upstream.
 pub async fn assert(
     principal: &Principal,
     audience: &str,

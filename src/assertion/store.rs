@@ -1,4 +1,4 @@
-//! The key pairs that sign what the API behind is told: which one signs when, and for how long the others stay published.
+//! The key pairs that sign what the upstream is told: which one signs when, and for how long the others stay published.
 //!
 //! ```text
 //! made ── 2 h: published, and signs not yet ──▶ signs for 30 days ──▶ its successor signs; published for 2 h more

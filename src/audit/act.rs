@@ -31,7 +31,7 @@ macro_rules! acts {
 }
 
 acts! {
-    /// A key pair that signs what the API behind is told was made.
+    /// A key pair that signs what the upstream is told was made.
     AssertionKeyCreate "assertion_key.create",
     /// The same, because somebody asked for another one.
     AssertionKeyRotate "assertion_key.rotate",
@@ -61,7 +61,7 @@ acts! {
     IdentitySecretCreate "identity_secret.create",
     /// An identity secret ended.
     IdentitySecretRevoke "identity_secret.revoke",
-    /// A call went to the API behind, and nobody knows what came of it.
+    /// A call went to the upstream, and nobody knows what came of it.
     UpstreamUnknown "upstream.unknown",
     /// A workspace's name or another of its settings was changed.
     WorkspaceChange "workspace.change",

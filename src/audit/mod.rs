@@ -1,7 +1,7 @@
 //! Who did what: a row for every act, written in the transaction of the act itself and chained to the row before by a hash.
 //!
 //! Nothing that a caller typed freely stands in a row (a name, a reason in words): a chain forgets nothing, so it must not
-//! learn a secret that somebody pasted by mistake. Of what GitHub reports, a URL does, once it was looked through for one.
+//! apply a secret that somebody pasted by mistake. Of what GitHub reports, a URL does, once it was looked through for one.
 
 mod act;
 mod checkpoint;

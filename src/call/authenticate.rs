@@ -9,7 +9,7 @@ use super::{
 use crate::{
     admission::{
         introspection::Asking,
-        server_key::{Needs, Present},
+        server_key::{AdmitKey, Needs},
         visit_refusals::Use,
     },
     audit::By,
@@ -39,7 +39,7 @@ pub struct Call<'a> {
     /// Tokens that it may take at most; none: it is not counted in tokens.
     pub tokens: Option<u32>,
     /// Whether a permit that the isolate holds is enough: then it may come from a credential that has ended since.
-    pub may_ride: bool,
+    pub lease_allowed: bool,
     /// The request.
     pub request: &'a Request,
     /// The deployment.
@@ -48,7 +48,7 @@ pub struct Call<'a> {
 
 /// Where a credential comes from, as far as that is known.
 #[derive(Clone, Default)]
-pub struct Whence {
+pub struct ClientOrigin {
     /// The client's address.
     pub address: Option<IpAddr>,
     /// From a browser, on a page of this origin; empty where that is no sound origin.
@@ -57,7 +57,7 @@ pub struct Whence {
     pub asking: Option<Asking>,
 }
 
-impl Whence {
+impl ClientOrigin {
     /// Where the request itself comes from.
     pub fn of_request(config: &Config, world: &impl World) -> Self {
         Self { address: address(config, world), browser: browser(config, world), asking: None }
@@ -65,25 +65,25 @@ impl Whence {
 }
 
 /// Who calls, and whoever that is for the record.
-pub async fn believe(
+pub async fn authenticate_call(
     verified: Verified,
     call: Call<'_>,
     world: &impl World,
     notes: &mut Notes,
 ) -> Result<(Principal, By), Reason> {
-    let whence = Whence::of_request(call.config, world);
-    believe_from(whence, verified, call, world, notes).await
+    let client_origin = ClientOrigin::of_request(call.config, world);
+    believe_from(client_origin, verified, call, world, notes).await
 }
 
 /// The same of a credential that comes from elsewhere.
 pub async fn believe_from(
-    whence: Whence,
+    client_origin: ClientOrigin,
     verified: Verified,
     call: Call<'_>,
     world: &impl World,
     notes: &mut Notes,
 ) -> Result<(Principal, By), Reason> {
-    ask(whence, &verified, Asked { call, is_ahead: false }, world, notes).await
+    ask(client_origin, &verified, Asked { call, is_ahead: false }, world, notes).await
 }
 
 /// Whether the caller would be believed, asked before the body is read: nothing is counted but a refusal. What comes back cannot act.
@@ -93,8 +93,8 @@ pub async fn check(
     world: &impl World,
     notes: &mut Notes,
 ) -> Result<Principal, Reason> {
-    let whence = Whence::of_request(call.config, world);
-    ask(whence, verified, Asked { call, is_ahead: true }, world, notes).await.map(|(principal, _)| principal)
+    let client_origin = ClientOrigin::of_request(call.config, world);
+    ask(client_origin, verified, Asked { call, is_ahead: true }, world, notes).await.map(|(principal, _)| principal)
 }
 
 /// A call, and whether it is only asked what would become of it.
@@ -107,7 +107,7 @@ struct Asked<'a> {
 type Told<'a> = Pin<Box<dyn Future<Output = Result<(Principal, By), Reason>> + 'a>>;
 
 fn ask<'a>(
-    whence: Whence,
+    client_origin: ClientOrigin,
     verified: &'a Verified,
     asked: Asked<'a>,
     world: &'a impl World,
@@ -115,7 +115,7 @@ fn ask<'a>(
 ) -> Told<'a> {
     let (kind, environment, locator, digest, service) = match verified {
         Verified::DeployKey(key, ending) => {
-            return Box::pin(believe_deploy_key(key.clone(), ending, whence, asked, world, notes));
+            return Box::pin(believe_deploy_key(key.clone(), ending, client_origin, asked, world, notes));
         }
         Verified::ServerKey(key, digest) => {
             (CredentialKind::ServerKey, key.environment, &key.opaque.locator, *digest, None)
@@ -128,19 +128,19 @@ fn ask<'a>(
         }
     };
     let opaque = principal::Opaque { kind, environment, locator: locator.clone() };
-    Box::pin(believe_opaque(opaque, (digest, service), whence, asked, world, notes))
+    Box::pin(believe_opaque(opaque, (digest, service), client_origin, asked, world, notes))
 }
 
 /// Refuses a credential that a call does not take. A server's that comes from a browser has leaked, wherever it was put: its
 /// own object is told, and the answer says so.
-pub async fn decline(verified: Verified, call: Call<'_>, world: &impl World, notes: &mut Notes) -> Reason {
-    let whence = Whence::of_request(call.config, world);
-    decline_from(whence, verified, call, world, notes).await
+pub async fn reject(verified: Verified, call: Call<'_>, world: &impl World, notes: &mut Notes) -> Reason {
+    let client_origin = ClientOrigin::of_request(call.config, world);
+    decline_from(client_origin, verified, call, world, notes).await
 }
 
 /// The same of a credential that comes from elsewhere.
 pub async fn decline_from(
-    whence: Whence,
+    client_origin: ClientOrigin,
     verified: Verified,
     call: Call<'_>,
     world: &impl World,
@@ -151,17 +151,17 @@ pub async fn decline_from(
     notes.kind = Some(kind.as_str());
     let is_servers =
         matches!(kind, CredentialKind::DeployKey | CredentialKind::ServerKey | CredentialKind::ServiceToken);
-    if !is_servers || whence.browser.is_none() {
+    if !is_servers || client_origin.browser.is_none() {
         return declined;
     }
     // Nobody is believed in a browser: what comes back says why not.
-    believe_from(whence, verified, call, world, notes).await.err().unwrap_or(declined)
+    believe_from(client_origin, verified, call, world, notes).await.err().unwrap_or(declined)
 }
 
 async fn believe_deploy_key(
     key: DeployKey,
     ending: &str,
-    whence: Whence,
+    client_origin: ClientOrigin,
     Asked { call, is_ahead }: Asked<'_>,
     world: &impl World,
     notes: &mut Notes,
@@ -171,7 +171,7 @@ async fn believe_deploy_key(
     let by = By {
         actor: format!("{}:{}", CredentialKind::DeployKey.as_str(), key.id),
         request_id: call.request.id.clone(),
-        network: whence.address.map(network_of),
+        network: client_origin.address.map(network_of),
     };
     let text = Some(credentials::issue::deploy_text(&key, ending, config));
     let (text, ahead) = if is_ahead { (None, text) } else { (text, None) };
@@ -181,7 +181,7 @@ async fn believe_deploy_key(
         call: call.name,
         deployment: config.deployment.clone(),
         text,
-        browser: whence.browser,
+        browser: client_origin.browser,
         ahead,
     };
     let principal = authenticate(key, config.stage, used, world).await?;
@@ -191,14 +191,14 @@ async fn believe_deploy_key(
 async fn believe_opaque(
     opaque: principal::Opaque,
     (digest, service): (Digest, Option<String>),
-    whence: Whence,
+    client_origin: ClientOrigin,
     Asked { call, is_ahead }: Asked<'_>,
     world: &impl World,
     notes: &mut Notes,
 ) -> Result<(Principal, By), Reason> {
-    let Whence { address, browser, asking } = whence;
+    let ClientOrigin { address, browser, asking } = client_origin;
     let network = address.map(network_of);
-    let presented = Present {
+    let presented = AdmitKey {
         digest,
         needs: call.needs,
         service,
@@ -207,12 +207,12 @@ async fn believe_opaque(
         browser,
         cost: if is_ahead { 0 } else { call.cost },
         request_id: call.request.id.clone(),
-        wish: None,
+        lease_request: None,
         tokens: call.tokens,
         asking,
         ahead: is_ahead.then_some(call.cost),
     };
-    let known = present(opaque, presented, call.may_ride, world).await?;
+    let known = present(opaque, presented, call.lease_allowed, world).await?;
     notes.credential = Some(known.id.as_str().to_owned());
     notes.workspace = known.id.workspace().map(String::from);
     let principal = known.outcome.map_err(|(reason, facts)| {

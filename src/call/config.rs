@@ -25,7 +25,7 @@ pub struct Config {
     pub stage: Stage,
     /// `DEPLOYMENT`.
     pub deployment: String,
-    /// `UPSTREAM`: the origin of the API behind.
+    /// `UPSTREAM`: the origin of the upstream.
     pub upstream: Option<String>,
     /// The same beside `ORIGIN`, which takes its place in answers.
     pub mirror: Option<Mirror>,

@@ -1,7 +1,7 @@
 //! The decision about a call of the policy's routes: one and the same for whoever forwards it, and for whoever only asks.
 
 use super::{
-    authenticate::{Call, Whence, believe_from, check, decline_from},
+    authenticate::{Call, ClientOrigin, believe_from, check, decline_from},
     body_arrival::whose,
     config::Config,
     log::Notes,
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// A call that is to be decided: the request itself, or one that somebody asks about.
-pub struct Case<'a> {
+pub struct RouteCall<'a> {
     /// Its method, as it was sent.
     pub method: &'a str,
     /// Its path, as it was sent.
@@ -25,7 +25,7 @@ pub struct Case<'a> {
     /// Its query, without the `?`.
     pub query: &'a str,
     /// Where it comes from.
-    pub whence: Whence,
+    pub client_origin: ClientOrigin,
     /// The request that is answered, for the record.
     pub request: &'a Request,
     /// The deployment.
@@ -37,26 +37,26 @@ pub type Presents<'a> = dyn FnMut(&Door, &Route) -> Result<Option<Verified>, Rea
 
 /// What a call takes beside itself.
 #[derive(Default)]
-pub struct Taking {
+pub struct Cost {
     /// Tokens that it may take at most; none: it is not counted in tokens.
     pub tokens: Option<u32>,
     /// Whether a permit that the isolate holds is enough.
-    pub may_ride: bool,
+    pub lease_allowed: bool,
 }
 
 /// A call whose route takes the kind of credential that came. Nobody was believed yet.
-pub struct Found<'a> {
+pub struct MatchedRoute<'a> {
     /// Its route.
     pub route: &'a Route,
     number: usize,
     verified: Verified,
 }
 
-impl<'a> Case<'a> {
+impl<'a> RouteCall<'a> {
     /// The request itself.
     pub fn of_request(request: &'a Request, config: &'a Config, world: &impl World) -> Self {
         let (method, path, query) = (request.method.as_str(), request.path(), request.query());
-        Self { method, path, query, whence: Whence::of_request(config, world), request, config }
+        Self { method, path, query, client_origin: ClientOrigin::of_request(config, world), request, config }
     }
 
     /// The route, and the credential that `present` reads; a kind that the route does not take is declined. The path comes
@@ -66,7 +66,7 @@ impl<'a> Case<'a> {
         present: &mut Presents<'_>,
         world: &impl World,
         notes: &mut Notes,
-    ) -> Result<Found<'a>, Reason> {
+    ) -> Result<MatchedRoute<'a>, Reason> {
         let policy = &self.config.policy;
         let number = policy.route(self.method, self.path).ok_or(Reason::NotFound)?;
         let route = policy.routes.get(number).ok_or(Reason::NotFound)?;
@@ -83,10 +83,10 @@ impl<'a> Case<'a> {
             || route.own_header.map_or(Reason::CredentialMissing, |own| Reason::CredentialMissingIn(own.to_owned()));
         let verified = presented.ok_or_else(missing)?;
         notes.kind = Some(verified.kind().as_str());
-        let found = Found { route, number, verified };
+        let found = MatchedRoute { route, number, verified };
         if route.admits(found.verified.kind()).is_err() {
-            let call = self.call(&found, Taking::default());
-            let declined = decline_from(self.whence.clone(), found.verified, call, world, notes).await;
+            let call = self.call(&found, Cost::default());
+            let declined = decline_from(self.client_origin.clone(), found.verified, call, world, notes).await;
             // Kinds of later versions are read in a policy, and made by nobody yet.
             let taken = route.accept.iter().map(String::as_str).filter(|name| CredentialKind::parse(name).is_some());
             return Err(declined.among(taken));
@@ -96,8 +96,13 @@ impl<'a> Case<'a> {
 
     /// Whether the call would be admitted, asked before its body is read; and for whom that is then held. Nothing is counted but a
     /// refusal.
-    pub async fn check(&self, found: &Found<'a>, world: &impl World, notes: &mut Notes) -> Result<String, Reason> {
-        let call = self.call(found, Taking::default());
+    pub async fn check(
+        &self,
+        found: &MatchedRoute<'a>,
+        world: &impl World,
+        notes: &mut Notes,
+    ) -> Result<String, Reason> {
+        let call = self.call(found, Cost::default());
         let principal = check(&found.verified, call, world, notes).await?;
         let who = whose(&principal).into_owned();
         would_admit(authorize_route(principal, found.number, &self.config.policy)?)?;
@@ -107,24 +112,24 @@ impl<'a> Case<'a> {
     /// Believes whoever calls, authorizes and meters: one hop.
     pub async fn admit(
         &self,
-        found: Found<'a>,
-        taking: Taking,
+        found: MatchedRoute<'a>,
+        cost: Cost,
         world: &impl World,
         notes: &mut Notes,
     ) -> Result<(Admitted, By), Reason> {
-        let call = self.call(&found, taking);
-        let (principal, by) = believe_from(self.whence.clone(), found.verified, call, world, notes).await?;
+        let call = self.call(&found, cost);
+        let (principal, by) = believe_from(self.client_origin.clone(), found.verified, call, world, notes).await?;
         let permit = authorize_route(principal, found.number, &self.config.policy)?;
         // Whoever only asks is told who it is, also where the limit says no.
-        notes.facts = self.whence.asking.is_some().then(|| permit.principal().facts());
+        notes.facts = self.client_origin.asking.is_some().then(|| permit.principal().facts());
         let admitted = meter(permit)?;
         notes.quotas = admitted.quotas().to_vec();
         Ok((admitted, by))
     }
 
-    fn call(&self, found: &Found, Taking { tokens, may_ride }: Taking) -> Call<'a> {
+    fn call(&self, found: &MatchedRoute, Cost { tokens, lease_allowed }: Cost) -> Call<'a> {
         let (name, needs) = (found.route.name(), found.route.needs(found.verified.kind(), &self.config.policy));
-        Call { name, needs, cost: 1, tokens, may_ride, request: self.request, config: self.config }
+        Call { name, needs, cost: 1, tokens, lease_allowed, request: self.request, config: self.config }
     }
 }
 

@@ -43,11 +43,11 @@ pub enum Body {
     Json(String),
     /// JSON texts, one a line: newline-delimited JSON.
     Lines(Vec<String>),
-    /// What the API behind answers, as a stream.
+    /// What the upstream answers, as a stream.
     Upstream(Passing),
 }
 
-/// An answer of the API behind on its way to the caller.
+/// An answer of the upstream on its way to the caller.
 #[derive(Debug)]
 pub struct Passing {
     /// Its own headers that pass, names in lower case.
@@ -83,13 +83,13 @@ impl Reply {
         self
     }
 
-    /// Whether a header of this name goes out, of ours or of the API behind.
+    /// Whether a header of this name goes out, of ours or of the upstream.
     pub fn says(&self, name: &str) -> bool {
         let theirs = if let Body::Upstream(passing) = &self.body { passing.headers.as_slice() } else { &[] };
         self.headers.iter().any(|(ours, _)| *ours == name) || theirs.iter().any(|(theirs, _)| theirs == name)
     }
 
-    /// With something more that is watched for in an answer of the API behind.
+    /// With something more that is watched for in an answer of the upstream.
     #[must_use]
     pub fn watched(mut self, more: impl FnOnce(&mut Watch)) -> Self {
         if let Body::Upstream(passing) = &mut self.body {
@@ -174,7 +174,7 @@ struct Problem<'a> {
     body: ErrorBody<'a>,
 }
 
-/// Tells the caller no, and as much of the reason as they may learn: as problem details where the caller prefers them, else in the
+/// Tells the caller no, and as much of the reason as they may apply: as problem details where the caller prefers them, else in the
 /// dialect of the route, where it has one.
 pub fn refuse(
     reason: &Reason,

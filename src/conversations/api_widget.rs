@@ -9,7 +9,7 @@ use super::{
 use crate::{
     audit::By,
     call::{
-        authenticate::{Call, decline},
+        authenticate::{Call, reject},
         body::{self, Fields},
         body_arrival::Arrival,
         config::Config,
@@ -25,7 +25,7 @@ use crate::{
     error::Reason,
     identity::verify_visitor,
     limits::window::Quota,
-    machines::credential::Errand,
+    machines::credential::WidgetOperation,
     object::machine::World,
     policy::{Action, WidgetPolicy, authorize},
     principal::{Caller, Visited, check_visit, match_history, visit},
@@ -69,10 +69,10 @@ pub async fn call(
     notes.is_widget = true;
     let door = config.door();
     let name = route::name(action).to_owned();
-    let call = Call { name, needs: None, cost: 0, tokens: None, may_ride: false, request, config };
+    let call = Call { name, needs: None, cost: 0, tokens: None, lease_allowed: false, request, config };
     let key = match door.in_path(key)? {
         Verified::WidgetKey(key) => key,
-        other => return Err(decline(other, call, world, notes).await.among([IN_PATH])),
+        other => return Err(reject(other, call, world, notes).await.among([IN_PATH])),
     };
     notes.kind = Some(CredentialKind::WidgetKey.as_str());
     notes.credential = Some(key.id.as_str().to_owned());
@@ -88,16 +88,18 @@ pub async fn call(
         None => Ok(()),
     };
     let matched = matched.and_then(|()| fits());
-    let errand = |matched: &Result<(), Reason>| match action {
-        _ if matched.is_err() => Errand::Manage,
-        Action::OpenConversation => Errand::Open(policy.conversations.clone(), policy.shard_conversations.clone()),
+    let operation = |matched: &Result<(), Reason>| match action {
+        _ if matched.is_err() => WidgetOperation::Manage,
+        Action::OpenConversation => {
+            WidgetOperation::Open(policy.conversations.clone(), policy.shard_conversations.clone())
+        }
         // Whatever writes counts: a rotation costs as much as a message.
         Action::Write | Action::RotateHistorySecret | Action::CloseConversation => {
             let writes = history.as_ref().filter(|_| action == Action::Write);
             let conversation = writes.map(|secret| secret.conversation.clone());
-            Errand::Write(policy.messages.clone(), conversation, Some(policy.shard_messages.clone()))
+            WidgetOperation::Write(policy.messages.clone(), conversation, Some(policy.shard_messages.clone()))
         }
-        _ => Errand::Manage,
+        _ => WidgetOperation::Manage,
     };
     let origin = world.header("origin");
     // Without a page nobody needs to read why, and nobody is asked.
@@ -122,7 +124,7 @@ pub async fn call(
     };
     arrival.early(world).await;
     if arrival.is_expected() {
-        let (listed, outcome) = check_visit(caller.clone(), errand(&matched), world).await?;
+        let (listed, outcome) = check_visit(caller.clone(), operation(&matched), world).await?;
         notes.readable_by = origin.clone().filter(|_| listed);
         outcome?;
         arrival.rest(Holder::Widget, &who, world).await?;
@@ -137,14 +139,14 @@ pub async fn call(
     let talk = history.clone().map(|secret| Talk { by: by(&secret), secret });
     // A read asks the shard and the conversation at once; what was read is dropped unless the call is admitted.
     let reading = talk.as_ref().filter(|_| action == Action::ReadHistory && matched.is_ok());
-    let errand = errand(&matched);
+    let operation = operation(&matched);
     let (visited, read) = match reading {
         Some(talk) => {
             let read = read_history(talk, request, policy.page, world);
-            let (visited, read) = join(visit(caller, errand, world), read).await;
+            let (visited, read) = join(visit(caller, operation, world), read).await;
             (visited?, Some(read))
         }
-        None => (visit(caller, errand, world).await?, None),
+        None => (visit(caller, operation, world).await?, None),
     };
     let Visited { listed, outcome } = visited;
     notes.readable_by = origin.filter(|_| listed);
@@ -192,7 +194,7 @@ async fn beside(
         // A second widget key beside the one in the path, too.
         Some(other) => {
             let taken = action.accepts().iter().map(|kind| kind.as_str());
-            Err(decline(other, call, world, notes).await.among(taken))
+            Err(reject(other, call, world, notes).await.among(taken))
         }
     }
 }

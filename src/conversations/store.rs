@@ -4,7 +4,7 @@ pub use crate::protocol::conversation::{Append, Command, Message, Open, Party, R
 
 use super::store_record::{RECORD, Record};
 use crate::{
-    admission::minute_counts::{self, Place, Tallies},
+    admission::minute_counts::{self, MinuteCounts, Place},
     audit::{self, Act},
     codec::time::Timestamp,
     conversations,
@@ -13,7 +13,7 @@ use crate::{
     limits::window::{Counter, Pace, Verdict, admit},
     object::{
         idempotency,
-        machine::{Lesson, Machine, Range, Step, Turn, next},
+        machine::{Machine, MemoryUpdate, Range, Step, Turn, next},
     },
 };
 
@@ -31,7 +31,7 @@ const NOTE_SECONDS: u64 = 10;
 /// See the module.
 #[derive(Default)]
 pub struct Conversation {
-    pub(super) tallies: Tallies,
+    pub(super) minute_counts: MinuteCounts,
 }
 
 impl Machine for Conversation {
@@ -59,7 +59,7 @@ impl Machine for Conversation {
             (Command::Visited(by, command), Some(record)) => {
                 let id = record.open.id.clone();
                 let outcome = decide(*command, Some(record), turn);
-                self.witness(by, &id, outcome, turn)
+                self.record_refusal(by, &id, outcome, turn)
             }
             (Command::Refused(by, reason), Some(record)) => {
                 self.refuse(by, &record.open.id, reason.clone(), Reply::Refused(reason), turn)
@@ -69,7 +69,7 @@ impl Machine for Conversation {
     }
 
     /// The secret's time is over: the list says so. What is left of a conversation that is gone, goes.
-    fn wake(&self, turn: &mut Turn) -> Result<Lesson<Self>, Reason> {
+    fn wake(&self, turn: &mut Turn) -> Result<MemoryUpdate<Self>, Reason> {
         match turn.get::<Record>(RECORD)? {
             Some(record) if record.gone().is_some() => conversations::store_ending::wake(&record, turn)?,
             Some(mut record) => {
@@ -85,7 +85,7 @@ impl Machine for Conversation {
             }
             None => {}
         }
-        self.tallies.wake(turn)?;
+        self.minute_counts.wake(turn)?;
         Ok(None)
     }
 }

@@ -61,7 +61,7 @@ impl Conversation {
 
     fn end(&self, record: Record, how: &str, entry: Option<Entry>, turn: &mut Turn) -> Result<(), Reason> {
         // Refusals that were counted and not told yet: after this, nobody tells them.
-        self.tallies.tell_all(turn)?;
+        self.minute_counts.tell_all(turn)?;
         let id = record.open.id.clone();
         let report = |entry| Report::new(chain(&id), id.as_str().to_owned(), entry, turn);
         let report = entry.map(report).transpose()?;

@@ -11,7 +11,7 @@ use crate::{
 
 impl Conversation {
     /// What came of a visitor's command, counted where it was refused.
-    pub(crate) fn witness(
+    pub(crate) fn record_refusal(
         &self,
         by: By,
         id: &ConversationId,
@@ -43,7 +43,7 @@ impl Conversation {
     ) -> Result<Step<Self>, Reason> {
         let Some(workspace) = id.workspace() else { return Ok(Step::reply(reply)) };
         let place = || Place { source: id.as_str().to_owned(), chain: audit::workspace(workspace.as_str()) };
-        let counted = self.tallies.refuse(place, by, id.as_str(), &reason, turn)?;
-        Ok(Step { lesson: Some(Box::new(|conversation| conversation.tallies.learn(counted))), reply })
+        let counted = self.minute_counts.refuse(place, by, id.as_str(), &reason, turn)?;
+        Ok(Step { update: Some(Box::new(|conversation| conversation.minute_counts.apply(counted))), reply })
     }
 }

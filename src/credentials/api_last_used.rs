@@ -24,7 +24,7 @@ type Asking<'a> = Pin<Box<dyn Future<Output = News> + 'a>>;
 pub async fn refresh(records: &mut [CredentialRecord], world: &impl World) {
     let names = records.iter().map(CredentialRecord::key_object).collect();
     for (record, news) in records.iter_mut().zip(ask_all(names, world).await) {
-        learn(record, news);
+        apply(record, news);
     }
 }
 
@@ -35,7 +35,7 @@ pub async fn refresh_one(record: &mut CredentialRecord, world: &impl World) {
         None => (0..SHARDS).map(|number| Some(shard_name(&record.id, number))).collect(),
     };
     for news in ask_all(names, world).await {
-        learn(record, news);
+        apply(record, news);
     }
 }
 
@@ -48,7 +48,7 @@ pub async fn refresh_deploy_keys(records: &mut [DeployKeyRecord], world: &impl W
     }
 }
 
-fn learn(record: &mut CredentialRecord, (used_at, sighting): News) {
+fn apply(record: &mut CredentialRecord, (used_at, sighting): News) {
     record.last_used_at = record.last_used_at.max(used_at);
     if let Some(key) = &mut record.key {
         see(&mut key.sighting, sighting);

@@ -3,7 +3,7 @@
 /// What a sub-key is for. A tag made for one purpose verifies for no other.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Purpose {
-    /// Seals the key pairs that sign what the API behind is told.
+    /// Seals the key pairs that sign what the upstream is told.
     AssertionKey,
     /// Signatures under the head of an audit chain.
     AuditCheckpoint,

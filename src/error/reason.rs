@@ -1,4 +1,4 @@
-//! Why we said no, in our own words: precise, for the log and the audit. What callers learn is a [`Refusal`].
+//! Why we said no, in our own words: precise, for the log and the audit. What callers apply is a [`Refusal`].
 
 use super::refusal::{Refusal, instead, plain};
 use crate::{codec::time::Timestamp, limits::window::Quota, wire};
@@ -125,15 +125,15 @@ pub enum Reason {
     SignatureInvalid,
     /// A path and query over the limit, in bytes.
     UriTooLong(usize),
-    /// The API behind did not answer, or not in a way that could be passed on.
+    /// The upstream did not answer, or not in a way that could be passed on.
     UpstreamFailed,
-    /// The API behind failed so often lately that it is left alone for so many milliseconds.
+    /// The upstream failed so often lately that it is left alone for so many milliseconds.
     UpstreamDown(u64),
-    /// An earlier request with this `Idempotency-Key` went to the API behind, and nobody knows what came of it.
+    /// An earlier request with this `Idempotency-Key` went to the upstream, and nobody knows what came of it.
     UpstreamLost,
-    /// The API behind did not begin to answer in time.
+    /// The upstream did not begin to answer in time.
     UpstreamTimedOut,
-    /// The policy has routes to an API behind, and no variable says where that is.
+    /// The policy has routes to an upstream, and no variable says where that is.
     UpstreamMissing,
     /// A history secret at another conversation.
     WrongConversation,

@@ -1,8 +1,8 @@
-//! The gateway: what Claviger does not answer itself goes to the API behind, if the policy has a route for it.
+//! The gateway: what Claviger does not answer itself goes to the upstream, if the policy has a route for it.
 
 use super::{
     forward::{Key, forward},
-    once::{self, Turned},
+    once::{self, Idempotent},
     preconditions, tokens,
 };
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
         body::MAX_BYTES,
         body_arrival::{Arrival, whose},
         config::Config,
-        decide::{Case, Taking},
+        decide::{Cost, RouteCall},
         log::Notes,
         meter::Admitted,
         reply::{Body, Passing, Reply},
@@ -22,7 +22,7 @@ use crate::{
     object::machine::World,
     policy::{Action, Destination, Idempotency, Route},
     upstream::{
-        answer_copy::{Keeping, is_refusal},
+        answer_copy::{ResponseRecorder, is_refusal},
         websocket::{self, SWITCHING_PROTOCOLS},
     },
     world::{
@@ -31,9 +31,9 @@ use crate::{
     },
 };
 
-/// The whole road of a call to the API behind.
+/// The whole road of a call to the upstream.
 pub async fn call(request: &Request, config: &Config, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
-    let case = Case::of_request(request, config, world);
+    let case = RouteCall::of_request(request, config, world);
     let found = case.find(&mut |door, route| door.in_header(route.own_header, world), world, notes).await?;
     let reads_body = reads_body(found.route, world);
     // What cannot be served is not read.
@@ -52,8 +52,8 @@ pub async fn call(request: &Request, config: &Config, world: &impl World, notes:
     let body = if reads_body { Some(arrival.take()?) } else { None };
     let tokens = rule.map(|rule| tokens::reserve(rule, body.as_deref().unwrap_or_default())).transpose()?;
     // What is read here is kept, counted or decided upon here: that asks the credential's object.
-    let taking = Taking { tokens: tokens.map(|reserve| reserve.amount), may_ride: !reads_body };
-    let (admitted, by) = case.admit(found, taking, world, notes).await?;
+    let cost = Cost { tokens: tokens.map(|reserve| reserve.amount), lease_allowed: !reads_body };
+    let (admitted, by) = case.admit(found, cost, world, notes).await?;
     arrival.belongs_to(Holder::Server, &whose(admitted.principal()));
     let answered = act(&admitted, by, body, request, config, world, notes).await;
     let reply = match tokens::held(rule, tokens, &admitted, request) {
@@ -102,8 +102,8 @@ async fn act(
     }
     let retry = once::key(admitted, route, body.as_deref(), request, world)?;
     let attempt = match once::begin(retry, admitted, route, by, config, world).await? {
-        Turned::Out(attempt) => attempt,
-        Turned::Back(reply) => return Ok(reply),
+        Idempotent::Forward(attempt) => attempt,
+        Idempotent::Replay(reply) => return Ok(reply),
     };
     let key = match route.idempotency {
         Idempotency::Ignored => Key::Theirs,
@@ -127,7 +127,7 @@ async fn act(
     };
     let headers = returned(answer.headers, config.mirror.as_ref());
     let headers = if answer.status == SWITCHING_PROTOCOLS { websocket::passing(headers) } else { headers };
-    let keeping = attempt.map(|attempt| Keeping::new(attempt, answer.status, &headers));
+    let keeping = attempt.map(|attempt| ResponseRecorder::new(attempt, answer.status, &headers));
     let mut reply = Reply::empty(answer.status);
     reply.body = Body::Upstream(Passing { headers, watch: None, kept: None });
     if let Some(keeping) = keeping {

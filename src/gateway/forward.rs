@@ -1,4 +1,4 @@
-//! The call to the API behind: what goes out with it, once, and how its answer begins.
+//! The call to the upstream: what goes out with it, once, and how its answer begins.
 
 use crate::{
     assertion::sign::assert,
@@ -92,7 +92,7 @@ pub async fn forward(
         None => Sent::Stream,
     };
     // Whoever sends a body as slowly as they like, or half of it, must not be able to make the upstream look dead.
-    let is_telling = !has_body || is_read_here;
+    let counts_as_failure = !has_body || is_read_here;
     let call = Outgoing {
         method: request.method.clone(),
         url,
@@ -108,17 +108,17 @@ pub async fn forward(
         is_test: principal.environment() == Some(Environment::Test),
         workspace: principal.workspace().map_or("", WorkspaceId::as_str),
     };
-    through_circuit(call, caller, is_telling, world).await
+    through_circuit(call, caller, counts_as_failure, world).await
 }
 
 /// Calls the upstream unless it is left alone for now, and remembers how that went.
 async fn through_circuit(
     call: Outgoing,
     caller: Caller<'_>,
-    is_telling: bool,
+    counts_as_failure: bool,
     world: &impl World,
 ) -> Result<Incoming, Reason> {
-    let pass = world.isolate().with(|circuit: &mut Circuit| circuit.pass(caller, world.now(), is_telling));
+    let pass = world.isolate().with(|circuit: &mut Circuit| circuit.pass(caller, world.now(), counts_as_failure));
     let pass = pass.map_err(Reason::UpstreamDown)?;
     let is_websocket = call.headers.iter().any(|(name, _)| name == "upgrade");
     let answer = match world.forward(call).await {

@@ -27,11 +27,11 @@ use crate::{
 use sha2::{Digest as _, Sha256};
 
 /// What becomes of a write.
-pub enum Turned {
+pub enum Idempotent {
     /// It goes out: as an attempt, where it came with a key.
-    Out(Option<Attempt>),
+    Forward(Option<Attempt>),
     /// It went out before: this came of it.
-    Back(Reply),
+    Replay(Reply),
 }
 
 /// The key of a write, where the route honours one; refused where it requires one and none came.
@@ -63,8 +63,8 @@ pub async fn begin(
     by: By,
     config: &Config,
     world: &impl World,
-) -> Result<Turned, Reason> {
-    let Some(retry) = retry else { return Ok(Turned::Out(None)) };
+) -> Result<Idempotent, Reason> {
+    let Some(retry) = retry else { return Ok(Idempotent::Forward(None)) };
     let principal = admitted.principal();
     let chain = principal.workspace().map(|workspace| audit::workspace(workspace.as_str()));
     let chain = chain.unwrap_or_else(|| audit::deployment(&config.deployment));
@@ -72,8 +72,8 @@ pub async fn begin(
     let attempt = Attempt { object: principal.object().to_owned(), key: retry.key, id: by.request_id.clone() };
     let begin = Command::Begin(Begin { retry, by, route: route.name(), place });
     match world.ask::<Credential>(&attempt.object, credential::Command::Once(Box::new(begin))).await {
-        Ok(credential::Reply::Once(Word::Go)) => Ok(Turned::Out(Some(attempt))),
-        Ok(credential::Reply::Once(Word::Replay(answer))) => Ok(Turned::Back(replay(answer, config))),
+        Ok(credential::Reply::Once(Word::Go)) => Ok(Idempotent::Forward(Some(attempt))),
+        Ok(credential::Reply::Once(Word::Replay(answer))) => Ok(Idempotent::Replay(replay(answer, config))),
         Ok(credential::Reply::Once(Word::Refused(reason))) => Err(reason),
         Ok(_) => Err(Reason::Unavailable),
         Err(reason) => {
@@ -86,7 +86,7 @@ pub async fn begin(
     }
 }
 
-/// What the API behind gets in the stead of the caller's key: the same for each attempt, and for no other credential.
+/// What the upstream gets instead of the caller's key: the same for each attempt, and for no other credential.
 pub fn id_for_upstream(attempt: &Attempt) -> String {
     format!("idk_{}", hex(&attempt.key))
 }

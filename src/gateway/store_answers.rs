@@ -74,7 +74,7 @@ wire!(enum Cause { 0 TooLong, 1 BrokeOff, 2 NoRoom });
 
 /// A call that is under way.
 #[derive(Clone, Debug)]
-pub struct Errand {
+pub struct RunningCall {
     /// From then on nobody knows any more what came of it.
     pub until: Timestamp,
     /// Who called.
@@ -85,13 +85,13 @@ pub struct Errand {
     pub place: Place,
 }
 
-wire!(Errand { until, by, route, place });
+wire!(RunningCall { until, by, route, place });
 
 /// Where a request stands.
 #[derive(Clone, Debug)]
 pub enum State {
     /// It is under way.
-    Running(Errand),
+    Running(RunningCall),
     /// Its answer is kept: so many bytes.
     Kept(usize),
     /// It was answered with this status, and the answer is not kept.

@@ -1,7 +1,7 @@
-//! Calls to the API behind that came with an `Idempotency-Key`, in the object of the credential that made them: each goes out
+//! Calls to the upstream that came with an `Idempotency-Key`, in the object of the credential that made them: each goes out
 //! once. A call whose outcome nobody knows is recorded as that, and never made again here.
 
-use super::store_answers::{Answer, Cause, Errand, Row, State};
+use super::store_answers::{Answer, Cause, Row, RunningCall, State};
 use crate::{
     admission::{
         minute_counts::{self, Place},
@@ -21,7 +21,7 @@ use crate::{
 
 const LEASES: &str = "once-lease/";
 
-/// After so long a call that has not ended is lost: the longest that an API behind may take to answer is ten minutes.
+/// After so long a call that has not ended is lost: the longest that an upstream may take to answer is ten minutes.
 pub const LEASE_SECONDS: u64 = 660;
 
 /// Calls that one alarm gives up; and that the next call does where the alarm did not ring.
@@ -56,7 +56,7 @@ wire!(Begin { retry, by, route, place });
 /// How an attempt ended.
 #[derive(Clone)]
 pub enum Outcome {
-    /// The API behind answered.
+    /// The upstream answered.
     Answered(Answer),
     /// It answered with this status, and the answer is not kept.
     NotKept(u16, Cause),
@@ -104,7 +104,7 @@ fn begin(begin: Begin, turn: &mut Turn) -> Result<Reply, Reason> {
         found => {
             let until = turn.at().plus_seconds(LEASE_SECONDS);
             let attempt = by.request_id.clone();
-            let running = State::Running(Errand { until, by, route, place });
+            let running = State::Running(RunningCall { until, by, route, place });
             match found {
                 Some(free) => gateway::store_answers::again(&retry.key, free, attempt, running, turn)?,
                 None => gateway::store_answers::open(&retry, attempt, running, None, turn).map(drop)?,
@@ -115,7 +115,7 @@ fn begin(begin: Begin, turn: &mut Turn) -> Result<Reply, Reason> {
         }
     };
     match row.state {
-        State::Running(ref errand) if errand.until <= turn.at() => {
+        State::Running(ref call) if call.until <= turn.at() => {
             lose(&retry.key, row, turn)?;
             Ok(Reply::Refused(Reason::UpstreamLost))
         }
@@ -131,8 +131,8 @@ fn begin(begin: Begin, turn: &mut Turn) -> Result<Reply, Reason> {
 fn end(key: &[u8; 32], attempt: &str, outcome: Outcome, refused: Option<u16>, turn: &mut Turn) -> Result<(), Reason> {
     let Some(row) = gateway::store_answers::get(key, turn)?.filter(|row| row.attempt == attempt) else { return Ok(()) };
     let is_running = match &row.state {
-        State::Running(errand) => {
-            turn.delete(lease(key, errand.until));
+        State::Running(call) => {
+            turn.delete(lease(key, call.until));
             true
         }
         State::Unknown => false,
@@ -157,7 +157,7 @@ fn end(key: &[u8; 32], attempt: &str, outcome: Outcome, refused: Option<u16>, tu
 
 /// Nobody knows what came of it: stored, and told to the audit.
 fn lose(key: &[u8; 32], row: Row, turn: &mut Turn) -> Result<(), Reason> {
-    if let State::Running(Errand { until, by, route, place }) = row.state.clone() {
+    if let State::Running(RunningCall { until, by, route, place }) = row.state.clone() {
         turn.delete(lease(key, until));
         let entry = Entry::done(Act::UpstreamUnknown, by, &route, row.at);
         minute_counts::tell(place, Entry { outcome: "unknown".to_owned(), ..entry }, turn)?;
@@ -187,7 +187,7 @@ fn give_up(limit: usize, turn: &mut Turn) -> Result<Option<Timestamp>, Reason> {
             row => row?,
         };
         match row {
-            Some(Row { state: State::Running(Errand { until, .. }), .. }) if until > turn.at() => {
+            Some(Row { state: State::Running(RunningCall { until, .. }), .. }) if until > turn.at() => {
                 return Ok(Some(until));
             }
             Some(row @ Row { state: State::Running(_), .. }) => lose(&key, row, turn)?,

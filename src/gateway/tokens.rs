@@ -1,4 +1,4 @@
-//! Tokens of a call to the API behind: what is held for it before it goes out, and that it is settled whatever becomes of it.
+//! Tokens of a call to the upstream: what is held for it before it goes out, and that it is settled whatever becomes of it.
 
 use crate::{
     call::{
@@ -10,7 +10,7 @@ use crate::{
     json::{Event, Path, Scanner, Shape, Value},
     object::machine::World,
     policy::{Asks, TokenRule},
-    upstream::watch::{Held, Spent},
+    upstream::watch::{TokenReservation, TokenUsage},
 };
 use std::sync::Arc;
 
@@ -134,18 +134,22 @@ pub fn held(
     reserve: Option<Reserve>,
     admitted: &Admitted,
     request: &Request,
-) -> Option<Held> {
+) -> Option<TokenReservation> {
     let is_counted = admitted.quotas().iter().any(|quota| quota.limit.counts_tokens());
     let Reserve { amount, sent } = reserve.filter(|_| is_counted)?;
     let (object, rule) = (admitted.principal().object().to_owned(), Arc::clone(rule?));
-    Some(Held { object, id: request.id.clone(), amount, sent, rule })
+    Some(TokenReservation { object, id: request.id.clone(), amount, sent, rule })
 }
 
 /// Sees to it that what is held is settled: once the answer has passed, or at once where there is none.
-pub async fn settle(held: Held, answered: Result<Reply, Reason>, world: &impl World) -> Result<Reply, Reason> {
+pub async fn settle(
+    held: TokenReservation,
+    answered: Result<Reply, Reason>,
+    world: &impl World,
+) -> Result<Reply, Reason> {
     let used = match answered {
         Ok(Reply { status, body: Body::Upstream(Passing { ref headers, kept: None, .. }), .. }) => {
-            let spent = Spent::new(held, status, headers);
+            let spent = TokenUsage::new(held, status, headers);
             return answered.map(|reply| reply.watched(|watch| watch.settles(spent)));
         }
         // It went out, and nobody knows what it did there.

@@ -1,14 +1,14 @@
 //! `/v1/forward-auth`: a proxy in front of an API asks, before it passes a call on, what the gateway would decide.
 //!
-//! Anybody can ask so, in the stead of a proxy: so nobody is given an assertion here, which would prove that a call came through us.
+//! Anybody can ask so, instead of a proxy: so nobody is given an assertion here, which would prove that a call came through us.
 //! The caller's own headers come as they are. Which call it is, the proxy says in `X-Forwarded-Method` and `X-Forwarded-Uri`.
 
 use super::forwarded_call::Original;
 use crate::{
     call::{
-        authenticate::Whence,
+        authenticate::ClientOrigin,
         config::Config,
-        decide::{Case, Taking, refuse_reviewed},
+        decide::{Cost, RouteCall, refuse_reviewed},
         log::Notes,
         reply::Reply,
         request::Request,
@@ -25,12 +25,12 @@ pub async fn call(request: &Request, config: &Config, world: &impl World, notes:
     crate::call::authenticate::refuse_credentials_in(request.query(), &config.door(), false)?;
     let original = Original::read(|name| world.header(name))?;
     let (path, query) = original.target.split_once('?').unwrap_or((&original.target, ""));
-    let whence = Whence::of_request(config, world);
-    let case = Case { method: &original.method, path, query, whence, request, config };
+    let client_origin = ClientOrigin::of_request(config, world);
+    let case = RouteCall { method: &original.method, path, query, client_origin, request, config };
     let found = case.find(&mut |door, route| door.in_header(route.own_header, world), world, notes).await?;
     let route = found.route;
     refuse_what_the_proxy_would_pass(query, route, config, world)?;
-    let (admitted, _) = case.admit(found, Taking { tokens: None, may_ride: true }, world, notes).await?;
+    let (admitted, _) = case.admit(found, Cost { tokens: None, lease_allowed: true }, world, notes).await?;
     refuse_reviewed(route)?;
     if let Some(what) = undecidable(route) {
         return Err(Reason::RouteNotServed(what.to_owned()));
@@ -79,7 +79,7 @@ const COPIED: [&str; 5] =
 /// behind it.
 fn undecidable(route: &Route) -> Option<&'static str> {
     if route.to == Destination::Records {
-        return Some("it leads to the embedded records, and not to the API behind the proxy that asks");
+        return Some("it leads to the embedded records, and not to the upstream of the proxy that asks");
     }
     if route.tokens.is_some() {
         return Some(

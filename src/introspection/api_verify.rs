@@ -7,10 +7,10 @@ use super::view::{Subject, Verdict};
 use crate::{
     admission::{introspection::Asking, server_key::Needs},
     call::{
-        authenticate::{Call, Whence, believe_from, page},
+        authenticate::{Call, ClientOrigin, believe_from, page},
         body::{Fields, required},
         config::Config,
-        decide::{Case, Taking, refuse_reviewed},
+        decide::{Cost, RouteCall, refuse_reviewed},
         log::Notes,
         network::network_of,
         reply::Reply,
@@ -19,7 +19,7 @@ use crate::{
     credential::{Door, Verified, WidgetKey},
     error::{Part, Reason},
     gateway::api::unserved,
-    machines::credential::{self, Credential, Errand},
+    machines::credential::{self, Credential, WidgetOperation},
     object::machine::World,
     policy::Route,
     principal::{Caller, visit},
@@ -149,17 +149,17 @@ async fn decide(
     let (request, config) = (asked.request, asked.config);
     let Some((method, target)) = &question.call else {
         let verified = present(&config.door())?.ok_or(Reason::CredentialMissing)?;
-        let whence = Whence { address: question.address, browser, asking: Some(asking) };
-        return alone(verified, question, whence, asked, world, notes).await;
+        let client_origin = ClientOrigin { address: question.address, browser, asking: Some(asking) };
+        return alone(verified, question, client_origin, asked, world, notes).await;
     };
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let whence = Whence { address: question.address, browser, asking: Some(asking.clone()) };
-    let case = Case { method, path, query, whence, request, config };
+    let client_origin = ClientOrigin { address: question.address, browser, asking: Some(asking.clone()) };
+    let case = RouteCall { method, path, query, client_origin, request, config };
     let found = case.find(&mut |door, _| present(door), world, notes).await?;
     let route = found.route;
     // Admitted, and nothing acts on it.
-    let taking = Taking { tokens: question.tokens, may_ride: false };
-    let (admitted, _) = case.admit(found, taking, world, notes).await?;
+    let cost = Cost { tokens: question.tokens, lease_allowed: false };
+    let (admitted, _) = case.admit(found, cost, world, notes).await?;
     settle(question, admitted.principal().object(), asked, world).await?;
     refuse_reviewed(route)?;
     match unserved(route) {
@@ -172,7 +172,7 @@ async fn decide(
 async fn alone(
     verified: Verified,
     question: &Question,
-    whence: Whence,
+    client_origin: ClientOrigin,
     asked: &Asked<'_>,
     world: &impl World,
     notes: &mut Notes,
@@ -197,11 +197,11 @@ async fn alone(
                 needs,
                 cost: 1,
                 tokens: question.tokens,
-                may_ride: false,
+                lease_allowed: false,
                 request: asked.request,
                 config: asked.config,
             };
-            believe_from(whence, server, call, world, notes).await?.0
+            believe_from(client_origin, server, call, world, notes).await?.0
         }
     };
     notes.facts = Some(principal.facts());
@@ -222,5 +222,5 @@ async fn on_page(key: WidgetKey, question: &Question, asked: &Asked<'_>, world: 
     let network = question.address.map(network_of).unwrap_or_default();
     let request_id = asked.request.id.clone();
     let caller = Caller { key, history: None, origin: question.origin.clone(), network, request_id };
-    visit(caller, Errand::Ask, world).await?.outcome.map(drop)
+    visit(caller, WidgetOperation::Ask, world).await?.outcome.map(drop)
 }

@@ -8,8 +8,8 @@ use crate::{
         deploy_key::{self, DeployKeyState},
         key_meter::KeyMeter,
         locator_reservation,
-        minute_counts::Tallies,
-        server_key::{KeyRecord, Present, Presented},
+        minute_counts::MinuteCounts,
+        server_key::{Admission, AdmitKey, KeyRecord},
         shard_meter::{CEILING, MESSAGES_CEILING, Metered, Meters, network_row},
         usage::{Minute, Span, Usage},
         use_reports,
@@ -20,7 +20,7 @@ use crate::{
     gateway,
     leaks::store::Found,
     limits::window::{Limit, Quota},
-    object::machine::{Lesson, Machine, Step, Turn},
+    object::machine::{Machine, MemoryUpdate, Step, Turn},
     protocol::credential_record::{ShardRecord, Sighting},
     value::id::{ConversationId, CredentialId, Environment},
     wire,
@@ -52,7 +52,7 @@ pub fn shard_name(id: &CredentialId, number: u8) -> String {
 pub struct Credential {
     meters: Meters,
     pub(crate) meter: KeyMeter,
-    pub(crate) tallies: Tallies,
+    pub(crate) minute_counts: MinuteCounts,
 }
 
 /// What the object can be asked.
@@ -68,7 +68,7 @@ pub enum Command {
     /// A genuine deploy key was refused before its object was asked.
     RefuseDeployKey(Use, Reason),
     /// A server key or service token asks to be admitted.
-    Present(Box<Present>),
+    AdmitKey(Box<AdmitKey>),
     /// The workspace's registry changed, of a server key or service token.
     StoreKey(Box<KeyRecord>),
     /// A credential is about to be made here.
@@ -86,7 +86,7 @@ pub enum Command {
 }
 
 wire!(enum Command {
-    0 Store(a), 1 UseDeployKey(a), 2 RevokeDeployKey(a, b, c), 3 Visit(a), 4 RefuseDeployKey(a, b), 5 Present(a), 6 StoreKey(a), 7 Reserve(a),
+    0 Store(a), 1 UseDeployKey(a), 2 RevokeDeployKey(a, b, c), 3 Visit(a), 4 RefuseDeployKey(a, b), 5 AdmitKey(a), 6 StoreKey(a), 7 Reserve(a),
     8 ReadUsage(a), 9 StoreDeployKey(a), 10 Settle(a, b), 11 Identify(a), 12 Once(a) });
 
 /// What a widget call asks for.
@@ -102,30 +102,30 @@ pub struct Visit {
     /// Whom per-network limits are counted for.
     pub network: String,
     /// What is to be done.
-    pub errand: Errand,
+    pub operation: WidgetOperation,
     /// The request, for the record.
     pub request_id: Option<String>,
-    /// What is to be done once the body has come: whether that would be admitted. Then `errand` is `Manage`, and nothing is counted
+    /// What is to be done once the body has come: whether that would be admitted. Then `operation` is `Manage`, and nothing is counted
     /// but a refusal.
-    pub ahead: Option<Errand>,
+    pub ahead: Option<WidgetOperation>,
 }
 
-wire!(Visit { id, environment, serial, origin, network, errand, request_id, ahead });
+wire!(Visit { id, environment, serial, origin, network, operation, request_id, ahead });
 
 /// What a widget call is about to do, with the limits that apply.
-pub enum Errand {
+pub enum WidgetOperation {
     /// Something that is not metered here: reading, rotating, closing.
     Manage,
     /// Open a conversation: per network, and per key (each shard holds its part).
     Open(Limit, Limit),
-    /// Write, turn the secret over, or close: per network, and per key (each shard holds its part). A message is in this
+    /// Write, rotate the secret, or close: per network, and per key (each shard holds its part). A message is in this
     /// conversation: its workspace is told that somebody wrote there.
     Write(Limit, Option<ConversationId>, Option<Limit>),
     /// Nothing: somebody asks about the key. Where they name no page, it is only whether it lives.
     Ask,
 }
 
-wire!(enum Errand { 0 Manage, 1 Open(a, b), 2 Write(a, b, c), 3 Ask });
+wire!(enum WidgetOperation { 0 Manage, 1 Open(a, b), 2 Write(a, b, c), 3 Ask });
 
 /// What the object answers.
 pub enum Reply {
@@ -141,7 +141,7 @@ pub enum Reply {
         outcome: Result<Vec<Quota>, Reason>,
     },
     /// To a server key or service token.
-    Presented(Box<Presented>),
+    Admission(Box<Admission>),
     /// How much it was used, and when; and where it was last seen in a browser.
     Usage(Box<Usage>, Vec<Minute>, Option<Sighting>),
     /// To a deploy key: when it ends, or why it is refused.
@@ -152,7 +152,7 @@ pub enum Reply {
     Once(gateway::store_once::Reply),
 }
 
-wire!(enum Reply { 0 Done, 1 DeployKey(a), 2 Visited { listed, outcome }, 3 Presented(a), 4 Usage(a, b, c), 5 Judged(a), 6 Identified(a), 7 Once(a) });
+wire!(enum Reply { 0 Done, 1 DeployKey(a), 2 Visited { listed, outcome }, 3 Admission(a), 4 Usage(a, b, c), 5 Judged(a), 6 Identified(a), 7 Once(a) });
 
 impl Machine for Credential {
     const BINDING: &'static str = "CREDENTIAL";
@@ -172,7 +172,7 @@ impl Machine for Credential {
             }
             Command::RevokeDeployKey(used, why, found) => deploy_key::revoke(used, why, found.as_ref(), turn)?,
             Command::StoreDeployKey(state) => deploy_key::store(&state, turn)?,
-            Command::Present(mut present) => {
+            Command::AdmitKey(mut present) => {
                 let ahead = present.ahead.take();
                 present.cost = ahead.unwrap_or(present.cost);
                 return decide(ahead.is_some(), turn, |turn| self.present(*present, turn));
@@ -189,8 +189,8 @@ impl Machine for Credential {
             }
             Command::Settle(id, used) => {
                 let learnt = self.meter.settle(&id, used, turn)?;
-                let lesson: Lesson<Self> = Some(Box::new(|memory: &mut Self| memory.meter.learn(learnt)));
-                return Ok(Step { lesson, reply: Reply::Done });
+                let update: MemoryUpdate<Self> = Some(Box::new(|memory: &mut Self| memory.meter.apply(learnt)));
+                return Ok(Step { update, reply: Reply::Done });
             }
             Command::RefuseDeployKey(used, reason) => {
                 return self.refuse_deploy_key(used, &reason, Reply::Done, turn);
@@ -198,27 +198,27 @@ impl Machine for Credential {
             Command::Visit(mut visit) => {
                 let ahead = visit.ahead.take();
                 let is_ahead = ahead.is_some();
-                visit.errand = ahead.unwrap_or(visit.errand);
+                visit.operation = ahead.unwrap_or(visit.operation);
                 return decide(is_ahead, turn, |turn| {
                     let step = self.visit(&visit, turn)?;
-                    self.witness(visit, step, turn)
+                    self.record_refusal(visit, step, turn)
                 });
             }
         };
         Ok(Step::reply(reply))
     }
 
-    fn wake(&self, turn: &mut Turn) -> Result<Lesson<Self>, Reason> {
+    fn wake(&self, turn: &mut Turn) -> Result<MemoryUpdate<Self>, Reason> {
         locator_reservation::wake(turn)?;
         gateway::store_once::wake(turn)?;
         self.tell_of_use(turn)?;
-        self.tallies.wake(turn)?;
+        self.minute_counts.wake(turn)?;
         let closed = self.meters.wake(turn)?;
         let learnt = self.meter.wake(turn)?;
         Ok(Some(Box::new(move |memory: &mut Self| {
             memory.meters.forget(&closed);
             if let Some(learnt) = learnt {
-                memory.meter.learn(learnt);
+                memory.meter.apply(learnt);
             }
         })))
     }
@@ -236,7 +236,7 @@ fn decide<'a>(
     let Some(fork) = fork else { return Ok(step) };
     let is_refused = match &step.reply {
         Reply::Visited { outcome, .. } => outcome.is_err(),
-        Reply::Presented(presented) => presented.outcome.is_err(),
+        Reply::Admission(presented) => presented.outcome.is_err(),
         Reply::Judged(judged) => judged.is_err(),
         _ => false,
     };
@@ -263,13 +263,13 @@ impl Credential {
         };
         let listed =
             visit.origin.as_deref().is_some_and(|header| record.origins.iter().any(|origin| origin.admits(header)));
-        let is_of_no_page = visit.origin.is_none() && matches!(visit.errand, Errand::Ask);
-        let (outcome, lesson) = match alive(&record, visit, turn.at()) {
+        let is_of_no_page = visit.origin.is_none() && matches!(visit.operation, WidgetOperation::Ask);
+        let (outcome, update) = match alive(&record, visit, turn.at()) {
             Ok(()) if listed || is_of_no_page => meter(visit, &self.meters, turn)?,
             Ok(()) => (Err(Reason::OriginNotAllowed), None),
             Err(reason) => (Err(reason), None),
         };
-        Ok(Step { lesson, reply: Reply::Visited { listed, outcome } })
+        Ok(Step { update, reply: Reply::Visited { listed, outcome } })
     }
 }
 
@@ -289,14 +289,14 @@ fn alive(record: &ShardRecord, visit: &Visit, at: Timestamp) -> Result<(), Reaso
 }
 
 /// Counts the visit in every window that applies, or in none.
-fn meter(visit: &Visit, meters: &Meters, turn: &mut Turn) -> Result<(Metered, Lesson<Credential>), Reason> {
-    let network = |errand| network_row(errand, &visit.network);
-    let (windows, writes) = match &visit.errand {
-        Errand::Manage | Errand::Ask => return Ok((Ok(Vec::new()), None)),
-        Errand::Open(per_network, per_shard) => {
+fn meter(visit: &Visit, meters: &Meters, turn: &mut Turn) -> Result<(Metered, MemoryUpdate<Credential>), Reason> {
+    let network = |operation| network_row(operation, &visit.network);
+    let (windows, writes) = match &visit.operation {
+        WidgetOperation::Manage | WidgetOperation::Ask => return Ok((Ok(Vec::new()), None)),
+        WidgetOperation::Open(per_network, per_shard) => {
             (vec![(per_network, network("open")), (per_shard, CEILING.to_owned())], None)
         }
-        Errand::Write(per_network, conversation, per_shard) => {
+        WidgetOperation::Write(per_network, conversation, per_shard) => {
             let mut windows = vec![(per_network, network("write"))];
             windows.extend(per_shard.as_ref().map(|per_shard| (per_shard, MESSAGES_CEILING.to_owned())));
             (windows, conversation.as_ref())
@@ -304,15 +304,15 @@ fn meter(visit: &Visit, meters: &Meters, turn: &mut Turn) -> Result<(Metered, Le
     };
     let (mut outcome, learnt) = meters.meter(&windows, writes, turn)?;
     // The ceiling of messages is told where it is what refuses.
-    if let (Errand::Write(per_network, ..), Err(Reason::RateLimited { quotas, .. }) | Ok(quotas)) =
-        (&visit.errand, &mut outcome)
+    if let (WidgetOperation::Write(per_network, ..), Err(Reason::RateLimited { quotas, .. }) | Ok(quotas)) =
+        (&visit.operation, &mut outcome)
     {
         quotas.retain(|quota| quota.limit == *per_network || quota.remaining == 0);
     }
     if outcome.is_ok() && turn.writes() {
         note_use(visit, turn)?;
     }
-    Ok((outcome, Some(Box::new(|memory: &mut Credential| memory.meters.learn(learnt)))))
+    Ok((outcome, Some(Box::new(|memory: &mut Credential| memory.meters.apply(learnt)))))
 }
 
 /// Notes that the key is in use, to the hour, and tells its workspace.

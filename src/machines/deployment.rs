@@ -7,7 +7,7 @@ use crate::{
     codec::time::Timestamp,
     deploy_keys,
     error::Reason,
-    object::machine::{Lesson, Machine, Range, Step, Turn},
+    object::machine::{Machine, MemoryUpdate, Range, Step, Turn},
     value::id::WorkspaceId,
     wire,
     workspaces::store_plan::WorkspacePlan,
@@ -121,7 +121,7 @@ impl Machine for Deployment {
         Ok(Step::reply(reply))
     }
 
-    fn wake(&self, turn: &mut Turn) -> Result<Lesson<Self>, Reason> {
+    fn wake(&self, turn: &mut Turn) -> Result<MemoryUpdate<Self>, Reason> {
         deploy_keys::store::wake(turn)?;
         audit::wake(turn).map(|_| None)
     }

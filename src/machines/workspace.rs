@@ -21,7 +21,7 @@ use crate::{
     gateway, identity, leaks,
     object::{
         idempotency,
-        machine::{Lesson, Machine, Step, Turn, next},
+        machine::{Machine, MemoryUpdate, Step, Turn, next},
     },
     protocol::credential_record::{CredentialRecord, Status},
     value::id::CredentialId,
@@ -74,7 +74,7 @@ impl Machine for Workspace {
     }
 
     /// The head of the audit chain is signed, and the deployment keeps a copy.
-    fn wake(&self, turn: &mut Turn) -> Result<Lesson<Self>, Reason> {
+    fn wake(&self, turn: &mut Turn) -> Result<MemoryUpdate<Self>, Reason> {
         credentials::store_revoke_many::wake(turn)?;
         gateway::store_answers::wake(turn)?;
         conversations::store_retention::wake(turn)?;

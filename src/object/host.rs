@@ -1,6 +1,6 @@
 //! What every host of a machine does, be it an object at the edge or a map in a test: read, decide, hand over the changes.
 
-use super::machine::{Changes, Lesson, Machine, Rows, Turn};
+use super::machine::{Changes, Machine, MemoryUpdate, Rows, Turn};
 use crate::{
     codec::{
         cbor::{self, Wire},
@@ -30,7 +30,7 @@ const REFUSED: u8 = 1;
 /// A decision that waits for its changes to be written.
 pub struct Decided<M> {
     /// What memory learns once they are.
-    pub lesson: Lesson<M>,
+    pub update: MemoryUpdate<M>,
     /// The reply, to be let go once they are.
     pub reply: Vec<u8>,
     /// All of them, or none.
@@ -53,7 +53,7 @@ pub fn handle<M: Machine>(
             let changes = turn.finish();
             let mut reply = vec![changes.delivery() as u8, ANSWERED];
             reply.extend(cbor::write(&step.reply));
-            Decided { lesson: step.lesson, reply, changes }
+            Decided { update: step.update, reply, changes }
         }
         Err(reason) => refused(&reason),
     }
@@ -61,7 +61,7 @@ pub fn handle<M: Machine>(
 
 /// The reply of a command that changed nothing, because of this.
 pub fn refused<M>(reason: &Reason) -> Decided<M> {
-    Decided { lesson: None, reply: refuse(reason), changes: Changes::default() }
+    Decided { update: None, reply: refuse(reason), changes: Changes::default() }
 }
 
 /// A reply that is only a reason.

@@ -38,19 +38,19 @@ pub trait Machine: Default {
     fn handle(&self, command: Self::Command, turn: &mut Turn) -> Result<Step<Self>, Reason>;
 
     /// The alarm rang: see [`Turn::wake_at`].
-    fn wake(&self, turn: &mut Turn) -> Result<Lesson<Self>, Reason> {
+    fn wake(&self, turn: &mut Turn) -> Result<MemoryUpdate<Self>, Reason> {
         let _ = turn;
         Ok(None)
     }
 }
 
 /// What memory learns of a turn, once its changes are stored and not before.
-pub type Lesson<M> = Option<Box<dyn FnOnce(&mut M)>>;
+pub type MemoryUpdate<M> = Option<Box<dyn FnOnce(&mut M)>>;
 
 /// A decision: the reply, and what memory learns of it.
 pub struct Step<M: Machine> {
     /// What memory learns.
-    pub lesson: Lesson<M>,
+    pub update: MemoryUpdate<M>,
     /// The answer.
     pub reply: M::Reply,
 }
@@ -58,7 +58,7 @@ pub struct Step<M: Machine> {
 impl<M: Machine> Step<M> {
     /// A decision that leaves memory as it is.
     pub fn reply(reply: M::Reply) -> Self {
-        Self { lesson: None, reply }
+        Self { update: None, reply }
     }
 }
 
@@ -359,7 +359,7 @@ pub trait World {
         self.ask::<M>(name, command).await
     }
 
-    /// Calls the API behind; the request's body goes with it as it comes.
+    /// Calls the upstream; the request's body goes with it as it comes.
     async fn forward(&self, call: Outgoing) -> Result<Incoming, Reason>;
 
     /// Fetches a document of somebody else's; unavailable where none came within its limits.

@@ -81,8 +81,8 @@ pub fn wake<M: Machine>(
 ) -> Result<Decided<M>, Reason> {
     let mut turn = Turn::new(rows, at).signed_by(signer).keeping_for(retention_seconds);
     turn.alarm_rang();
-    let lesson = match machine.wake(&mut turn) {
-        Ok(lesson) => lesson,
+    let update = match machine.wake(&mut turn) {
+        Ok(update) => update,
         // A row that cannot be read closes its record; what others must be told goes out all the same.
         Err(Reason::Unreadable(_)) => {
             turn = Turn::new(rows, at);
@@ -94,7 +94,7 @@ pub fn wake<M: Machine>(
     if !rows.list(&Range { prefix: OUTBOX, after: None, reverse: false, limit: 1 })?.is_empty() {
         turn.wake_at(at.plus_seconds(5))?;
     }
-    Ok(Decided { lesson, reply: Vec::new(), changes: turn.finish() })
+    Ok(Decided { update, reply: Vec::new(), changes: turn.finish() })
 }
 
 /// `out/<binding>/<name>#<sequence>`.

@@ -196,7 +196,7 @@ impl Action {
     /// The scopes any of which is enough for a workspace's own credential; none: any credential of a kind that may.
     fn scopes(self, kind: CredentialKind) -> &'static [&'static str] {
         match self {
-            // What asks in the stead of a gateway is a service. A key that administers may, too.
+            // What asks instead of a gateway is a service. A key that administers may, too.
             Self::Verify if kind == CredentialKind::ServiceToken => &["verify", ADMIN],
             Self::Whoami
             | Self::RevokeSelf
@@ -246,7 +246,7 @@ impl Action {
 
     /// Whether a permit is enough that was handed out a moment ago, maybe of a credential that has ended since. Nothing that
     /// administers or writes is among it.
-    pub fn may_ride(self) -> bool {
+    pub fn lease_allowed(self) -> bool {
         matches!(self, Self::Whoami | Self::ListConversations | Self::ReadMessages)
     }
 

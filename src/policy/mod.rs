@@ -132,7 +132,7 @@ pub struct Route {
     pub errors: ErrorDialect,
     /// How a request's cost in tokens is estimated and settled.
     pub tokens: Option<Arc<TokenRule>>,
-    /// How long the API behind may take to begin its answer.
+    /// How long the upstream may take to begin its answer.
     pub timeout_seconds: u32,
     /// The one header that our credential is read from; none: any that carries one.
     pub own_header: Option<&'static str>,
@@ -145,7 +145,7 @@ pub struct Route {
 pub enum Destination {
     /// The embedded records.
     Records,
-    /// The API behind.
+    /// The upstream.
     Upstream,
 }
 

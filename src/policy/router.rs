@@ -74,7 +74,7 @@ impl Pattern {
 impl Policy {
     /// The number of the route that a request means, of a path exactly as it was sent; `None` where there is none.
     ///
-    /// The API behind may read a path with its percent-encoding undone. One that would then lead to another route, to a path
+    /// The upstream may read a path with its percent-encoding undone. One that would then lead to another route, to a path
     /// of ours or out of its folder leads nowhere here: else a spelling would choose a weaker rule than the name it hides.
     pub fn route(&self, method: &str, path: &str) -> Option<usize> {
         let decoded = decode(path)?;

@@ -22,7 +22,7 @@ const MAX_ROUTES: usize = 100;
 /// It is part of a row's key in the audit, which may have 2 KiB.
 const MAX_PATH_BYTES: usize = 512;
 
-/// How long the API behind may take to begin its answer, where a route does not say. Most proxies wait as long.
+/// How long the upstream may take to begin its answer, where a route does not say. Most proxies wait as long.
 const TIMEOUT_SECONDS: u32 = 60;
 
 /// Reads every route.

@@ -12,8 +12,8 @@
 use crate::{
     admission::{
         key_meter::{Rate, Tick},
-        lease::{Lease, Wish},
-        server_key::{KeyRecord, Present, Presented},
+        lease::{Lease, LeaseRequest},
+        server_key::{Admission, AdmitKey, KeyRecord},
         usage::Usage,
     },
     codec::time::Timestamp,
@@ -47,7 +47,7 @@ const NONE_MILLIS: u64 = 250;
 #[derive(Default)]
 pub struct Leases {
     /// Whoever was used last stands first: so the busy ones are found at once.
-    held: Vec<(Digest, Box<Held>)>,
+    held: Vec<(Digest, Box<HeldPermits>)>,
     /// The latest moment that the clock has shown.
     seen: Timestamp,
     /// How often it was found behind.
@@ -55,7 +55,7 @@ pub struct Leases {
 }
 
 #[derive(Default)]
-struct Held {
+struct HeldPermits {
     parts: Vec<Part>,
     /// The limits as the object last told them, with all that is held here counted as used.
     quotas: Vec<Quota>,
@@ -85,44 +85,45 @@ struct Asked {
     permits: u32,
 }
 
-/// Who presents this, and whether the call may go on: by a lease, where `may_ride` allows that and one is held; else the object
+/// Who presents this, and whether the call may go on: by a lease, where `lease_allowed` allows that and one is held; else the object
 /// of the name is asked.
 pub async fn present(
     name: &str,
-    mut present: Present,
-    may_ride: bool,
+    mut present: AdmitKey,
+    lease_allowed: bool,
     world: &impl World,
-) -> Result<Presented, Reason> {
+) -> Result<Admission, Reason> {
     if present.ahead.is_some() {
         return ask(name, present, world).await;
     }
     let (at, digest) = (world.now(), present.digest);
     // A permit is one request: no tokens, and no answer for whoever only asks.
     let is_used = present.asking.is_none();
-    let may_ride = may_ride && present.cost == 1 && present.tokens.is_none() && is_used;
+    let lease_allowed = lease_allowed && present.cost == 1 && present.tokens.is_none() && is_used;
     let ridden = |leases: &mut Leases| leases.admit(&present, at);
-    if may_ride && let Some(presented) = world.isolate().with(ridden) {
+    if lease_allowed && let Some(presented) = world.isolate().with(ridden) {
         return Ok(presented);
     }
-    let (wish, asked) = world.isolate().with(|leases: &mut Leases| leases.ask(&digest, may_ride, is_used, at));
-    present.wish = wish;
+    let (lease_request, asked) =
+        world.isolate().with(|leases: &mut Leases| leases.ask(&digest, lease_allowed, is_used, at));
+    present.lease_request = lease_request;
     let answer = ask(name, present, world).await;
     if is_used {
-        world.isolate().with(|leases: &mut Leases| leases.learn(digest, &asked, answer.as_ref()));
+        world.isolate().with(|leases: &mut Leases| leases.apply(digest, &asked, answer.as_ref()));
     }
     answer
 }
 
-async fn ask(name: &str, present: Present, world: &impl World) -> Result<Presented, Reason> {
-    match world.ask::<Credential>(name, Command::Present(Box::new(present))).await? {
-        Reply::Presented(presented) => Ok(*presented),
+async fn ask(name: &str, present: AdmitKey, world: &impl World) -> Result<Admission, Reason> {
+    match world.ask::<Credential>(name, Command::AdmitKey(Box::new(present))).await? {
+        Reply::Admission(presented) => Ok(*presented),
         _ => Err(Reason::Unavailable),
     }
 }
 
 impl Leases {
     /// Admits a call with a permit that is held; none: its object is to be asked.
-    fn admit(&mut self, present: &Present, at: Timestamp) -> Option<Presented> {
+    fn admit(&mut self, present: &AdmitKey, at: Timestamp) -> Option<Admission> {
         self.look(at);
         let held = self.find(&present.digest)?;
         held.parts.retain(|part| part.left > 0 && at < part.ends_at);
@@ -137,7 +138,7 @@ impl Leases {
         held.untold.count(&Tick { secret: &secret.hint, scope, network: present.network.as_deref() }, at);
         held.rate = held.rate.and(1, at);
         let KeyRecord { id, scopes, tier, expires_at, .. } = &part.record;
-        Some(Presented {
+        Some(Admission {
             id: id.clone(),
             scopes: scopes.clone(),
             tier: tier.clone(),
@@ -148,34 +149,40 @@ impl Leases {
     }
 
     /// What is asked for and told with a call that its object is asked about. Whoever only asks about it tells nothing: they may
-    /// learn nothing of it either.
-    fn ask(&mut self, digest: &Digest, may_ride: bool, is_used: bool, at: Timestamp) -> (Option<Wish>, Asked) {
-        if may_ride {
+    /// apply nothing of it either.
+    fn ask(
+        &mut self,
+        digest: &Digest,
+        lease_allowed: bool,
+        is_used: bool,
+        at: Timestamp,
+    ) -> (Option<LeaseRequest>, Asked) {
+        if lease_allowed {
             self.look(at);
         }
-        let mut wish = Wish::default();
+        let mut lease_request = LeaseRequest::default();
         if let Some(held) = self.find(digest) {
-            if may_ride {
+            if lease_allowed {
                 held.rate = held.rate.and(1, at);
-                wish.permits = held.wanted(at);
+                lease_request.permits = held.wanted(at);
             }
-            if wish.permits > 0 {
+            if lease_request.permits > 0 {
                 held.ask_at = at.plus_millis(LOST_MILLIS);
             }
             if is_used {
-                wish.told = Some(std::mem::take(&mut held.untold)).filter(|told| !told.is_empty());
+                lease_request.told = Some(std::mem::take(&mut held.untold)).filter(|told| !told.is_empty());
             }
         }
-        let asked = Asked { at, steps: self.steps, permits: wish.permits };
-        (Some(wish).filter(|wish| wish.permits > 0 || wish.told.is_some()), asked)
+        let asked = Asked { at, steps: self.steps, permits: lease_request.permits };
+        (Some(lease_request).filter(|lease_request| lease_request.permits > 0 || lease_request.told.is_some()), asked)
     }
 
     /// Learns what the object answered.
-    fn learn(&mut self, digest: Digest, asked: &Asked, answer: Result<&Presented, &Reason>) {
+    fn apply(&mut self, digest: Digest, asked: &Asked, answer: Result<&Admission, &Reason>) {
         match answer {
-            Ok(Presented { outcome: Ok(quotas), lease: Some(lease), .. }) => self.hold(digest, asked, quotas, lease),
+            Ok(Admission { outcome: Ok(quotas), lease: Some(lease), .. }) => self.hold(digest, asked, quotas, lease),
             // What is held may still be used: it was counted before.
-            Ok(Presented { outcome: Err(reason), .. }) if !is_end(reason) => {}
+            Ok(Admission { outcome: Err(reason), .. }) if !is_end(reason) => {}
             Err(reason) if !is_end(reason) => {}
             _ => self.held.retain(|(known, _)| *known != digest),
         }
@@ -206,7 +213,7 @@ impl Leases {
         }
     }
 
-    fn find(&mut self, digest: &Digest) -> Option<&mut Held> {
+    fn find(&mut self, digest: &Digest) -> Option<&mut HeldPermits> {
         let place = self.held.iter().position(|(known, _)| known == digest)?;
         if place > 0 {
             let found = self.held.remove(place);
@@ -225,7 +232,7 @@ impl Leases {
     }
 }
 
-impl Held {
+impl HeldPermits {
     /// Whether there is little left, of the permits or of their time.
     fn is_low(&self, at: Timestamp) -> bool {
         let Some(last) = self.parts.last() else { return true };

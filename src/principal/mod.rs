@@ -1,4 +1,4 @@
-//! A caller we believe. Only [`authenticate`], [`present`] and [`visit`] can make one, and each asks the credential's object, or
+//! A caller we authenticate_call. Only [`authenticate`], [`present`] and [`visit`] can make one, and each asks the credential's object, or
 //! holds permits of it.
 
 pub mod lease;
@@ -8,7 +8,7 @@ pub use visitor::{Caller, Visited, check_visit, match_history, visit};
 use crate::{
     admission::{
         deploy_key::DeployText,
-        server_key::{Present, Presented, object_name},
+        server_key::{Admission, AdmitKey, object_name},
         visit_refusals::Use,
     },
     codec::time::Timestamp,
@@ -200,18 +200,23 @@ pub struct Facts {
 
 /// Believes a server key or service token. One hop, which answers status, scopes, limits and usage together; none, where the call
 /// may ride on a lease and one is held.
-pub async fn present(opaque: Opaque, present: Present, may_ride: bool, world: &impl World) -> Result<Known, Reason> {
+pub async fn present(
+    opaque: Opaque,
+    present: AdmitKey,
+    lease_allowed: bool,
+    world: &impl World,
+) -> Result<Known, Reason> {
     let Opaque { kind, environment, locator } = opaque;
     let name = object_name(kind, environment, &locator);
     let is_ahead = present.ahead.is_some();
-    let presented = lease::present(&name, present, may_ride, world).await?;
+    let presented = lease::present(&name, present, lease_allowed, world).await?;
     let metered = match presented.outcome {
         Ok(quotas) => Ok(quotas),
         Err(reason @ (Reason::RateLimited { .. } | Reason::TokensLimited { .. } | Reason::TokensTooMany(..))) => {
             Err(reason)
         }
         Err(reason) => {
-            let Presented { id, scopes, tier, expires_at, .. } = presented;
+            let Admission { id, scopes, tier, expires_at, .. } = presented;
             return Ok(Known { id, outcome: Err((reason, Facts { scopes, tier, expires_at })) });
         }
     };

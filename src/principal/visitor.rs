@@ -1,11 +1,11 @@
-//! A caller of the widget whom we believe: its key's shard was asked.
+//! A caller of the widget whom we authenticate_call: its key's shard was asked.
 
 use super::Principal;
 use crate::{
     codec::time::Timestamp,
     credential::{CredentialKind, HistorySecret, WidgetKey},
     error::Reason,
-    machines::credential::{Command, Credential, Errand, Reply, Visit, shard_for},
+    machines::credential::{Command, Credential, Reply, Visit, WidgetOperation, shard_for},
     object::machine::World,
     value::id::ConversationId,
 };
@@ -59,10 +59,10 @@ pub fn match_history(
 /// whether its origin is listed.
 pub async fn check_visit(
     caller: Caller,
-    errand: Errand,
+    operation: WidgetOperation,
     world: &impl World,
 ) -> Result<(bool, Result<(), Reason>), Reason> {
-    let (shard, visit) = asked(&caller, Errand::Manage, Some(errand));
+    let (shard, visit) = asked(&caller, WidgetOperation::Manage, Some(operation));
     match world.ask::<Credential>(&shard, Command::Visit(visit)).await? {
         Reply::Visited { listed, outcome } => Ok((listed, outcome.map(drop))),
         _ => Err(Reason::Unavailable),
@@ -70,7 +70,7 @@ pub async fn check_visit(
 }
 
 /// The shard that is asked, and what.
-fn asked(caller: &Caller, errand: Errand, ahead: Option<Errand>) -> (String, Visit) {
+fn asked(caller: &Caller, operation: WidgetOperation, ahead: Option<WidgetOperation>) -> (String, Visit) {
     let Caller { key, origin, network, request_id, .. } = caller;
     let visit = Visit {
         id: key.id.clone(),
@@ -78,7 +78,7 @@ fn asked(caller: &Caller, errand: Errand, ahead: Option<Errand>) -> (String, Vis
         serial: key.serial,
         origin: origin.clone(),
         network: network.clone(),
-        errand,
+        operation,
         request_id: Some(request_id.clone()),
         ahead,
     };
@@ -86,8 +86,8 @@ fn asked(caller: &Caller, errand: Errand, ahead: Option<Errand>) -> (String, Vis
 }
 
 /// Believes a widget call, and meters it in the same hop.
-pub async fn visit(caller: Caller, errand: Errand, world: &impl World) -> Result<Visited, Reason> {
-    let (shard, visit) = asked(&caller, errand, None);
+pub async fn visit(caller: Caller, operation: WidgetOperation, world: &impl World) -> Result<Visited, Reason> {
+    let (shard, visit) = asked(&caller, operation, None);
     let Caller { key, history, .. } = caller;
     let Reply::Visited { listed, outcome } = world.ask::<Credential>(&shard, Command::Visit(visit)).await? else {
         return Err(Reason::Unavailable);

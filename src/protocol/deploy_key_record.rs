@@ -83,7 +83,7 @@ impl DeployKeyRecord {
         }
     }
 
-    /// One that was made offline, of which we learn at this moment: nobody gave it a name, and who made it stands nowhere.
+    /// One that was made offline, of which we apply at this moment: nobody gave it a name, and who made it stands nowhere.
     pub(crate) fn offline(id: CredentialId, text: Option<DeployText>, at: Timestamp) -> Self {
         let made_at = text.as_ref().map_or(at, |text| Timestamp(text.serial));
         Self { current: text, ..Self::blank(id, "made offline".to_owned(), made_at, OFFLINE.to_owned()) }

@@ -6,7 +6,7 @@ use crate::{
     assertion,
     audit::By,
     call::{
-        authenticate::{Call, believe, check, decline},
+        authenticate::{Call, authenticate_call, check, reject},
         body::{self, MAX_BYTES, Read},
         body_arrival::{Arrival, whose},
         config::Config,
@@ -70,11 +70,11 @@ pub async fn call(
     let closed = needs.as_ref().filter(|needs| needs.enough.is_empty()).map(|needs| needs.scope.clone());
     // Whoever finds a leaked key can always kill it.
     let cost = u32::from(action != Action::RevokeSelf);
-    let may_ride = action.may_ride();
-    let call = Call { name: route::name(action).to_owned(), needs, cost, tokens: None, may_ride, request, config };
+    let lease_allowed = action.lease_allowed();
+    let call = Call { name: route::name(action).to_owned(), needs, cost, tokens: None, lease_allowed, request, config };
     if action.admits(verified.kind()).is_err() {
         let taken = action.accepts().iter().map(|kind| kind.as_str());
-        return Err(decline(verified, call, world, notes).await.among(taken));
+        return Err(reject(verified, call, world, notes).await.among(taken));
     }
     let is_read = matches!(request.method.as_str(), "GET" | "HEAD");
     let mut arrival = if is_read { Arrival::none() } else { Arrival::json(MAX_BYTES, request, world) };
@@ -91,7 +91,7 @@ pub async fn call(
         request.only(action.parameters())?;
         body?.1.finish()?;
     }
-    let believed = believe(verified, call, world, notes).await;
+    let believed = authenticate_call(verified, call, world, notes).await;
     let authorized = believed.and_then(|(principal, by)| Ok((authorize(principal, action, &config.policy)?, by)));
     // Of a scope that the policy does not have, no credential can be made.
     let (permit, by) = authorized.map_err(|reason| match (reason, closed) {

@@ -1,4 +1,4 @@
-//! How the API behind is, for anybody who asks: mostly by what is known already, so that asking often asks it nothing more.
+//! How the upstream is, for anybody who asks: mostly by what is known already, so that asking often asks it nothing more.
 
 use crate::{
     call::{config::Config, reply::Reply, request::pairs},
@@ -44,12 +44,12 @@ pub fn own() -> Result<Reply, Reason> {
     Reply::json(200, &health("ok", None))
 }
 
-/// Whether a query asks for the health of the API behind as well.
+/// Whether a query asks for the health of the upstream as well.
 pub fn asks_for_upstream(query: &str) -> bool {
     pairs(query).any(|(name, _)| name == "upstream")
 }
 
-/// And that of the API behind: 200 where it is well, 503 otherwise.
+/// And that of the upstream: 200 where it is well, 503 otherwise.
 pub async fn with_upstream(config: &Config, world: &impl World) -> Result<Reply, Reason> {
     let Some(origin) = &config.upstream else {
         return Reply::json(503, &health("failing", Some(Upstream { status: "not_configured", checked_at: None })));

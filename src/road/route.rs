@@ -32,7 +32,7 @@ impl Route<'_> {
 
 /// What a request wants of a route.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Wish {
+pub enum CallKind {
     /// The call itself.
     Call,
     /// Permission for a browser to make it (the CORS preflight).
@@ -40,15 +40,15 @@ pub enum Wish {
 }
 
 /// Finds the route of a path as sent. What is spelled differently is not there.
-pub fn route<'a>(method: &str, path: &'a str) -> Result<(Route<'a>, Wish), Reason> {
+pub fn route<'a>(method: &str, path: &'a str) -> Result<(Route<'a>, CallKind), Reason> {
     let routes = routes(path).ok_or(Reason::NotFound)?;
     let wanted = if method == "HEAD" { "GET" } else { method };
     if let Some((_, route)) = routes.iter().find(|(method, _)| *method == wanted) {
-        return Ok((*route, Wish::Call));
+        return Ok((*route, CallKind::Call));
     }
     match routes.first() {
         Some((_, route @ (Route::Public(_) | Route::Widget(..)))) if method == "OPTIONS" => {
-            Ok((*route, Wish::Preflight))
+            Ok((*route, CallKind::Preflight))
         }
         _ => Err(Reason::MethodNotAllowed(allow(&routes))),
     }
@@ -163,7 +163,7 @@ pub fn name(action: Action) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::{Route, Wish, route};
+    use super::{CallKind, Route, route};
     use crate::{error::Reason, policy::Action, road::public::Document};
 
     #[test]
@@ -194,7 +194,7 @@ mod tests {
         assert_eq!(route("DELETE", "/v1/credentials"), Err(Reason::MethodNotAllowed("GET, POST, HEAD".to_owned())));
         assert_eq!(route("get", "/healthz"), Err(Reason::MethodNotAllowed("GET, HEAD, OPTIONS".to_owned())));
         assert_eq!(route("OPTIONS", "/v1/whoami"), Err(Reason::MethodNotAllowed("GET, HEAD".to_owned())));
-        assert_eq!(route("HEAD", "/v1/whoami"), Ok((Route::Api(Action::Whoami, ""), Wish::Call)));
-        assert_eq!(route("OPTIONS", "/healthz"), Ok((Route::Public(Document::Health), Wish::Preflight)));
+        assert_eq!(route("HEAD", "/v1/whoami"), Ok((Route::Api(Action::Whoami, ""), CallKind::Call)));
+        assert_eq!(route("OPTIONS", "/healthz"), Ok((Route::Public(Document::Health), CallKind::Preflight)));
     }
 }

@@ -3,7 +3,7 @@
 use super::{
     dispatch, health,
     public::{self, Document},
-    route::{Route, Wish, route},
+    route::{CallKind, Route, route},
 };
 use crate::{
     call::{
@@ -97,14 +97,14 @@ pub async fn serve(request: &Request, config: Result<&Config, &Reason>, world: &
 async fn answer(request: &Request, config: &Config, world: &impl World, notes: &mut Notes) -> Result<Reply, Reason> {
     refuse_sizes(request, config, world)?;
     refuse_host(world)?;
-    let (route, wish) = match route(&request.method, request.path()) {
+    let (route, kind) = match route(&request.method, request.path()) {
         // What Claviger does not answer itself may be a route of the policy.
         Err(Reason::NotFound) => return gateway::api::call(request, config, world, notes).await,
         found => found?,
     };
     notes.route = Some(route.name().into());
-    match (route, wish) {
-        (Route::Public(document), Wish::Call) => {
+    match (route, kind) {
+        (Route::Public(document), CallKind::Call) => {
             notes.readable_by = Some("*".to_owned());
             match document {
                 Document::Health if health::asks_for_upstream(request.query()) => {
@@ -113,12 +113,14 @@ async fn answer(request: &Request, config: &Config, world: &impl World, notes: &
                 _ => public::serve(document, request, config, world).await,
             }
         }
-        (Route::Public(_), Wish::Preflight) => {
+        (Route::Public(_), CallKind::Preflight) => {
             notes.readable_by = Some("*".to_owned());
             Ok(public::preflight(config, world))
         }
-        (Route::Widget(key, ..), Wish::Preflight) => conversations::api_widget::preflight(key, config, world, notes),
-        (Route::Widget(key, action, conversation), Wish::Call) => {
+        (Route::Widget(key, ..), CallKind::Preflight) => {
+            conversations::api_widget::preflight(key, config, world, notes)
+        }
+        (Route::Widget(key, action, conversation), CallKind::Call) => {
             conversations::api_widget::call(key, action, conversation, request, config, world, notes).await
         }
         (Route::Leaks, _) => leaks::api::call(request, config, world, notes).await,
@@ -178,7 +180,7 @@ fn dress(mut reply: Reply, request: &Request, notes: &Notes) -> Reply {
         }
     }
     match &mut reply.body {
-        // What we say of an answer, the API behind does not say again.
+        // What we say of an answer, the upstream does not say again.
         Body::Upstream(Passing { headers: theirs, .. }) => {
             theirs.retain(|(name, _)| !reply.headers.iter().any(|(ours, _)| ours == name))
         }

@@ -1,4 +1,4 @@
-//! An answer of the API behind, copied as it passes: whoever repeats the request with its `Idempotency-Key` gets it again.
+//! An answer of the upstream, copied as it passes: whoever repeats the request with its `Idempotency-Key` gets it again.
 
 use crate::{
     codec::cbor::Bytes,
@@ -67,7 +67,7 @@ impl Attempt {
 
 /// What has passed so far.
 #[derive(Debug)]
-pub struct Keeping {
+pub struct ResponseRecorder {
     attempt: Attempt,
     answer: Answer,
     is_too_long: bool,
@@ -75,7 +75,7 @@ pub struct Keeping {
     has_no_room: bool,
 }
 
-impl Keeping {
+impl ResponseRecorder {
     /// An answer of this status, with those of its headers that pass. Its cookies are for the one who got them.
     pub fn new(attempt: Attempt, status: u16, headers: &[(String, String)]) -> Self {
         // How long it is and how it is coded on its way, whoever sends it says anew.

@@ -16,7 +16,7 @@ pub const UNSURE_MILLIS: u64 = 1_000;
 
 /// Failures in a row, and what they lead to.
 #[derive(Debug, Default)]
-pub struct Fuse {
+pub struct Breaker {
     /// Failures in a row, and when the first of them came.
     failures: u32,
     since: Timestamp,
@@ -28,25 +28,25 @@ pub struct Fuse {
 
 /// What one of them says of a call.
 #[derive(Debug)]
-pub struct Leave {
+pub struct BreakerTicket {
     /// Answers before it: if there are more when it fails, others were served meanwhile.
     answers: u64,
     /// Whether its failure can only be the upstream's. A caller may hold back or cut a body that passes as it comes.
-    is_telling: bool,
+    counts_as_failure: bool,
     /// Whether it tries an upstream that was left alone.
     is_probe: bool,
 }
 
-impl Leave {
+impl BreakerTicket {
     /// Whether its failure says anything.
-    fn tells(&self, fuse: &Fuse) -> bool {
-        self.is_telling && self.answers == fuse.answers
+    fn tells(&self, fuse: &Breaker) -> bool {
+        self.counts_as_failure && self.answers == fuse.answers
     }
 }
 
-impl Fuse {
-    /// Leave for one call, or for how many milliseconds there is none. `is_telling`: the caller has no part in its failure.
-    pub fn pass(&mut self, at: Timestamp, is_telling: bool) -> Result<Leave, u64> {
+impl Breaker {
+    /// BreakerTicket for one call, or for how many milliseconds there is none. `counts_as_failure`: the caller has no part in its failure.
+    pub fn pass(&mut self, at: Timestamp, counts_as_failure: bool) -> Result<BreakerTicket, u64> {
         let is_probe = self.open.is_some();
         if let Some((from, until)) = self.open {
             // Before it began, the clock has stepped back: who knows how far.
@@ -54,9 +54,9 @@ impl Fuse {
                 return Err(until.millis_since(at));
             }
             // This call is the probe. The next one may be, should nothing be heard of it.
-            self.hold(at, if is_telling { OPEN_MILLIS } else { UNSURE_MILLIS });
+            self.hold(at, if counts_as_failure { OPEN_MILLIS } else { UNSURE_MILLIS });
         }
-        Ok(Leave { answers: self.answers, is_telling, is_probe })
+        Ok(BreakerTicket { answers: self.answers, counts_as_failure, is_probe })
     }
 
     /// An answer came, whichever: it is well.
@@ -66,7 +66,7 @@ impl Fuse {
     }
 
     /// No answer came.
-    pub fn failed(&mut self, leave: &Leave, at: Timestamp) {
+    pub fn failed(&mut self, leave: &BreakerTicket, at: Timestamp) {
         if !leave.tells(self) {
             return;
         }
@@ -87,7 +87,7 @@ impl Fuse {
     }
 
     /// Nobody waited for the answer any more, so nothing is known: another call may be the probe at once.
-    pub fn dropped(&mut self, leave: &Leave, at: Timestamp) {
+    pub fn dropped(&mut self, leave: &BreakerTicket, at: Timestamp) {
         if leave.is_probe && self.open.is_some() {
             self.hold(at, 0);
         }
@@ -106,7 +106,7 @@ impl Fuse {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use super::{Fuse as Circuit, Leave as Pass};
+    use super::{Breaker as Circuit, BreakerTicket as CallPermit};
     use crate::codec::time::Timestamp;
 
     const T: u64 = 1_767_225_600_000;
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn a_call_that_fails_while_others_are_answered_says_nothing() {
         let mut circuit = Circuit::default();
-        let passes: Vec<Pass> = (0..20).map(|_| circuit.pass(at(0), true).unwrap()).collect();
+        let passes: Vec<CallPermit> = (0..20).map(|_| circuit.pass(at(0), true).unwrap()).collect();
         circuit.answered();
         passes.iter().for_each(|pass| circuit.failed(pass, at(2)));
         assert_eq!(wait(&mut circuit, 3), None);
@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn what_went_out_before_it_opened_does_not_keep_it_open() {
         let mut circuit = Circuit::default();
-        let passes: Vec<Pass> = (0..100).map(|_| circuit.pass(at(0), true).unwrap()).collect();
+        let passes: Vec<CallPermit> = (0..100).map(|_| circuit.pass(at(0), true).unwrap()).collect();
         passes.iter().zip(0..).for_each(|(pass, number)| circuit.failed(pass, at(1_000 + number * 100)));
         // The fifth of them opened it, and none after that counted.
         assert_eq!(wait(&mut circuit, 6_399), Some(1));

@@ -5,7 +5,7 @@
 //! well; or when Claviger's own probe of the upstream fails. What `test` credentials do counts for `test` credentials alone.
 
 use super::{
-    breaker::{Leave, OPEN_MILLIS},
+    breaker::{BreakerTicket, OPEN_MILLIS},
     route_breaker::{self, Route},
 };
 use crate::codec::time::Timestamp;
@@ -39,21 +39,21 @@ pub struct Caller<'a> {
     pub workspace: &'a str,
 }
 
-/// Leave to call the upstream once.
+/// BreakerTicket to call the upstream once.
 #[derive(Debug)]
 #[must_use]
-pub struct Pass {
+pub struct CallPermit {
     place: (usize, bool),
     workspace: String,
-    own: Leave,
+    own: BreakerTicket,
     /// What its failure says of the route, if anything.
     of_route: route_breaker::Ticket,
 }
 
 impl Circuit {
-    /// Leave for one call, or for how many milliseconds there is none. `is_telling`: the caller has no part in its failure but by what
+    /// BreakerTicket for one call, or for how many milliseconds there is none. `counts_as_failure`: the caller has no part in its failure but by what
     /// it asks for.
-    pub fn pass(&mut self, caller: Caller, at: Timestamp, is_telling: bool) -> Result<Pass, u64> {
+    pub fn pass(&mut self, caller: Caller, at: Timestamp, counts_as_failure: bool) -> Result<CallPermit, u64> {
         if let Some((from, until)) = self.dead
             && (from..until).contains(&at)
         {
@@ -64,12 +64,12 @@ impl Circuit {
             self.routes.push((place, Route::default()));
         }
         let Some(route) = self.route(place) else { return Err(0) };
-        let (own, of_route) = route.pass(caller.workspace, at, is_telling)?;
-        Ok(Pass { place, workspace: caller.workspace.to_owned(), own, of_route })
+        let (own, of_route) = route.pass(caller.workspace, at, counts_as_failure)?;
+        Ok(CallPermit { place, workspace: caller.workspace.to_owned(), own, of_route })
     }
 
     /// An answer came, whichever: the upstream is well.
-    pub fn answered(&mut self, pass: &Pass, at: Timestamp) {
+    pub fn answered(&mut self, pass: &CallPermit, at: Timestamp) {
         self.answers = self.answers.wrapping_add(1);
         (self.answered_at, self.has_failed, self.dead) = (Some(at), false, None);
         if let Some(route) = self.route(pass.place) {
@@ -78,7 +78,7 @@ impl Circuit {
     }
 
     /// No answer came.
-    pub fn failed(&mut self, pass: &Pass, at: Timestamp) {
+    pub fn failed(&mut self, pass: &CallPermit, at: Timestamp) {
         self.has_failed = true;
         if let Some(route) = self.route(pass.place) {
             route.failed(&pass.workspace, &pass.own, &pass.of_route, at);
@@ -86,7 +86,7 @@ impl Circuit {
     }
 
     /// Nobody waited for the answer any more, so nothing is known: another call may try at once.
-    pub fn dropped(&mut self, pass: &Pass, at: Timestamp) {
+    pub fn dropped(&mut self, pass: &CallPermit, at: Timestamp) {
         if let Some(route) = self.route(pass.place) {
             route.dropped(&pass.workspace, &pass.own, &pass.of_route, at);
         }
@@ -128,7 +128,7 @@ impl Circuit {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 mod tests {
-    use super::{Caller, Circuit, Pass};
+    use super::{CallPermit, Caller, Circuit};
     use crate::codec::time::Timestamp;
     use proptest::prelude::*;
 
@@ -140,7 +140,7 @@ mod tests {
         Caller { route: 0, is_test: false, workspace }
     }
 
-    fn pass(circuit: &mut Circuit, workspace: &str, millis: u64) -> Result<Pass, u64> {
+    fn pass(circuit: &mut Circuit, workspace: &str, millis: u64) -> Result<CallPermit, u64> {
         circuit.pass(by(workspace), at(millis), true)
     }
 
@@ -292,7 +292,8 @@ mod tests {
             circuit.failed(&pass, at(0));
         }
         assert_eq!(waits(&mut circuit, "other", 0), None);
-        let passes: Vec<Pass> = (0..20).map(|number| pass(&mut circuit, &format!("w{number}"), 0).unwrap()).collect();
+        let passes: Vec<CallPermit> =
+            (0..20).map(|number| pass(&mut circuit, &format!("w{number}"), 0).unwrap()).collect();
         answered(&mut circuit, "other", 1);
         passes.iter().for_each(|pass| circuit.failed(pass, at(2)));
         assert_eq!(waits(&mut circuit, "other", 3), None);
@@ -327,7 +328,7 @@ mod tests {
         route: usize,
         wait: u64,
         what: u8,
-        is_telling: bool,
+        counts_as_failure: bool,
     }
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -338,7 +339,13 @@ mod tests {
             0..4_u8,
             any::<bool>(),
         );
-        let step = step.prop_map(|(who, route, wait, what, is_telling)| Step { who, route, wait, what, is_telling });
+        let step = step.prop_map(|(who, route, wait, what, counts_as_failure)| Step {
+            who,
+            route,
+            wait,
+            what,
+            counts_as_failure,
+        });
         prop::collection::vec(step, 0..200)
     }
 
@@ -366,7 +373,7 @@ mod tests {
                 now += step.wait;
                 let name = step.who.to_string();
                 let caller = Caller { route: step.route, is_test: false, workspace: &name };
-                if let Ok(pass) = circuit.pass(caller, at(now), step.is_telling) {
+                if let Ok(pass) = circuit.pass(caller, at(now), step.counts_as_failure) {
                     match step.what {
                         0 => circuit.failed(&pass, at(now)),
                         1 => circuit.dropped(&pass, at(now)),

@@ -1,6 +1,6 @@
 //! One route of the upstream: the way of each workspace to it, and when it is closed for all of them.
 
-use super::breaker::{Fuse, Leave, OPEN_MILLIS, TOGETHER_MILLIS, UNSURE_MILLIS};
+use super::breaker::{Breaker, BreakerTicket, OPEN_MILLIS, TOGETHER_MILLIS, UNSURE_MILLIS};
 use crate::codec::time::Timestamp;
 
 /// So many workspaces must fail: one customer has a few, and no more than a few.
@@ -24,7 +24,7 @@ pub struct Route {
 #[derive(Debug, Default)]
 struct Way {
     workspace: String,
-    own: Fuse,
+    own: Breaker,
     /// Its calls since this moment that failed and that were answered.
     since: Timestamp,
     failed: u32,
@@ -40,7 +40,7 @@ pub struct Ticket {
     answers: u64,
     /// If it was opened or closed since, what comes of this call is no news.
     turns: u64,
-    is_telling: bool,
+    counts_as_failure: bool,
     is_probe: bool,
 }
 
@@ -49,17 +49,17 @@ impl Way {
         (self.since..=self.since.plus_millis(TOGETHER_MILLIS)).contains(&at)
     }
 
-    /// Leave for one call; of a route that is closed to all it tries once.
-    fn pass(&mut self, is_probe: bool, is_telling: bool, at: Timestamp) -> Result<Leave, u64> {
+    /// BreakerTicket for one call; of a route that is closed to all it tries once.
+    fn pass(&mut self, is_probe: bool, counts_as_failure: bool, at: Timestamp) -> Result<BreakerTicket, u64> {
         if is_probe
             && let Some((from, until)) = self.tried
             && (from..until).contains(&at)
         {
             return Err(until.millis_since(at));
         }
-        let own = self.own.pass(at, is_telling)?;
+        let own = self.own.pass(at, counts_as_failure)?;
         if is_probe {
-            let pause = if is_telling { OPEN_MILLIS } else { UNSURE_MILLIS };
+            let pause = if counts_as_failure { OPEN_MILLIS } else { UNSURE_MILLIS };
             self.tried = Some((at, at.plus_millis(pause)));
         }
         Ok(own)
@@ -81,15 +81,20 @@ impl Way {
 }
 
 impl Route {
-    /// Leave for one call of this workspace, or for how many milliseconds there is none.
-    pub fn pass(&mut self, workspace: &str, at: Timestamp, is_telling: bool) -> Result<(Leave, Ticket), u64> {
+    /// BreakerTicket for one call of this workspace, or for how many milliseconds there is none.
+    pub fn pass(
+        &mut self,
+        workspace: &str,
+        at: Timestamp,
+        counts_as_failure: bool,
+    ) -> Result<(BreakerTicket, Ticket), u64> {
         let is_probe = match self.open {
             // Before it began, the clock has stepped back: who knows how far.
             Some((from, until)) if (from..until).contains(&at) => return Err(until.millis_since(at)),
             open => open.is_some(),
         };
-        let ticket = Ticket { answers: self.answers, turns: self.turns, is_telling, is_probe };
-        let own = self.with(workspace, at, |way| way.pass(is_probe, is_telling, at))?;
+        let ticket = Ticket { answers: self.answers, turns: self.turns, counts_as_failure, is_probe };
+        let own = self.with(workspace, at, |way| way.pass(is_probe, counts_as_failure, at))?;
         Ok((own, ticket))
     }
 
@@ -106,8 +111,8 @@ impl Route {
     }
 
     /// No answer came.
-    pub fn failed(&mut self, workspace: &str, own: &Leave, ticket: &Ticket, at: Timestamp) {
-        let is_news = ticket.is_telling && ticket.answers == self.answers && ticket.turns == self.turns;
+    pub fn failed(&mut self, workspace: &str, own: &BreakerTicket, ticket: &Ticket, at: Timestamp) {
+        let is_news = ticket.counts_as_failure && ticket.answers == self.answers && ticket.turns == self.turns;
         self.with(workspace, at, |way| {
             way.own.failed(own, at);
             if is_news {
@@ -126,7 +131,7 @@ impl Route {
     }
 
     /// Nobody waited for the answer.
-    pub fn dropped(&mut self, workspace: &str, own: &Leave, ticket: &Ticket, at: Timestamp) {
+    pub fn dropped(&mut self, workspace: &str, own: &BreakerTicket, ticket: &Ticket, at: Timestamp) {
         self.with(workspace, at, |way| {
             way.own.dropped(own, at);
             if ticket.is_probe {

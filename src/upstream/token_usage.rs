@@ -23,7 +23,7 @@ const FAILED: [u16; 2] = [500, 502];
 
 /// What is held for a call, and where.
 #[derive(Debug)]
-pub struct Held {
+pub struct TokenReservation {
     /// The name of the credential's object.
     pub object: String,
     /// The request.
@@ -36,7 +36,7 @@ pub struct Held {
     pub rule: Arc<TokenRule>,
 }
 
-impl Held {
+impl TokenReservation {
     /// Settles the call: so many were used. Where nobody knows, all that was held counts.
     pub async fn settle(self, used: Option<u32>, world: &impl World) -> Result<(), Reason> {
         world.ask::<Credential>(&self.object, Command::Settle(self.id, used)).await.map(drop)
@@ -45,8 +45,8 @@ impl Held {
 
 /// An answer that is read for what it used; see the module.
 #[derive(Debug)]
-pub struct Spent {
-    held: Held,
+pub struct TokenUsage {
+    held: TokenReservation,
     status: u16,
     /// None: it is in no form that is read.
     reader: Option<Reader>,
@@ -57,9 +57,9 @@ pub struct Spent {
 /// So much of an error is read though its caller has gone.
 const MAX_ERROR_BYTES: usize = 64 << 10;
 
-impl Spent {
+impl TokenUsage {
     /// Reads an answer of this status, with these headers.
-    pub fn new(held: Held, status: u16, headers: &[(String, String)]) -> Self {
+    pub fn new(held: TokenReservation, status: u16, headers: &[(String, String)]) -> Self {
         let header = |name: &str| headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.trim());
         let is_packed = header("content-encoding").is_some_and(|coding| !coding.eq_ignore_ascii_case("identity"));
         let is_stream = header("content-type").and_then(form).filter(|_| !is_packed);
@@ -105,7 +105,7 @@ impl Spent {
 
     /// What counts for an answer that does not say what was used: nothing, where it says that nothing was generated.
     fn refused(&self) -> Option<u32> {
-        let Self { held: Held { rule, sent, .. }, status, reader, .. } = self;
+        let Self { held: TokenReservation { rule, sent, .. }, status, reader, .. } = self;
         if rule.refused_counts || reader.as_ref().is_some_and(Reader::has_streamed) {
             return None;
         }

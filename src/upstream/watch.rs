@@ -1,8 +1,8 @@
-//! What watches the answer of the API behind while it passes, and acts once it has passed.
+//! What watches the answer of the upstream while it passes, and acts once it has passed.
 
-pub use super::token_usage::{Held, Spent};
+pub use super::token_usage::{TokenReservation, TokenUsage};
 
-use super::answer_copy::Keeping;
+use super::answer_copy::ResponseRecorder;
 use crate::{error::Reason, object::machine::World, world::memory_budget::Share};
 use futures_util::future::join;
 
@@ -18,19 +18,19 @@ pub enum Ending {
 /// What is watched for: parts that know nothing of each other; see the module.
 #[derive(Debug, Default)]
 pub struct Watch {
-    keeping: Option<Keeping>,
-    spent: Option<Spent>,
+    keeping: Option<ResponseRecorder>,
+    spent: Option<TokenUsage>,
     share: Option<Share>,
 }
 
 impl Watch {
     /// Watches for what the call has used, and settles it.
-    pub fn settles(&mut self, spent: Spent) {
+    pub fn settles(&mut self, spent: TokenUsage) {
         self.spent = Some(spent);
     }
 
     /// Keeps the answer for whoever repeats the request.
-    pub fn keeps(&mut self, keeping: Keeping) {
+    pub fn keeps(&mut self, keeping: ResponseRecorder) {
         self.keeping = Some(keeping);
     }
 
@@ -58,12 +58,13 @@ impl Watch {
 
     /// What an answer has used is read without keeping any of it.
     fn held_bytes(&self) -> usize {
-        self.keeping.as_ref().map_or(0, Keeping::held_bytes)
+        self.keeping.as_ref().map_or(0, ResponseRecorder::held_bytes)
     }
 
     /// Whether the rest is read to its end though the caller has gone.
     pub fn goes_on(&self) -> bool {
-        self.keeping.as_ref().is_some_and(Keeping::goes_on) || self.spent.as_ref().is_some_and(Spent::goes_on)
+        self.keeping.as_ref().is_some_and(ResponseRecorder::goes_on)
+            || self.spent.as_ref().is_some_and(TokenUsage::goes_on)
     }
 
     /// It is over. The caller's last bytes wait for this.

@@ -53,9 +53,9 @@ impl Holder {
 
 /// What is held, of each kind and by each caller.
 #[derive(Debug, Default)]
-struct Held(BTreeMap<String, usize>);
+struct HeldBytes(BTreeMap<String, usize>);
 
-impl Held {
+impl HeldBytes {
     fn fits(&self, of: &Of, bytes: usize) -> bool {
         let fits = |name: &str, most: usize| self.0.get(name).unwrap_or(&0).saturating_add(bytes) <= most;
         fits(of.holder.name(), of.holder.most()) && fits(&of.name, of.most)
@@ -103,7 +103,7 @@ pub struct Share(Rc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    held: Rc<RefCell<Held>>,
+    held: Rc<RefCell<HeldBytes>>,
     state: RefCell<State>,
 }
 
@@ -119,7 +119,7 @@ struct State {
 impl Share {
     /// Nothing yet, for this caller.
     pub fn new(isolate: &Isolate, holder: Holder, who: &str) -> Self {
-        let held = isolate.with(|held: &mut Rc<RefCell<Held>>| Rc::clone(held));
+        let held = isolate.with(|held: &mut Rc<RefCell<HeldBytes>>| Rc::clone(held));
         let state = RefCell::new(State { of: Of::new(holder, who), bytes: 0, came: 0 });
         Self(Rc::new(Inner { held, state }))
     }

@@ -10,7 +10,7 @@ pub use crate::upstream::{
 use crate::{codec::work, upstream::header_family};
 use std::borrow::Cow;
 
-/// A call to the API behind.
+/// A call to the upstream.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Outgoing {
     /// The method as it was sent.
@@ -27,7 +27,7 @@ pub struct Outgoing {
     pub outlives_caller: bool,
 }
 
-/// The body of a call to the API behind.
+/// The body of a call to the upstream.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Sent {
     /// None.
@@ -67,7 +67,7 @@ pub struct Incoming {
 /// Why there is no answer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Silence {
-    /// The API behind could not be reached, broke off, or said nothing that could be passed on.
+    /// The upstream could not be reached, broke off, or said nothing that could be passed on.
     Failed,
     /// The caller has gone, so nobody waited for one.
     Gone,

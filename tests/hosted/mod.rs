@@ -70,8 +70,8 @@ impl<M: Machine> Hosted<M> {
     pub fn tell(&mut self, command: &M::Command) -> Result<M::Reply, Reason> {
         let decided = host::handle(&self.memory, &self.stored, &cbor::write(command), Timestamp(self.now), &[], None);
         self.keep(decided.changes);
-        if let Some(learn) = decided.lesson {
-            learn(&mut self.memory);
+        if let Some(apply) = decided.update {
+            apply(&mut self.memory);
         }
         host::read::<M>(&decided.reply)
     }
@@ -97,8 +97,8 @@ impl<M: Machine> Hosted<M> {
         self.alarm = None;
         let decided = outbox::wake(&self.memory, &self.stored, Timestamp(self.now), None, None).unwrap();
         self.keep(decided.changes);
-        if let Some(learn) = decided.lesson {
-            learn(&mut self.memory);
+        if let Some(apply) = decided.update {
+            apply(&mut self.memory);
         }
     }
 

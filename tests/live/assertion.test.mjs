@@ -18,7 +18,7 @@ unlimited = true
 ${["GET", "POST"].map((method) => `[[routes]]\nmatch = "${method} /things"\naccept = ["server_key", "deploy_key"]\nto = "upstream"\n`).join("")}`;
 const JWKS = "/.well-known/jwks.json";
 
-/** Headers of every call that reached the API behind, the newest last. */
+/** Headers of every call that reached the upstream, the newest last. */
 const seen = [];
 const api = createServer((request, response) => {
   seen.push(request.headers);
@@ -42,7 +42,7 @@ afterEach(() => assert.ok(!/"reason":"internal"|panic|trap|failed:/.test(worker.
 const call = (options) => worker.api("POST", "/things", { body: {}, ...options });
 const keySet = async () => (await worker.api("GET", JWKS, { key: null })).json;
 
-/** Header and claims of the newest call's assertion, as the API behind checks it with nothing but the published keys. */
+/** Header and claims of the newest call's assertion, as the upstream checks it with nothing but the published keys. */
 async function checked(set) {
   const token = seen.at(-1)["claviger-assertion"];
   const [header, claims, signature] = token.split(".");

@@ -18,7 +18,7 @@ const POLICY_TOML = [
 const MEGABYTES = 24;
 const chunk = Buffer.alloc(1 << 20, "streamed ");
 
-/** What the API behind has seen: every request with its body's length, the newest last. */
+/** What the upstream has seen: every request with its body's length, the newest last. */
 const seen = [];
 let answers = (request, response) => response.end("hello");
 const api = createServer(async (request, response) => {
@@ -176,7 +176,7 @@ test(`${MEGABYTES} MB go up as they come, and none of it waits for the rest`, as
   let sent = 0;
   const body = new ReadableStream({
     async pull(controller) {
-      // The API behind has the first bytes long before the last ones exist.
+      // The upstream has the first bytes long before the last ones exist.
       if (sent === 1) await first.promise;
       if (sent++ === MEGABYTES) controller.close();
       else controller.enqueue(chunk);

@@ -16,7 +16,7 @@ const POLICY_TOML = [
   ...["GET", "POST", "PUT", "DELETE"].map((method) => route(`${method} /v1/records/{rest...}`, "records")),
 ].join("");
 
-/** What the API behind has done, by the Idempotency-Key that it got. */
+/** What the upstream has done, by the Idempotency-Key that it got. */
 const done = [];
 let answers;
 const usual = (request, response) => response.end("hello");

@@ -9,7 +9,7 @@ import { promisify } from "node:util";
 import { raw } from "../support/raw.mjs";
 import { startWorker } from "../support/worker.mjs";
 
-/** The API behind: says what it was asked, and by whom. */
+/** The upstream: says what it was asked, and by whom. */
 const api = createServer((request, response) => {
   const { method, url, headers } = request;
   response.setHeader("content-type", "application/json");

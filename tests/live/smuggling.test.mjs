@@ -1,4 +1,4 @@
-// Requests that two servers would cut in different places, and paths that they would read in different ways: what the API behind gets is one
+// Requests that two servers would cut in different places, and paths that they would read in different ways: what the upstream gets is one
 // request for each that was authorised, framed once, with the target byte for byte.
 
 import assert from "node:assert/strict";
@@ -10,7 +10,7 @@ import { startWorker } from "../support/worker.mjs";
 const route = (match) => `[[routes]]\nmatch = "${match}"\naccept = ["deploy_key"]\nto = "upstream"\n`;
 const POLICY_TOML = `brand = "clv"\n${["GET", "POST", "DELETE"].map((method) => route(`${method} /v1/things/{rest...}`)).join("")}${route("GET /v1/things")}${route("GET /v1/things/")}`;
 
-/** Every request that the API behind has seen, cut by the one length that its head gives: `{method, target, lines, body}`. */
+/** Every request that the upstream has seen, cut by the one length that its head gives: `{method, target, lines, body}`. */
 const seen = [];
 const faults = [];
 

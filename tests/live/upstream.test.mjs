@@ -1,4 +1,4 @@
-// The way to the API behind on the bare runtime: waiting, hanging up, being left alone, its health, and APIs that answer like an attacker.
+// The way to the upstream on the bare runtime: waiting, hanging up, being left alone, its health, and APIs that answer like an attacker.
 
 import assert from "node:assert/strict";
 import { connect } from "node:net";

@@ -26,7 +26,7 @@ pub const VARIABLES: [(&str, &str); 5] = [
 pub struct Answer {
     pub status: u16,
     pub headers: Vec<(&'static str, String)>,
-    /// Headers of the API behind that came through.
+    /// Headers of the upstream that came through.
     pub passed: Vec<(String, String)>,
     pub json: Value,
     pub text: String,

@@ -53,16 +53,16 @@ pub struct Toy {
     pub faults: RefCell<BTreeMap<Name, Fault>>,
     /// Every secret that was handed out: none may ever stand in a log line or a row.
     pub issued: RefCell<Vec<String>>,
-    /// What went to the API behind.
+    /// What went to the upstream.
     pub forwarded: RefCell<Vec<Outgoing>>,
-    /// What the API behind answers; where it stays silent, why.
+    /// What the upstream answers; where it stays silent, why.
     pub upstream: RefCell<Result<Incoming, Reason>>,
     /// The body of its answer, part by part, and how that ends: seen by whoever watches it.
     pub upstream_body: RefCell<(Vec<Vec<u8>>, Ending)>,
     /// The platform's cryptography: what it was asked to do, and whether it answers.
     pub jobs: RefCell<Vec<&'static str>>,
     pub has_crypto: Cell<bool>,
-    /// Whether answers of the API behind stay under way until somebody has them pass; and those that do, the newest last.
+    /// Whether answers of the upstream stay under way until somebody has them pass; and those that do, the newest last.
     pub holds_answers: Cell<bool>,
     pub under_way: RefCell<Vec<Watch>>,
     /// The id of the next request.
@@ -251,7 +251,7 @@ impl Toy {
         answer
     }
 
-    /// An answer of the API behind passes, and then all that follows it.
+    /// An answer of the upstream passes, and then all that follows it.
     pub fn pass(&self, mut watch: Watch, parts: &[Vec<u8>], ending: Ending) -> Result<(), Reason> {
         parts.iter().for_each(|part| watch.feed(part));
         run(watch.end(ending, self)).0
@@ -357,13 +357,13 @@ impl Toy {
 
     fn decide<M: Machine + 'static>(&self, name: &Name, command: &[u8]) -> (Vec<u8>, Changes) {
         let mut memory = self.take_memory::<M>(name);
-        let Decided { lesson, reply, changes } = {
+        let Decided { update, reply, changes } = {
             let tiers = self.config.as_ref().map_or(&[][..], |config| &config.policy.tiers);
             host::handle(&*memory, &self.stored(name), command, self.objects_now(), tiers, self.retention_seconds())
         };
         let written = self.commit(name, &changes);
-        if let (Ok(()), Some(learn)) = (&written, lesson) {
-            learn(&mut memory);
+        if let (Ok(()), Some(apply)) = (&written, update) {
+            apply(&mut memory);
         }
         self.memory.borrow_mut().insert(name.clone(), memory);
         match written {
@@ -382,10 +382,10 @@ impl Toy {
             self.config.as_ref().ok().map(|config| &config.ring),
             self.retention_seconds(),
         );
-        let written = woken.and_then(|woken| self.commit(name, &woken.changes).map(|()| woken.lesson));
+        let written = woken.and_then(|woken| self.commit(name, &woken.changes).map(|()| woken.update));
         let is_written = written.is_ok();
-        if let Ok(Some(learn)) = written {
-            learn(&mut memory);
+        if let Ok(Some(apply)) = written {
+            apply(&mut memory);
         }
         self.memory.borrow_mut().insert(name.clone(), memory);
         is_written

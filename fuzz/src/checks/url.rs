@@ -6,7 +6,7 @@ use super::text;
 use claviger::{
     call::request::Request,
     error::Reason,
-    road::route::{Route, Wish, route},
+    road::route::{CallKind, Route, route},
 };
 
 pub fn check(bytes: &[u8]) {
@@ -33,7 +33,7 @@ pub fn check(bytes: &[u8]) {
 
 /// What leads somewhere is spelled as the route's name says.
 fn routed(request: &Request) {
-    let (route, wish) = match route(&request.method, request.path()) {
+    let (route, kind) = match route(&request.method, request.path()) {
         Ok(found) => found,
         Err(Reason::NotFound) => return,
         Err(Reason::MethodNotAllowed(allow)) => {
@@ -43,9 +43,9 @@ fn routed(request: &Request) {
         Err(reason) => panic!("{reason:?}"),
     };
     let (method, pattern) = route.name().split_once(' ').expect("a method and a path");
-    match wish {
-        Wish::Call => assert!(request.method == method || (request.method == "HEAD" && method == "GET")),
-        Wish::Preflight => assert!(request.method == "OPTIONS" && !matches!(route, Route::Api(..))),
+    match kind {
+        CallKind::Call => assert!(request.method == method || (request.method == "HEAD" && method == "GET")),
+        CallKind::Preflight => assert!(request.method == "OPTIONS" && !matches!(route, Route::Api(..))),
     }
     if pattern.ends_with("oauth-protected-resource") {
         return assert!(request.path().starts_with(pattern.trim_start_matches("GET ")));

@@ -34,7 +34,7 @@ const LAWS: [Law; TYPES as usize] = [
     same::<conversations::store::Party>,
     same::<conversations::store::Reply>,
     same::<credential::Command>,
-    same::<credential::Errand>,
+    same::<credential::WidgetOperation>,
     same::<credential::Reply>,
     same::<credential::Visit>,
     same::<deployment::Command>,
