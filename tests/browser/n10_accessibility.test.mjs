@@ -98,9 +98,10 @@ describe('n10: accessibility', () => {
     await v.launcher.click();
     await v.say('one');
     await v.message('one').waitFor();
+    // Long enough for all that is looked at before it sends again, on a busy machine too.
     let times = 1;
     await v.page.route(/\/messages/, (route) => (route.request().method() !== 'POST' || times-- <= 0 ? route.fallback() : route.fulfill({
-      status: 429, headers: { 'Access-Control-Allow-Origin': s.site, 'Access-Control-Expose-Headers': 'Retry-After', 'Retry-After': '3' }, contentType: 'application/json', body: '{"success":false,"code":"rate_limited"}',
+      status: 429, headers: { 'Access-Control-Allow-Origin': s.site, 'Access-Control-Expose-Headers': 'Retry-After', 'Retry-After': '8' }, contentType: 'application/json', body: '{"success":false,"code":"rate_limited"}',
     })));
     await v.say('two');
     await v.status.filter({ hasText: /^Too many messages\. Sending continues in \d s\.$/ }).waitFor();
