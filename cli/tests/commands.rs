@@ -326,7 +326,8 @@ fn no_root_secret_appears_on_any_output() {
 
 #[test]
 fn the_built_in_policies_are_sound() {
-    let check = |file: &str| run(&[], &["policy", "check", &format!("{}/../policies/{file}", env!("CARGO_MANIFEST_DIR"))]);
+    let check =
+        |file: &str| run(&[], &["policy", "check", &format!("{}/../policies/{file}", env!("CARGO_MANIFEST_DIR"))]);
     let default = check("default.toml");
     assert!(
         default.line().ends_with(": brand clv, scopes 6, tiers 3, routes 0, widget yes, public suffixes of 2026-11-05"),
