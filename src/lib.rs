@@ -8,7 +8,7 @@
 //! ```
 //!
 //! What is deliberately absent: no file outside `edge/` knows the platform; no decision is made in `edge/`; no machine reads
-//! a clock, rolls dice or waits; nothing acts without [`meter::Admitted`]; no secret prints, compares with `==`, clones or
+//! a clock, rolls dice or waits; nothing acts without [`call::meter::Admitted`]; no secret prints, compares with `==`, clones or
 //! serializes; nothing is stored outside the one transaction of its command.
 #![forbid(unsafe_code)]
 
