@@ -220,7 +220,7 @@ fn index() -> Vec<Block> {
     let list = [
         "[Errors](/docs/errors): every code that an answer can have, what brings it about, and how to mend it.",
         "[Health](/healthz): whether this deployment serves, and which version it is.",
-        "[Key set](/.well-known/jwks.json): the public keys that verify what the API behind is told of its callers (RFC 7517).",
+        "[Key set](/.well-known/jwks.json): the public keys that verify what the upstream is told of its callers (RFC 7517).",
         "[Protected resource metadata](/.well-known/oauth-protected-resource): which scopes there are, and how a credential is \
          sent (RFC 9728).",
     ];
