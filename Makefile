@@ -87,12 +87,12 @@ lint: tools node_modules/.package-lock.json $(target)/shellcheck/installed
 	$(call heading,lint: clippy for this machine)
 	@cargo clippy --quiet --workspace --all-targets --locked -- -D warnings
 	$(call heading,lint: clippy for the edge)
-	@cargo clippy --quiet --package claviger-edge --locked --target wasm32-unknown-unknown -- -D warnings
+	@cargo clippy --quiet --package claviger --lib --locked --target wasm32-unknown-unknown -- -D warnings
 	$(call heading,lint: clippy for the crash campaign)
 	@cargo clippy --quiet --all-targets --locked --manifest-path tests/crash/Cargo.toml --target-dir $(target)/crash -- -D warnings
 	$(call heading,lint: rustdoc for both)
-	@RUSTDOCFLAGS='-D warnings' cargo doc --quiet --no-deps --document-private-items --workspace --exclude claviger-edge --lib --locked
-	@RUSTDOCFLAGS='-D warnings' cargo doc --quiet --no-deps --document-private-items --package claviger-edge --locked --target wasm32-unknown-unknown
+	@RUSTDOCFLAGS='-D warnings' cargo doc --quiet --no-deps --document-private-items --workspace --lib --locked
+	@RUSTDOCFLAGS='-D warnings' cargo doc --quiet --no-deps --document-private-items --package claviger --lib --locked --target wasm32-unknown-unknown
 	$(call heading,lint: shellcheck)
 	@git grep --untracked -lzE '^#!.*[/ ](ba)?sh$$' | xargs -0 $(target)/shellcheck/bin/shellcheck
 	$(call heading,lint: types and rules of the JavaScript)

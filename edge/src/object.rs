@@ -1,10 +1,10 @@
 //! Objects: each hosts one machine. Read, decide, write, answer; and not one decision here.
 
-use crate::{
+use super::{
     config,
     storage::{Storage, Stored, moment},
 };
-use claviger::{
+use crate::{
     call::config::Config,
     conversations::store::Conversation,
     error::Reason,

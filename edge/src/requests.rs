@@ -1,10 +1,10 @@
 //! The requests of this isolate that wait for something from outside, and the answers that are watched on their way.
 
-use crate::{
+use super::{
     storage,
     world::{Edge, Exchange},
 };
-use claviger::{call::reply::Reply, codec::time::Timestamp, upstream::watch::Watch};
+use crate::{call::reply::Reply, codec::time::Timestamp, upstream::watch::Watch};
 use std::{cell::RefCell, collections::BTreeMap, future::Future, pin::Pin, rc::Rc};
 
 /// A request that waits for something from outside.

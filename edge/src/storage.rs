@@ -1,6 +1,6 @@
 //! An object's storage: rows in SQLite, read one by one and written in one synchronous transaction.
 
-use claviger::{
+use crate::{
     codec::time::Timestamp,
     error::Reason,
     object::machine::{Changes, Range, Rows},

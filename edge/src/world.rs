@@ -1,6 +1,6 @@
 //! The real [`World`]: what a request needs from outside becomes lines of text for `entry.js`.
 
-use claviger::{
+use crate::{
     codec::{cbor, time::Timestamp},
     crypto::job::Job,
     error::Reason,
@@ -100,7 +100,7 @@ impl Exchange {
     /// The body that was asked for, which came at `now`: whoever sends it decides how long that takes.
     pub fn supply_body(&mut self, body: Body, now: f64) {
         self.share = None;
-        self.now = crate::storage::moment(now);
+        self.now = super::storage::moment(now);
         if let Some(slot) = self.slots.get_mut(self.handed_out) {
             *slot = Slot::Came(Came::Body(body));
         }
@@ -113,7 +113,7 @@ impl Exchange {
 
     /// Time has passed since the request arrived: the upstream took it to answer, or its answer to pass.
     pub fn goes_on_at(&mut self, now: f64) {
-        self.now = crate::storage::moment(now);
+        self.now = super::storage::moment(now);
     }
 
     fn ask(&mut self, binding: &str, name: &str, command: Vec<u8>) -> usize {
@@ -148,7 +148,7 @@ pub struct Edge {
 impl Edge {
     /// The world of a request that arrived at `now`, milliseconds since the Unix epoch.
     pub fn new(headers: String, now: f64, exchange: Rc<RefCell<Exchange>>, isolate: &'static Isolate) -> Self {
-        exchange.borrow_mut().now = crate::storage::moment(now);
+        exchange.borrow_mut().now = super::storage::moment(now);
         Self { headers, exchange, isolate }
     }
 

@@ -1,7 +1,7 @@
 //! Builds what the edge runs: the crate as optimized wasm, the glue that loads it, and the entry, in one folder.
 //!
 //! ```text
-//! cargo build ─▶ claviger_edge.wasm ─▶ wasm-bindgen ─▶ index.js, index_bg.wasm ─▶ wasm-opt ─▶ build/
+//! cargo build ─▶ claviger.wasm ─▶ wasm-bindgen ─▶ index.js, index_bg.wasm ─▶ wasm-opt ─▶ build/
 //!                                          edge/js/*.js ────────────────────────────▶ build/
 //! ```
 //!
@@ -25,7 +25,7 @@ const CARRIERS: [&str; 7] =
     ["entry.js", "object.js", "crypto.js", "passing.js", "reading.js", "upstream.js", "fetching.js"];
 const CARRIERS_FOLDER: &str = "edge/js";
 /// The crate that becomes the module.
-const CRATE: &str = "claviger-edge";
+const CRATE: &str = "claviger";
 /// Among the static files of a deployment.
 const SUFFIXES: &str = "www/public-suffixes.txt";
 

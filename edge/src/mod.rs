@@ -3,15 +3,13 @@
 //! A request is a coroutine: [`begin`] runs it until it needs something from outside, hands that need to `entry.js` as
 //! text, and [`resume`] goes on with what came back. So no promise and no callback crosses into wasm, every call returns,
 //! and a panic in any of them is an exception that the entry catches.
-#![cfg(target_arch = "wasm32")]
-#![forbid(unsafe_code)]
 
 mod object;
 mod requests;
 mod storage;
 mod world;
 
-use claviger::{
+use crate::{
     call::{
         config::Config,
         reply::{self, Reply},
