@@ -503,7 +503,7 @@
     const clock = (at) => new Date(at).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
     const drawState = (node, at) => {
       node.dataset.state = at ? 'sent' : 'pending';
-      node.lastChild.replaceChildren(at ? el('time', { datetime: at, title: new Date(at).toLocaleString() }, clock(at)) : trouble ? 'Not sent yet' : 'Sending…');
+      node.lastChild.replaceChildren(at ? el('time', { datetime: at, title: new Date(at).toLocaleString() }, clock(at)) : trouble || Date.now() < holdSend ? 'Not sent yet' : 'Sending…');
     };
     function drawFailed(item) {
       item.row.dataset.state = 'failed';
