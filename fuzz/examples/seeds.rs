@@ -2,7 +2,10 @@
 //!
 //! After a stored format or a credential changed: `cargo run --manifest-path fuzz/Cargo.toml --example seeds`.
 
-use claviger::{crypto::keyring::{KeyRing, Purpose}, policy};
+use claviger::{
+    crypto::keyring::{KeyRing, Purpose},
+    policy,
+};
 use claviger_fuzz::{
     checks::{ALL, chain::EXPORT, credential::ISSUED, jws, opaque, scene, wire},
     lawful::{OTHER_ROOT, ROOT, open},

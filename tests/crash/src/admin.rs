@@ -1,6 +1,9 @@
 //! The calls that every workload begins with: workspaces, widget keys and conversations.
 
-use crate::{client::{Client, Moment, SITE}, http::{Answer, Request}};
+use crate::{
+    client::{Client, Moment, SITE},
+    http::{Answer, Request},
+};
 use serde_json::{Value, json};
 
 /// A widget key.

@@ -1,6 +1,19 @@
 //! One campaign: a fresh worker, teams of clients at work on it, and the nemesis in their midst.
 
-use crate::{client::{Client, World}, control_plane::ControlPlane, limits::{self, Limits}, messages::Messages, nemesis, records::{self, Records}, report::{Report, MinuteCount, Violation}, revocation::{Revocation, Subject}, rotation::Rotation, server_keys::{self, ServerKeys}, team, worker::{claviger, Worker}};
+use crate::{
+    client::{Client, World},
+    control_plane::ControlPlane,
+    limits::{self, Limits},
+    messages::Messages,
+    nemesis,
+    records::{self, Records},
+    report::{Report, Tally, Violation},
+    revocation::{Revocation, Subject},
+    rotation::Rotation,
+    server_keys::{self, ServerKeys},
+    team,
+    worker::{Worker, claviger},
+};
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -58,7 +71,7 @@ pub struct Plan<'a> {
 
 /// A campaign that is over.
 pub struct Outcome {
-    pub tally: MinuteCount,
+    pub tally: Tally,
     /// State and logs.
     pub folder: PathBuf,
 }

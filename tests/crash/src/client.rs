@@ -1,6 +1,10 @@
 //! A client: it calls, writes down each call and its outcome, and knows three outcomes: an answer, a refusal, or unknown.
 
-use crate::{http::{Answer, Connection, Request}, log::Log, report::{Report, Violation}};
+use crate::{
+    http::{Answer, Connection, Request},
+    log::Log,
+    report::{Report, Violation},
+};
 use serde_json::{Value, json};
 use std::{
     net::SocketAddr,

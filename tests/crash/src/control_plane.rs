@@ -1,6 +1,12 @@
 //! Workload: widget keys are made and revoked. What was acknowledged is in the list once, and what was ended stays ended.
 
-use crate::{audit::{self, Act}, client::Client, http::Request, report::Violation, team::Workload};
+use crate::{
+    audit::{self, Act},
+    client::Client,
+    http::Request,
+    report::Violation,
+    team::Workload,
+};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, sync::Mutex};
 

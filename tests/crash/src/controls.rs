@@ -1,6 +1,10 @@
 //! Negative controls: workers with one fault each, which a campaign must find. A check that never failed proves nothing.
 
-use crate::{campaign::Work, report::Violation::{self, Disorder, Doubled, LateUse, Lost, Overshoot, Torn, Usage}, worker::root};
+use crate::{
+    campaign::Work,
+    report::Violation::{self, Disorder, Doubled, LateUse, Lost, Overshoot, Torn, Usage},
+    worker::root,
+};
 use std::{
     fs, io,
     path::{Path, PathBuf},

@@ -1,6 +1,12 @@
 //! Workload: windows. However often the runtime is killed, no window of a limit admits more than the limit.
 
-use crate::{admin::{opening, Key, Visitor}, client::{Call, Client, Moment}, http::Request, report::Violation, team::Workload};
+use crate::{
+    admin::{Key, Visitor, opening},
+    client::{Call, Client, Moment},
+    http::Request,
+    report::Violation,
+    team::Workload,
+};
 use std::{
     sync::Mutex,
     thread::sleep,

@@ -22,7 +22,7 @@ mod worker;
 
 use campaign::{LEAST_CLIENTS, Outcome, Plan, Work};
 use controls::CONTROLS;
-use report::MinuteCount;
+use report::Tally;
 use std::{
     fs, io, panic,
     path::Path,
@@ -86,7 +86,7 @@ fn kills() -> io::Result<bool> {
     let plan = plan(&build)?;
     let place = campaign::scratch();
     println!("{} kills, {} clients, SEED={}, state below {}", plan.kills, plan.clients, plan.seed, place.display());
-    let (began, mut all) = (Instant::now(), MinuteCount::default());
+    let (began, mut all) = (Instant::now(), Tally::default());
     let mut left = plan.kills;
     while left > 0 {
         let part = Plan { kills: left.min(KILLS_AT_ONCE), seed: plan.seed + all.kills, ..plan };
@@ -114,7 +114,7 @@ fn pairs() -> io::Result<bool> {
     let plan = plan(&build)?;
     let pairs = number("REVOCATIONS", 1_000)?;
     println!("{pairs} revocations, {} clients, SEED={}", plan.clients, plan.seed);
-    let (began, mut all) = (Instant::now(), MinuteCount::default());
+    let (began, mut all) = (Instant::now(), Tally::default());
     while all.lives < pairs {
         let part = Plan { seed: plan.seed + all.lives, ..plan };
         let outcome = campaign::run_pairs(&part, (pairs - all.lives).min(PAIRS_AT_ONCE))?;

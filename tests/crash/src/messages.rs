@@ -1,6 +1,13 @@
 //! Workload: a conversation as a list. Nothing acknowledged is lost, nothing is there twice, and one order explains all.
 
-use crate::{admin::{texts, Key, Visitor}, check::{is_linearizable, Operation}, client::{Call, Client, Moment}, http::{Answer, Request}, report::Violation, team::Workload};
+use crate::{
+    admin::{Key, Visitor, texts},
+    check::{Operation, is_linearizable},
+    client::{Call, Client, Moment},
+    http::{Answer, Request},
+    report::Violation,
+    team::Workload,
+};
 use serde_json::json;
 use stateright::semantics::SequentialSpec;
 use std::sync::Mutex;

@@ -1,6 +1,12 @@
 //! The nemesis: kills the worker at moments that the seed chooses, and starts it again on the same state.
 
-use crate::{client::{log_file, World}, http::{Connection, Request}, log::Log, report::Violation, worker::Worker};
+use crate::{
+    client::{World, log_file},
+    http::{Connection, Request},
+    log::Log,
+    report::Violation,
+    worker::Worker,
+};
 use serde_json::json;
 use std::{
     io,

@@ -49,7 +49,7 @@ const TOLD: usize = 5;
 
 /// Counts.
 #[derive(Clone, Default)]
-pub struct MinuteCount {
+pub struct Tally {
     pub operations: u64,
     pub acknowledged: u64,
     pub refused: u64,
@@ -67,7 +67,7 @@ pub struct MinuteCount {
 
 /// Shared by all threads of a run.
 pub struct Report {
-    tally: Mutex<MinuteCount>,
+    tally: Mutex<Tally>,
     aloud: bool,
 }
 
@@ -78,7 +78,7 @@ impl Report {
     }
 
     /// The counts, to change or to read.
-    pub fn tally(&self) -> MutexGuard<'_, MinuteCount> {
+    pub fn tally(&self) -> MutexGuard<'_, Tally> {
         self.tally.lock().expect("no thread panics with the counts in its hands")
     }
 
@@ -92,7 +92,7 @@ impl Report {
     }
 }
 
-impl MinuteCount {
+impl Tally {
     /// How often a violation was seen.
     pub fn count(&self, kind: Violation) -> usize {
         self.violations.get(&kind).map_or(0, Vec::len)
@@ -130,7 +130,7 @@ impl MinuteCount {
     }
 }
 
-impl Display for MinuteCount {
+impl Display for Tally {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         let mut line = |name: &str, value: String| writeln!(out, "  {name:<20} {value}");
         line("kills", self.kills.to_string())?;

@@ -1,6 +1,13 @@
 //! Workload: widget keys end. After a revocation or a rotation without overlap was answered, no later call is admitted.
 
-use crate::{admin::{is_ended, opening, Key, Visitor}, audit::{self, Act}, client::{Call, Client, Moment}, http::Request, report::Violation, team::Workload};
+use crate::{
+    admin::{Key, Visitor, is_ended, opening},
+    audit::{self, Act},
+    client::{Call, Client, Moment},
+    http::Request,
+    report::Violation,
+    team::Workload,
+};
 use serde_json::json;
 use std::{
     sync::{

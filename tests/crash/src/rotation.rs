@@ -1,6 +1,12 @@
 //! Workload: the secret of a conversation. After a rotation answered, no older secret opens it, but for the one retry.
 
-use crate::{admin::{is_ended, Key, Visitor}, check::{is_linearizable, Operation}, client::{Call, Client}, report::Violation, team::Workload};
+use crate::{
+    admin::{Key, Visitor, is_ended},
+    check::{Operation, is_linearizable},
+    client::{Call, Client},
+    report::Violation,
+    team::Workload,
+};
 use stateright::semantics::SequentialSpec;
 use std::{
     collections::BTreeSet,

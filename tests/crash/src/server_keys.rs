@@ -1,6 +1,15 @@
 //! Workload: server keys. Limits, ends and usage hold across kills, whichever secret of a key is used.
 
-use crate::{admin::is_ended, audit::{self, Act}, client::{Call, Client, Moment}, http::Request, limits::{most, Admission, NAMES}, report::Violation, revocation::{uses_after_an_end, verdict, Life, Use}, team::Workload};
+use crate::{
+    admin::is_ended,
+    audit::{self, Act},
+    client::{Call, Client, Moment},
+    http::Request,
+    limits::{Admission, NAMES, most},
+    report::Violation,
+    revocation::{Life, Use, uses_after_an_end, verdict},
+    team::Workload,
+};
 use serde_json::json;
 use std::{
     sync::{
